@@ -1,0 +1,49 @@
+//! Records with two good candidates that cannot both be the person and cannot be told apart.
+//!
+//! An initial that fits both twins, a namesake of two namesakes: such a record belongs to a
+//! household at most, and to neither of them (DOMAIN.md 5.6, V3).
+
+/// Two candidates that lie closer together than this, in bits, cannot be told apart: neither is
+/// more than eight times as likely as the other.
+pub const CLOSE_BITS: f64 = 3.0;
+
+/// Returns for each record whether its best candidates cannot be told apart.
+///
+/// `pairs` are records by number with their match weight, `None` where a guard forbids the link;
+/// `are_two` says whether two records are known to be two people.
+pub fn ambiguous(
+    records: usize,
+    pairs: impl Iterator<Item = (u32, u32, Option<f64>)>,
+    are_two: impl Fn(u32, u32) -> bool,
+) -> Vec<bool> {
+    let mut candidates: Vec<(u32, f64, u32)> = pairs
+        .filter_map(|(a, b, bits)| Some((a, b, bits.filter(|bits| *bits >= 0.0)?)))
+        .flat_map(|(a, b, bits)| [(a, bits, b), (b, bits, a)])
+        .collect();
+    candidates.sort_unstable_by(|x, y| x.0.cmp(&y.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
+    let mut ambiguous = vec![false; records];
+    for mine in candidates.chunk_by(|x, y| x.0 == y.0) {
+        let (record, best, _) = mine[0];
+        let close = mine.partition_point(|(_, bits, _)| best - bits < CLOSE_BITS);
+        let close = &mine[..close];
+        ambiguous[record as usize] = close
+            .iter()
+            .enumerate()
+            .any(|(at, (_, _, x))| close[at + 1..].iter().any(|(_, _, y)| are_two(*x, *y)));
+    }
+    ambiguous
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_ambiguous_between_two_people_and_not_between_two_records_of_one() {
+        let pairs = || [(0, 1, Some(9.0)), (0, 2, Some(8.0)), (1, 2, None)].into_iter();
+        assert_eq!(ambiguous(3, pairs(), |_, _| true), [true, false, false]);
+        assert_eq!(ambiguous(3, pairs(), |_, _| false), [false; 3]);
+        let clear = [(0, 1, Some(9.0)), (0, 2, Some(5.0))].into_iter();
+        assert_eq!(ambiguous(3, clear, |_, _| true), [false; 3]);
+    }
+}

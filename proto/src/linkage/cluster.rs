@@ -1,0 +1,346 @@
+//! Puts linked records together, so that one false pair cannot chain two people into one.
+//!
+//! Greedy average-link: the two clusters whose records agree best on average are merged first, and
+//! merging stops where the average turns negative. A pair that was never compared counts as mild
+//! evidence against ([`ABSENT_BITS`]); a vetoed pair, two records of one agency that holds one record a person, or two
+//! national numbers that differ, keep clusters apart for good. `linkage/LINKAGE.md` 2.9.
+//!
+//! The result depends on the records and their weights only, never on the order they come in: ties
+//! are broken by the rank that the caller gives each record.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BinaryHeap, HashMap},
+};
+
+/// What an uncompared pair of records weighs, in bits.
+pub const ABSENT_BITS: f64 = -2.0;
+
+/// Evidence of one pair counts no more than this either way, in bits.
+pub const MOST_BITS: f64 = 12.0;
+
+/// One record to be put into a cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Member {
+    /// The agency that holds it, if that agency holds one record a person.
+    pub sole_of: Option<u16>,
+    /// Keyed national numbers by scheme (NHS, UPN, NINO); zero where it has none.
+    pub strong_ids: [u64; 3],
+    /// Breaks ties; different for every record, and the same whatever order records come in.
+    pub rank: u64,
+}
+
+/// What is known of two records, by their places in the list of members.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// One record.
+    pub a: u32,
+    /// The other.
+    pub b: u32,
+    /// Match weight in bits; `None` when they must not be one person.
+    pub bits: Option<f64>,
+}
+
+/// Returns a cluster number for each member; members of one person share one.
+///
+/// Numbers are the lowest place in the list that the cluster holds.
+pub fn cluster(members: &[Member], edges: &[Edge]) -> Vec<u32> {
+    let mut groups = Groups::new(members.len());
+    for edge in edges.iter().filter(|edge| edge.bits.is_some_and(|bits| bits >= 0.0)) {
+        groups.join(edge.a, edge.b);
+    }
+    let mut labels: Vec<u32> = (0..).take(members.len()).collect();
+    for component in components(&mut groups, edges) {
+        Agglomeration::new(members, &component).run(&mut labels);
+    }
+    labels
+}
+
+/// The edges inside each set of records that positive edges connect. Edges between sets cannot
+/// merge anything, and an absent pair inside a set is counted as absent wherever it is.
+fn components(groups: &mut Groups, edges: &[Edge]) -> Vec<Vec<Edge>> {
+    let mut by_root: BTreeMap<u32, Vec<Edge>> = BTreeMap::new();
+    for edge in edges {
+        let root = groups.root(edge.a);
+        if root == groups.root(edge.b) {
+            by_root.entry(root).or_default().push(*edge);
+        }
+    }
+    by_root.into_values().collect()
+}
+
+/// Records that can reach each other.
+struct Groups(Vec<u32>);
+
+impl Groups {
+    fn new(size: usize) -> Self {
+        Self((0..).take(size).collect())
+    }
+
+    fn root(&mut self, mut at: u32) -> u32 {
+        while self.0[at as usize] != at {
+            let above = self.0[at as usize];
+            self.0[at as usize] = self.0[above as usize];
+            at = above;
+        }
+        at
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b) as usize] = a.min(b);
+    }
+}
+
+/// A cluster in the making.
+#[derive(Debug, Default)]
+struct Cluster {
+    records: Vec<u32>,
+    /// The lowest rank among its records.
+    rank: u64,
+    /// Agencies that may not appear twice.
+    agencies: Vec<u16>,
+    strong_ids: [Vec<u64>; 3],
+    /// What is known about other clusters.
+    links: HashMap<usize, Link>,
+}
+
+/// What is known between two clusters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    bits: f64,
+    pairs: u32,
+    vetoed: bool,
+}
+
+/// A merge that was worth making when both clusters had these sizes.
+#[derive(Debug, PartialEq)]
+struct Proposal {
+    bits: f64,
+    ranks: (u64, u64),
+    clusters: (usize, usize),
+    sizes: (usize, usize),
+}
+
+impl Eq for Proposal {}
+
+impl PartialOrd for Proposal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Proposal {
+    /// Higher average first, then lower ranks.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bits.total_cmp(&other.bits).then_with(|| other.ranks.cmp(&self.ranks))
+    }
+}
+
+/// One connected set of records on its way to clusters.
+struct Agglomeration {
+    clusters: Vec<Option<Cluster>>,
+    proposals: BinaryHeap<Proposal>,
+}
+
+impl Agglomeration {
+    fn new(members: &[Member], edges: &[Edge]) -> Self {
+        let mut places: HashMap<u32, usize> = HashMap::new();
+        let mut clusters: Vec<Cluster> = Vec::new();
+        let mut place = |clusters: &mut Vec<Cluster>, record: u32| {
+            *places.entry(record).or_insert_with(|| {
+                clusters.push(Cluster::of(record, &members[record as usize]));
+                clusters.len() - 1
+            })
+        };
+        for edge in edges {
+            let (a, b) = (place(&mut clusters, edge.a), place(&mut clusters, edge.b));
+            let link = match edge.bits {
+                Some(bits) => {
+                    Link { bits: bits.clamp(-MOST_BITS, MOST_BITS), pairs: 1, vetoed: false }
+                }
+                None => Link { bits: 0.0, pairs: 1, vetoed: true },
+            };
+            clusters[a].links.insert(b, link);
+            clusters[b].links.insert(a, link);
+        }
+        let mut this = Self {
+            clusters: clusters.into_iter().map(Some).collect(),
+            proposals: BinaryHeap::new(),
+        };
+        for at in 0..this.clusters.len() {
+            this.propose(at, |other| other > at);
+        }
+        this
+    }
+
+    /// Merges what is worth merging and writes the cluster numbers.
+    fn run(mut self, labels: &mut [u32]) {
+        while let Some(proposal) = self.proposals.pop() {
+            let (a, b) = proposal.clusters;
+            let current = |at: usize, size| {
+                self.clusters[at].as_ref().is_some_and(|c: &Cluster| c.records.len() == size)
+            };
+            if current(a, proposal.sizes.0) && current(b, proposal.sizes.1) {
+                self.merge(a, b);
+                self.propose(a, |_| true);
+            }
+        }
+        for cluster in self.clusters.iter().flatten() {
+            let label = *cluster.records.iter().min().expect("a cluster has a record");
+            cluster.records.iter().for_each(|record| labels[*record as usize] = label);
+        }
+    }
+
+    /// Proposes every allowed merge of a cluster with those that `with` selects.
+    fn propose(&mut self, at: usize, with: impl Fn(usize) -> bool) {
+        let Some(cluster) = &self.clusters[at] else { return };
+        for (other, link) in &cluster.links {
+            let Some(rival) = self.clusters[*other].as_ref().filter(|_| with(*other)) else {
+                continue;
+            };
+            let sizes = (cluster.records.len(), rival.records.len());
+            let pairs = (sizes.0 * sizes.1) as f64;
+            let absent = pairs - f64::from(link.pairs);
+            let bits = (link.bits + ABSENT_BITS * absent) / pairs;
+            if bits >= 0.0 && !link.vetoed && cluster.may_hold(rival) {
+                let ranks = (cluster.rank.min(rival.rank), cluster.rank.max(rival.rank));
+                self.proposals.push(Proposal { bits, ranks, clusters: (at, *other), sizes });
+            }
+        }
+    }
+
+    /// Moves everything of `b` into `a`.
+    fn merge(&mut self, a: usize, b: usize) {
+        let gone = self.clusters[b].take().expect("the caller checked it");
+        let mut into = self.clusters[a].take().expect("the caller checked it");
+        into.links.remove(&b);
+        for (other, link) in gone.links.into_iter().filter(|(other, _)| *other != a) {
+            let sum = into.links.entry(other).or_default();
+            sum.bits += link.bits;
+            sum.pairs += link.pairs;
+            sum.vetoed |= link.vetoed;
+            let sum = *sum;
+            if let Some(rival) = &mut self.clusters[other] {
+                rival.links.remove(&b);
+                rival.links.insert(a, sum);
+            }
+        }
+        into.records.extend(gone.records);
+        into.rank = into.rank.min(gone.rank);
+        into.agencies.extend(gone.agencies);
+        for (mine, theirs) in into.strong_ids.iter_mut().zip(gone.strong_ids) {
+            mine.extend(theirs);
+        }
+        self.clusters[a] = Some(into);
+    }
+}
+
+impl Cluster {
+    fn of(record: u32, member: &Member) -> Self {
+        let ids = member.strong_ids.map(|id| if id == 0 { vec![] } else { vec![id] });
+        Self {
+            records: vec![record],
+            rank: member.rank,
+            agencies: member.sole_of.into_iter().collect(),
+            strong_ids: ids,
+            links: HashMap::new(),
+        }
+    }
+
+    /// Returns whether one person could be in both clusters.
+    fn may_hold(&self, other: &Self) -> bool {
+        let twice = self.agencies.iter().any(|agency| other.agencies.contains(agency));
+        let conflict = self.strong_ids.iter().zip(&other.strong_ids).any(|(mine, theirs)| {
+            !mine.is_empty() && !theirs.is_empty() && !mine.iter().any(|id| theirs.contains(id))
+        });
+        !twice && !conflict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn members(agencies: &[u16]) -> Vec<Member> {
+        (0..)
+            .zip(agencies)
+            .map(|(rank, agency)| Member { sole_of: Some(*agency), rank, ..Member::default() })
+            .collect()
+    }
+
+    fn edge(a: u32, b: u32, bits: f64) -> Edge {
+        Edge { a, b, bits: Some(bits) }
+    }
+
+    #[test]
+    fn one_false_pair_does_not_chain_two_people() {
+        let members = members(&[0, 1, 2, 3]);
+        let edges = [edge(0, 1, 12.0), edge(2, 3, 12.0), edge(1, 2, 3.0)];
+        assert_eq!(cluster(&members, &edges), [0, 0, 2, 2]);
+    }
+
+    #[test]
+    fn an_agency_that_holds_one_record_a_person_appears_once() {
+        let members = members(&[0, 1, 1]);
+        assert_eq!(cluster(&members, &[edge(0, 1, 9.0), edge(0, 2, 8.0)]), [0, 0, 2]);
+    }
+
+    #[test]
+    fn numbers_that_differ_keep_clusters_apart_even_through_a_third_record() {
+        let mut members = members(&[0, 1, 2]);
+        members[0].strong_ids[0] = 7;
+        members[2].strong_ids[0] = 8;
+        let edges = [edge(0, 1, 12.0), edge(1, 2, 11.0)];
+        assert_eq!(cluster(&members, &edges), [0, 0, 2]);
+    }
+
+    #[test]
+    fn a_veto_holds_whatever_the_others_say() {
+        let members = members(&[0, 1, 2]);
+        let veto = Edge { a: 0, b: 2, bits: None };
+        let edges = [edge(0, 1, 12.0), edge(1, 2, 11.0), veto];
+        assert_eq!(cluster(&members, &edges), [0, 0, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_records_and_pairs_changes_nothing(
+            weights in prop::collection::vec((0u32..12, 0u32..12, -120i32..120), 0..60),
+            order in Just((0u32..12).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let agencies = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5];
+            let mut seen = BTreeMap::new();
+            for (a, b, tenths) in weights {
+                if a != b {
+                    seen.entry((a.min(b), a.max(b))).or_insert(tenths);
+                }
+            }
+            let edges: Vec<Edge> = seen
+                .iter()
+                .map(|((a, b), tenths)| edge(*a, *b, f64::from(*tenths) / 10.0))
+                .collect();
+            let plain = members(&agencies);
+            let expected = cluster(&plain, &edges);
+
+            let mut shuffled = vec![Member::default(); 12];
+            for (at, member) in plain.iter().enumerate() {
+                shuffled[order[at] as usize] = *member;
+            }
+            let moved: Vec<Edge> = edges
+                .iter()
+                .rev()
+                .map(|e| Edge { a: order[e.b as usize], b: order[e.a as usize], bits: e.bits })
+                .collect();
+            let labels = cluster(&shuffled, &moved);
+            for x in 0..12 {
+                for y in 0..12 {
+                    let together = labels[order[x] as usize] == labels[order[y] as usize];
+                    prop_assert_eq!(together, expected[x] == expected[y]);
+                }
+            }
+        }
+    }
+}

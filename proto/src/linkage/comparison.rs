@@ -1,0 +1,290 @@
+//! The packed comparison: what a node says of one record so that it can be held against another.
+//!
+//! Layout 1, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
+//! bits each), then every [`Word`] (64 bits each), in the order listed here.
+//!
+//! An atom is a keyed hash of one value, a word a set of keyed bits. Both are salted by the token
+//! that the two records share, so they can be compared inside that block and nowhere else. Names,
+//! formal names and further forms share one hash domain, so that a forename in the surname's place
+//! still agrees. Atoms whose number would speak (formal names, rarity, further forms) are filled
+//! with keyed noise where there is nothing to say.
+
+use crate::wire::WireError;
+
+/// Bytes in one comparison.
+pub const WIDTH: usize = 4 + 2 * Atom::COUNT + 8 * Word::COUNT;
+
+/// The version of this layout, as `CompareResponse.layout` says it.
+pub const LAYOUT: u32 = 1;
+
+/// A keyed hash of one value, 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Atom {
+    /// The first given name.
+    Forename,
+    /// Double metaphone of the first given name.
+    ForenameSound,
+    /// First letter of the first given name.
+    ForenameInitial,
+    /// Four formal names that the given name may stand for.
+    Formal0,
+    /// See [`Atom::Formal0`].
+    Formal1,
+    /// See [`Atom::Formal0`].
+    Formal2,
+    /// See [`Atom::Formal0`].
+    Formal3,
+    /// The given name, where fewer than 6 in 1,000 bear it.
+    ForenameUncommon,
+    /// The given name, where fewer than 1 in 1,000 bear it.
+    ForenameRare,
+    /// Two further given names: of an alias, or of another record of the same person.
+    ForenameOther0,
+    /// See [`Atom::ForenameOther0`].
+    ForenameOther1,
+    /// The whole surname.
+    Surname,
+    /// Double metaphone of the surname.
+    SurnameSound,
+    /// First part of a double-barrelled surname; the whole otherwise.
+    SurnameFirst,
+    /// Last part of a double-barrelled surname; the whole otherwise.
+    SurnameLast,
+    /// The surname, where fewer than 60 in 10,000 bear it.
+    SurnameUncommon,
+    /// The surname, where fewer than 15 in 10,000 bear it.
+    SurnameScarce,
+    /// The surname, where fewer than 3 in 10,000 bear it.
+    SurnameRare,
+    /// Two further surnames.
+    SurnameOther0,
+    /// See [`Atom::SurnameOther0`].
+    SurnameOther1,
+    /// First letter of the middle name.
+    MiddleInitial,
+    /// Birth year.
+    Year,
+    /// Birth month.
+    Month,
+    /// Day of birth.
+    DayOfMonth,
+    /// Birth year with day and month in ascending order: the same when they were swapped.
+    Unordered,
+    /// The eight digits in ascending order: the same when two were exchanged.
+    SortedDigits,
+    /// Two overlapping bins of 62 days.
+    Near0,
+    /// See [`Atom::Near0`].
+    Near1,
+    /// Two overlapping bins of 2 years.
+    NearYears0,
+    /// See [`Atom::NearYears0`].
+    NearYears1,
+    /// Four bins of 12 years at steps of 3: at 12 years and more none is shared.
+    Generation0,
+    /// See [`Atom::Generation0`].
+    Generation1,
+    /// See [`Atom::Generation0`].
+    Generation2,
+    /// See [`Atom::Generation0`].
+    Generation3,
+    /// Sex.
+    Sex,
+    /// Postcode.
+    Postcode,
+    /// Postcode without its last two letters.
+    Sector,
+    /// House number or name.
+    House,
+    /// Street.
+    Street,
+    /// Town.
+    Town,
+    /// Another national number.
+    OtherId,
+    /// Email address.
+    Email,
+    /// Email address before the @.
+    EmailLocal,
+    /// Phone number.
+    Phone,
+}
+
+impl Atom {
+    /// How many there are.
+    pub const COUNT: usize = Self::Phone as usize + 1;
+}
+
+/// A set of keyed bits, 64 wide: one bit for each pair of neighbouring letters of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Word {
+    /// The first given name.
+    Forename,
+    /// Two further given names.
+    ForenameOther0,
+    /// See [`Word::ForenameOther0`].
+    ForenameOther1,
+    /// The surname.
+    Surname,
+    /// Two further surnames.
+    SurnameOther0,
+    /// See [`Word::SurnameOther0`].
+    SurnameOther1,
+    /// The middle name.
+    Middle,
+    /// Not letter pairs: the eight digits of the birth date, hashed in place to 8 bits each.
+    Digits,
+    /// Postcode.
+    Postcode,
+    /// Street.
+    Street,
+    /// Town.
+    Town,
+    /// Another national number.
+    OtherId,
+    /// Email address.
+    Email,
+    /// Phone number.
+    Phone,
+}
+
+impl Word {
+    /// How many there are.
+    pub const COUNT: usize = Self::Phone as usize + 1;
+}
+
+/// Which fields a record has, and the shape of some.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence(pub u32);
+
+impl Presence {
+    /// A forename.
+    pub const FORENAME: u32 = 1;
+    /// A surname.
+    pub const SURNAME: u32 = 1 << 1;
+    /// A middle name or initial.
+    pub const MIDDLE: u32 = 1 << 2;
+    /// A birth year.
+    pub const YEAR: u32 = 1 << 3;
+    /// A birth month.
+    pub const MONTH: u32 = 1 << 4;
+    /// A day of birth.
+    pub const DAY: u32 = 1 << 5;
+    /// A sex.
+    pub const SEX: u32 = 1 << 6;
+    /// A postcode.
+    pub const POSTCODE: u32 = 1 << 7;
+    /// A house number or name.
+    pub const HOUSE: u32 = 1 << 8;
+    /// A street.
+    pub const STREET: u32 = 1 << 9;
+    /// A town.
+    pub const TOWN: u32 = 1 << 10;
+    /// Another national number.
+    pub const OTHER_ID: u32 = 1 << 11;
+    /// An email address.
+    pub const EMAIL: u32 = 1 << 12;
+    /// A phone number.
+    pub const PHONE: u32 = 1 << 13;
+    /// The forename is an initial only.
+    pub const FORENAME_INITIAL: u32 = 1 << 14;
+    /// The middle name is more than an initial.
+    pub const MIDDLE_LONG: u32 = 1 << 15;
+    /// Year, month and day of birth.
+    pub const FULL_BIRTH: u32 = Self::YEAR | Self::MONTH | Self::DAY;
+
+    /// Returns whether all of `bits` are set.
+    pub const fn has(self, bits: u32) -> bool {
+        self.0 & bits == bits
+    }
+
+    /// Returns whether any of `bits` is set.
+    pub const fn any(self, bits: u32) -> bool {
+        self.0 & bits != 0
+    }
+}
+
+/// One record, as a node lets it be compared inside one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// What there is to compare.
+    pub presence: Presence,
+    /// Keyed hashes, by [`Atom`].
+    pub atoms: [u16; Atom::COUNT],
+    /// Keyed bit sets, by [`Word`].
+    pub words: [u64; Word::COUNT],
+}
+
+impl Comparison {
+    /// A record of which nothing is known.
+    pub const EMPTY: Self =
+        Self { presence: Presence(0), atoms: [0; Atom::COUNT], words: [0; Word::COUNT] };
+
+    /// Returns one atom.
+    pub const fn atom(&self, atom: Atom) -> u16 {
+        self.atoms[atom as usize]
+    }
+
+    /// Returns one word.
+    pub const fn word(&self, word: Word) -> u64 {
+        self.words[word as usize]
+    }
+
+    /// Appends the packed form, [`WIDTH`] bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.presence.0.to_le_bytes());
+        self.atoms.iter().for_each(|atom| out.extend_from_slice(&atom.to_le_bytes()));
+        self.words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    }
+
+    /// Reads a packed form.
+    pub fn read(packed: &[u8; WIDTH]) -> Self {
+        let (presence, rest) = packed.split_at(4);
+        let (atoms, words) = rest.split_at(2 * Atom::COUNT);
+        let mut comparison = Self::EMPTY;
+        comparison.presence =
+            Presence(u32::from_le_bytes(presence.try_into().expect("split at 4 bytes")));
+        for (atom, bytes) in comparison.atoms.iter_mut().zip(atoms.as_chunks().0) {
+            *atom = u16::from_le_bytes(*bytes);
+        }
+        for (word, bytes) in comparison.words.iter_mut().zip(words.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        comparison
+    }
+
+    /// Reads a column of packed forms as they come in a `CompareResponse`.
+    pub fn read_column(packed: &[u8]) -> Result<impl Iterator<Item = Self>, WireError> {
+        let (chunks, rest) = packed.as_chunks::<WIDTH>();
+        if rest.is_empty() {
+            Ok(chunks.iter().map(Self::read))
+        } else {
+            let field = "comparisons";
+            Err(WireError::Ragged { field, width: WIDTH, actual: packed.len() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_survives_packing() {
+        let mut comparison = Comparison::EMPTY;
+        comparison.presence = Presence(0xdead_beef);
+        for (at, atom) in (0..).zip(&mut comparison.atoms) {
+            *atom = 0x0101 * at;
+        }
+        for (at, word) in (1..).zip(&mut comparison.words) {
+            *word = at << 60 | at;
+        }
+        let mut packed = Vec::new();
+        comparison.write(&mut packed);
+        assert_eq!(packed.len(), WIDTH);
+        assert_eq!(Comparison::read_column(&packed).unwrap().next(), Some(comparison));
+        assert!(Comparison::read_column(&packed[1..]).is_err());
+    }
+}
