@@ -1,0 +1,33 @@
+//! Who is on the other end: certificates, identities, TLS, and who may call what.
+//!
+//! Every member of a deployment holds one certificate of the deployment's own CA, and the
+//! certificate holds one name: `spiffe://<deployment>.causeway/<role>/<id>`. Nothing in a request
+//! says who sent it. A connection is checked four times: by the chain and the revocation list, by
+//! role and deployment inside the handshake, by name where we dialled, and by role and method on
+//! every call.
+//!
+//! ```text
+//! name, certificate      who somebody is, and what their certificate says of them
+//! files, ca              where keys and certificates live; making, renewing and revoking them
+//! verify, tls            what a handshake accepts; the configuration of it, swapped while running
+//! stream                 a connection that knows whose it is, and ends when that stops being so
+//! dial, accept, reverse  making connections in either direction
+//! admit                  the layer that decides on every call
+//! cli                    the `causeway-certs` command
+//! ```
+//!
+//! A node listens for its coordinator ([`accept`]) or, where the firewall lets nothing in, dials it
+//! and serves on that connection ([`reverse`]). Neither end's callers or handlers can tell.
+
+pub mod accept;
+pub mod admit;
+pub mod ca;
+pub mod certificate;
+pub mod cli;
+pub mod dial;
+pub mod files;
+pub mod name;
+pub mod reverse;
+pub mod stream;
+pub mod tls;
+mod verify;

@@ -1,0 +1,14 @@
+//! Members of a small deployment meet over real TLS on loopback, with real files, and are let in or
+//! refused.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod cli;
+mod identity;
+mod log;
+mod meeting;
+mod relay;
+mod reverse;
+mod rotation;
+mod stranger;
+mod town;
