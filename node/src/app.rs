@@ -1,0 +1,197 @@
+//! Puts a node together. The only module that knows every other.
+
+use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::Context;
+use causeway_certs::{accept, admit::AdmitLayer, reverse, tls::TlsState};
+use causeway_proto::day::Day;
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic_health::ServingStatus;
+
+use crate::{
+    clock,
+    config::NodeConfig,
+    ingest::{DryRun, Intake, Receipt},
+    policy::Policy,
+    serve::{self, Node},
+    source::Feed,
+    store::Store,
+    tokenise::{keyring::Keyring, recipe::MatchKeys},
+};
+
+/// How often to look whether certificates were replaced.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
+
+/// A node with its store open and its files read.
+pub struct App {
+    config: NodeConfig,
+    store: Store,
+    keyring: Keyring,
+    feeds: Vec<Feed>,
+}
+
+impl App {
+    /// Opens everything that every command needs, so that what can fail at start-up fails now.
+    pub async fn build(config: NodeConfig) -> anyhow::Result<Self> {
+        let feeds = load_feeds(&config)?;
+        let path = &config.store.path;
+        let store = Store::open(path)
+            .await
+            .with_context(|| format!("could not open the records in {}", path.display()))?;
+        let keyring = Keyring::new(&config.keys.folder, config.deployment.clone());
+        Ok(Self { config, store, keyring, feeds })
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes in one export.
+    pub async fn ingest(
+        &self,
+        feed: &str,
+        file: &Path,
+        as_at: Option<Day>,
+    ) -> anyhow::Result<Receipt> {
+        let feed = self.feed(feed)?;
+        let keys = self.keyring.match_keys()?;
+        let receipt = self.intake(&keys, as_at).take_in(feed, file).await?;
+        tracing::info!(
+            feed = receipt.feed,
+            rows = receipt.file.rows,
+            changed = receipt.changed,
+            quarantined = receipt.file.quarantined,
+            "took in an export"
+        );
+        Ok(receipt)
+    }
+
+    /// Says what taking in an export would find.
+    pub async fn dry_run(
+        &self,
+        feed: &str,
+        file: &Path,
+        as_at: Option<Day>,
+    ) -> anyhow::Result<DryRun> {
+        let feed = self.feed(feed)?;
+        let keys = self.keyring.match_keys()?;
+        Ok(self.intake(&keys, as_at).dry_run(feed, file).await?)
+    }
+
+    fn feed(&self, id: &str) -> anyhow::Result<&Feed> {
+        self.feeds.iter().find(|feed| feed.id() == id).with_context(|| {
+            let known: Vec<&str> = self.feeds.iter().map(Feed::id).collect();
+            format!("there is no feed `{id}` in the settings; there are {}", known.join(", "))
+        })
+    }
+
+    fn intake<'a>(&'a self, keys: &'a MatchKeys, as_at: Option<Day>) -> Intake<'a> {
+        Intake {
+            store: &self.store,
+            feeds: &self.feeds,
+            keys,
+            as_at: as_at.unwrap_or_else(clock::today),
+            now_ms: clock::now_ms(),
+        }
+    }
+
+    /// Answers until `stop` resolves, then lets calls in progress finish for a while. Calls `ready`
+    /// with the address once it answers.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+        ready: impl FnOnce(Option<SocketAddr>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Self { config, store, keyring, feeds } = self;
+        let policy = Policy::load(&config.policy, &config.id, config.kind)?;
+        // Identity before sockets.
+        let files = config.identity_files.clone();
+        let tls = TlsState::load(&files, OffsetDateTime::now_utc())?;
+        anyhow::ensure!(
+            tls.identity() == config.identity(),
+            "the certificate is for {} and this node is {}",
+            tls.identity(),
+            config.identity()
+        );
+        let contact = config.contact.clone().map(Into::into);
+        let node =
+            Node::new(config.kind, (store, keyring), policy, (feeds, contact), clock::now_ms);
+        let (routes, health) = serve::routes(&node, config.serve.reflection);
+        let admit = AdmitLayer::for_node(
+            tls.clone(),
+            config.identity(),
+            config.coordinator.clone(),
+            config.serve.operators.clone(),
+            config.serve.reflection,
+        );
+
+        let (out, incoming) = mpsc::channel(16);
+        let mut tasks = tokio::task::JoinSet::new();
+        let watched = tls.clone();
+        tasks.spawn(async move {
+            watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;
+        });
+        let mut address = None;
+        if let Some(listen) = config.serve.listen {
+            let listener = TcpListener::bind(listen)
+                .await
+                .with_context(|| format!("could not listen on {listen}"))?;
+            address = Some(listener.local_addr()?);
+            tasks.spawn(accept::accept_into(listener, tls.clone(), None, out.clone()));
+        }
+        if let Some(coordinator) = config.dials_out() {
+            let (peer, to) = (config.coordinator(), coordinator.to_owned());
+            let never = std::future::pending::<()>();
+            tasks.spawn(reverse::keep_dialled(tls.clone(), to, peer, out.clone(), never));
+        }
+        tracing::info!(agency.id = %config.id, listen = ?address, "node is up");
+        ready(address)?;
+
+        let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+        let server = accept::server().layer(admit).add_routes(routes);
+        let server = server.serve_with_incoming_shutdown(ReceiverStream::new(incoming), async {
+            let _ = draining.await;
+        });
+        let mut server = tokio::spawn(server);
+        tokio::select! {
+            ended = &mut server => ended?.context("the server stopped by itself")?,
+            () = stop => {
+                health.set_service_status("", ServingStatus::NotServing).await;
+                let _ = drain.send(());
+                let patience = Duration::from_secs(config.serve.drain_seconds);
+                if timeout(patience, &mut server).await.is_err() {
+                    tracing::warn!("calls in progress did not end in time");
+                    server.abort();
+                }
+            }
+        }
+        tracing::info!("node is down");
+        Ok(())
+    }
+}
+
+/// Reads the mapping of every feed.
+pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
+    let mut feeds: Vec<Feed> = Vec::with_capacity(config.feeds.len());
+    for path in &config.feeds {
+        let feed = Feed::load(path)?;
+        anyhow::ensure!(
+            feeds.iter().all(|other| other.id() != feed.id()),
+            "two mapping files have the id `{}`",
+            feed.id()
+        );
+        feeds.push(feed);
+    }
+    for feed in &feeds {
+        let Some(people) = &feed.mapping().person_feed else { continue };
+        anyhow::ensure!(
+            feeds.iter().any(|other| other.id() == people),
+            "feed `{}` is about people of `{people}`, which is no feed of this node",
+            feed.id()
+        );
+    }
+    Ok(feeds)
+}

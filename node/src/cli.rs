@@ -1,0 +1,370 @@
+//! The command line of a node.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use causeway_proto::{
+    catalogue::AgencyKind,
+    day::Day,
+    ids::{AgencyId, AlertId},
+};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use serde_json::json;
+
+use crate::{
+    app::App,
+    config::NodeConfig,
+    doctor::{self, State},
+    inbox::{self, letter},
+    ingest::{DryRun, Receipt},
+    setup::{self, NewNode},
+    telemetry::{self, LogFormat},
+};
+
+/// Run one agency's Causeway node
+///
+/// A node takes in the exports that the agency's systems already produce, turns identities into
+/// keyed hashes, and answers the coordinator as far as the agency's own policy file allows. Records
+/// never leave it. Alerts arrive in its inbox.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+A new node, from nothing to serving:
+  causeway-node init --folder /etc/causeway --deployment pilot --id housing --kind housing \\
+      --coordinator main --coordinator-address coordinator.example:7440
+  (send identity/request.csr to whoever runs the CA; put what comes back into identity/)
+  causeway-node check
+  causeway-node ingest tenancies /srv/exports/tenancies.csv --dry-run
+  causeway-node ingest tenancies /srv/exports/tenancies.csv
+  causeway-node serve"
+)]
+pub struct Args {
+    /// Settings file
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_NODE_CONFIG",
+        default_value = "/etc/causeway/node.toml"
+    )]
+    config: PathBuf,
+    /// What to log, such as `warn` or `causeway_node=debug`
+    #[arg(long, global = true, env = "CAUSEWAY_LOG", default_value = "info")]
+    log: String,
+    /// How to write the log
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the folder of a new node: keys, a certificate request, commented settings
+    Init(Init),
+    /// Say whether the node would work, and what to do where it would not
+    ///
+    /// Looks at settings, mappings, policy, permissions, keys, certificates, the clock and the
+    /// coordinator. Exits with 1 if anything fails.
+    Check,
+    /// Take in one export, whole or not at all
+    ///
+    /// The same file twice is no news. A file that is cut off, mostly bad or in another encoding is
+    /// refused with the reason, and what was there before stands.
+    Ingest(Ingest),
+    /// Answer the coordinator until told to stop (SIGINT or SIGTERM)
+    Serve(Serve),
+    /// Read the alerts that reached this agency
+    #[command(subcommand)]
+    Inbox(Inbox),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Init {
+    /// The folder to make
+    #[arg(long)]
+    folder: PathBuf,
+    /// The federation's short name
+    #[arg(long)]
+    deployment: AgencyId,
+    /// This agency's short name in it
+    #[arg(long)]
+    id: AgencyId,
+    /// What the agency is for, such as `housing` or `adult_social_care`
+    #[arg(long)]
+    kind: AgencyKind,
+    /// The coordinator's short name
+    #[arg(long)]
+    coordinator: AgencyId,
+    /// Host and port of the coordinator
+    #[arg(long, value_name = "HOST:PORT")]
+    coordinator_address: String,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Ingest {
+    /// The feed's id, as its mapping file says
+    feed: String,
+    /// The export
+    file: PathBuf,
+    /// Read and check it, say what it is like, and take nothing in
+    #[arg(long)]
+    dry_run: bool,
+    /// The day of the export, if it is not today's
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    as_at: Option<Day>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Serve {
+    /// Write `{"listen": "address"}` here once the node answers, for a supervisor
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Inbox {
+    /// List alerts, newest first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one alert as a professional should see it
+    Show {
+        /// The alert's id, as `inbox list` prints it
+        id: AlertId,
+    },
+}
+
+/// Runs one command; results go to `out`, the log to standard error.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    telemetry::start(&args.log, args.log_format);
+    let runtime = tokio::runtime::Runtime::new().context("could not start")?;
+    runtime.block_on(command(args, out))
+}
+
+async fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Init(new) => init(args, new, out),
+        Command::Check => check(args, &load(args)?, out).await,
+        Command::Ingest(ingest) => take_in(args, ingest, load(args)?, out).await,
+        Command::Serve(serve) => {
+            let app = App::build(load(args)?).await?;
+            let ready_file = serve.ready_file.clone();
+            app.serve(stopped(), move |address| {
+                let Some(path) = ready_file else { return Ok(()) };
+                let ready = json!({ "listen": address.map(|address| address.to_string()) });
+                Ok(causeway_certs::files::write_public(path, ready.to_string().as_bytes())?)
+            })
+            .await
+        }
+        Command::Inbox(inbox) => {
+            let app = App::build(load(args)?).await?;
+            read_inbox(args, inbox, &app, out).await
+        }
+    }
+}
+
+fn load(args: &Args) -> anyhow::Result<NodeConfig> {
+    NodeConfig::load(&args.config)
+}
+
+fn init(args: &Args, new: &Init, out: &mut dyn Write) -> anyhow::Result<()> {
+    let new = NewNode {
+        folder: new.folder.clone(),
+        deployment: new.deployment.clone(),
+        id: new.id.clone(),
+        kind: new.kind,
+        coordinator: new.coordinator.clone(),
+        coordinator_address: new.coordinator_address.clone(),
+    };
+    let request = setup::init(&new)?;
+    let folder = new.folder.display();
+    if args.json {
+        writeln!(out, "{}", json!({ "folder": new.folder, "request": request }))?;
+        return Ok(());
+    }
+    writeln!(out, "Made {folder}. Next:")?;
+    writeln!(out, "  1. Send {} to whoever runs the CA, and confirm", request.display())?;
+    writeln!(out, "     over another channel that it came from you.")?;
+    writeln!(out, "  2. Put certificate.pem, ca.pem and crl.pem into {folder}/identity.")?;
+    writeln!(out, "  3. Put the epoch's linkage key into {folder}/keys/epoch.key (chmod 600).")?;
+    writeln!(
+        out,
+        "  4. Write a mapping for each export ({folder}/feeds/example.toml) and name it"
+    )?;
+    writeln!(out, "     in {folder}/node.toml; decide what may be said in {folder}/policy.toml.")?;
+    writeln!(out, "  5. causeway-node check --config {folder}/node.toml")?;
+    Ok(())
+}
+
+async fn check(args: &Args, config: &NodeConfig, out: &mut dyn Write) -> anyhow::Result<()> {
+    let findings = doctor::examine(config).await;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&findings)?)?;
+    } else {
+        for finding in &findings {
+            let state = match finding.state {
+                State::Ok => "ok",
+                State::Warning => "WARN",
+                State::Failed => "FAIL",
+            };
+            writeln!(out, "{state:<5} {:<16} {}", finding.what, finding.message)?;
+        }
+    }
+    match findings.iter().filter(|finding| finding.state == State::Failed).count() {
+        0 => Ok(()),
+        1 => bail!("1 check failed"),
+        several => bail!("{several} checks failed"),
+    }
+}
+
+async fn take_in(
+    args: &Args,
+    ingest: &Ingest,
+    config: NodeConfig,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let Ingest { feed, file, dry_run, as_at } = ingest;
+    let app = App::build(config).await?;
+    if *dry_run {
+        let found = app.dry_run(feed, file, *as_at).await?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&found)?)?;
+        } else {
+            print_dry_run(file, &found, out)?;
+        }
+        return match found.refused {
+            Some(why) => bail!("it would be refused: {why}"),
+            None => Ok(()),
+        };
+    }
+    let receipt = app.ingest(feed, file, *as_at).await?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&receipt)?)?;
+    } else {
+        print_receipt(file, &receipt, out)?;
+    }
+    Ok(())
+}
+
+fn print_receipt(file: &Path, receipt: &Receipt, out: &mut dyn Write) -> anyhow::Result<()> {
+    let path = file.display();
+    if receipt.same_as_last {
+        writeln!(out, "{path} is what feed {} took in last: nothing to do.", receipt.feed)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{path}: {} rows; {} new or different, {} as before, {} missing for the first time, {} gone",
+        receipt.file.rows, receipt.changed, receipt.unchanged, receipt.missed, receipt.removed
+    )?;
+    writeln!(out, "{} persons changed.", receipt.persons_changed)?;
+    if receipt.after_death > 0 {
+        writeln!(out, "{} events after a person's death were left out.", receipt.after_death)?;
+    }
+    print_quarantine(&receipt.file, out)
+}
+
+fn print_dry_run(file: &Path, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{}: {} rows, {} usable", file.display(), found.file.rows, found.file.taken)?;
+    for (contact, count) in &found.file.contacts {
+        writeln!(out, "  left out as contacts ({contact:?}): {count}")?;
+    }
+    if let Some(quality) = &found.quality {
+        let all = quality.records.max(1) as f64;
+        let shares = serde_json::to_value(&quality.with)?;
+        for (field, count) in shares.as_object().into_iter().flatten() {
+            let count = count.as_u64().unwrap_or(0);
+            writeln!(out, "  {field:<10} {count:>9}  {:>5.1} %", 100.0 * count as f64 / all)?;
+        }
+        let noted = serde_json::to_value(quality)?;
+        for (note, count) in noted["notes"].as_object().into_iter().flatten() {
+            writeln!(out, "  noted: {note}: {count}")?;
+        }
+    }
+    if let (Some(duplicates), Some(keys)) = (found.duplicates, found.match_keys_per_record) {
+        writeln!(out, "  {duplicates} records are somebody's second record")?;
+        writeln!(out, "  {keys:.1} match-keys a record")?;
+    }
+    print_quarantine(&found.file, out)
+}
+
+fn print_quarantine(file: &crate::source::SourceReport, out: &mut dyn Write) -> anyhow::Result<()> {
+    /// More of the same tells nobody more.
+    const SHOWN: usize = 10;
+    if file.quarantined == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{} rows were set aside:", file.quarantined)?;
+    for row in file.quarantine.iter().take(SHOWN) {
+        writeln!(out, "  {row}")?;
+    }
+    if file.quarantine.len() > SHOWN {
+        writeln!(out, "  and {} more", file.quarantined - SHOWN as u64)?;
+    }
+    Ok(())
+}
+
+async fn read_inbox(
+    args: &Args,
+    command: &Inbox,
+    app: &App,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut conn = app.store().read().await?;
+    match command {
+        Inbox::List { limit } => {
+            let shown = inbox::list(&mut conn, None, *limit).await?;
+            if args.json {
+                let entries: Vec<_> = shown.iter().map(letter::summary).collect();
+                writeln!(out, "{}", serde_json::to_string(&entries)?)?;
+            } else if shown.is_empty() {
+                writeln!(out, "The inbox is empty.")?;
+            } else {
+                shown.iter().try_for_each(|entry| writeln!(out, "{}", letter::line(entry)))?;
+            }
+        }
+        Inbox::Show { id } => {
+            let shown = inbox::get(&mut conn, *id).await?;
+            let shown = shown.with_context(|| format!("there is no alert {id} in this inbox"))?;
+            let people = inbox::people(&mut conn, &shown).await?;
+            if args.json {
+                writeln!(out, "{}", letter::whole(&shown, &people))?;
+            } else {
+                write!(out, "{}", letter::text(&shown, &people))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Resolves when the process is asked to stop.
+pub async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // If a handler cannot be installed, the signal kills the process, which is also a way to stop.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Args::command().debug_assert();
+    }
+}

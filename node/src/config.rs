@@ -1,0 +1,235 @@
+//! Settings for one node, read once at start-up from a TOML file.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use causeway_certs::{
+    files::IdentityFiles,
+    name::{Identity, Role},
+};
+use causeway_proto::{catalogue::AgencyKind, ids::AgencyId, sweep::Contact};
+use serde::Deserialize;
+
+/// Everything that IT decides about a node.
+///
+/// Secrets are named by path and never written inline, so this struct is safe to log. Paths that
+/// are not absolute begin at the folder of the file itself.
+///
+/// ```
+/// # use causeway_node::config::NodeConfig;
+/// let config = NodeConfig::from_toml(r#"
+///     deployment = "pilot"
+///     id = "housing"
+///     kind = "housing"
+///     coordinator = "main"
+///     policy = "policy.toml"
+///     feeds = ["feeds/tenancies.toml", "feeds/complaints.toml"]
+///
+///     [identity]
+///     certificate = "identity/certificate.pem"
+///     key = "identity/key.pem"
+///     ca = "identity/ca.pem"
+///     crl = "identity/crl.pem"
+///
+///     [keys]
+///     folder = "keys"
+///
+///     [store]
+///     path = "data/node.db"
+///
+///     [serve]
+///     listen = "0.0.0.0:7443"
+///     coordinator_address = "coordinator.pilot.example:7440"
+/// "#)?;
+/// assert_eq!(config.identity().dns_name(), "housing.node.pilot.causeway");
+/// # Ok::<_, anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The federation this node belongs to.
+    pub deployment: AgencyId,
+    /// This agency's short name in it.
+    pub id: AgencyId,
+    /// What the agency is for.
+    pub kind: AgencyKind,
+    /// The one coordinator that this node answers to.
+    pub coordinator: AgencyId,
+    /// The agency's policy file: what may be said, to whom, and why.
+    pub policy: PathBuf,
+    /// One mapping file for each export.
+    pub feeds: Vec<PathBuf>,
+    /// Certificate and key of this node, and whom it believes.
+    #[serde(rename = "identity")]
+    pub identity_files: IdentityFiles,
+    /// Where the linkage keys are kept.
+    pub keys: KeysConfig,
+    /// Where records are kept.
+    pub store: StoreConfig,
+    /// How the coordinator reaches this node.
+    pub serve: ServeConfig,
+    /// Whom a colleague in another agency can ring; disclosed only where the policy says so.
+    #[serde(default)]
+    pub contact: Option<ContactConfig>,
+}
+
+/// Where the linkage keys are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// A folder that only this user may read, on an encrypted volume.
+    pub folder: PathBuf,
+}
+
+/// Where records are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The database file. Its folder should be on an encrypted volume.
+    pub path: PathBuf,
+}
+
+/// How node and coordinator reach each other. Either the coordinator dials `listen`, or the node dials
+/// out and is called on that connection.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServeConfig {
+    /// The address to answer on.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// Host and port of the coordinator. Reviews go there; and the node dials it where the firewall
+    /// lets nothing in.
+    #[serde(default)]
+    pub coordinator_address: Option<String>,
+    /// Whether to keep a connection to the coordinator up and be called on it. Where there is no
+    /// `listen`, always.
+    #[serde(default)]
+    pub dial_out: bool,
+    /// Operator certificates that may read this agency's inbox.
+    #[serde(default)]
+    pub operators: Vec<AgencyId>,
+    /// Whether to tell any peer what services there are. Useful to integrators, and to nobody in
+    /// daily work.
+    #[serde(default)]
+    pub reflection: bool,
+    /// How long calls in progress may take to end when the node is stopped, in seconds.
+    #[serde(default = "default_drain_seconds")]
+    pub drain_seconds: u64,
+}
+
+/// A desk, never a person.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContactConfig {
+    /// Such as `Tenancy support team`.
+    pub service: String,
+    /// Such as `duty officer`.
+    pub role: String,
+    /// Such as a switchboard number.
+    #[serde(default)]
+    pub phone: String,
+}
+
+impl NodeConfig {
+    /// Reads and checks the file at `path`.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| {
+            format!("could not read {}: `causeway-node init` makes one", path.display())
+        })?;
+        let mut config = Self::from_toml(&text)
+            .with_context(|| format!("in settings file {}", path.display()))?;
+        config.begin_paths_at(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Parses and checks `text`.
+    pub fn from_toml(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        ensure!(
+            config.serve.listen.is_some() || config.serve.coordinator_address.is_some(),
+            "[serve] needs `listen` (the coordinator dials) or `coordinator_address` (the node does)"
+        );
+        ensure!(
+            !config.serve.dial_out || config.serve.coordinator_address.is_some(),
+            "[serve] dial_out needs the `coordinator_address` to dial"
+        );
+        Ok(config)
+    }
+
+    /// Returns who this node is.
+    pub fn identity(&self) -> Identity {
+        Identity::new(self.deployment.clone(), Role::Node, self.id.clone())
+    }
+
+    /// Returns whom it answers to.
+    pub fn coordinator(&self) -> Identity {
+        Identity::new(self.deployment.clone(), Role::Coordinator, self.coordinator.clone())
+    }
+
+    /// Returns the address to dial out to, if the node is to be called on its own connection.
+    pub fn dials_out(&self) -> Option<&str> {
+        let wanted = self.serve.dial_out || self.serve.listen.is_none();
+        self.serve.coordinator_address.as_deref().filter(|_| wanted)
+    }
+
+    fn begin_paths_at(&mut self, folder: &Path) {
+        let Self { policy, feeds, identity_files: files, keys, store, .. } = self;
+        let paths = [
+            policy,
+            &mut files.certificate,
+            &mut files.key,
+            &mut files.ca,
+            &mut files.crl,
+            &mut keys.folder,
+            &mut store.path,
+        ];
+        for path in paths.into_iter().chain(feeds) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+impl From<ContactConfig> for Contact {
+    fn from(config: ContactConfig) -> Self {
+        Self { service: config.service, role: config.role, phone: config.phone }
+    }
+}
+
+fn default_drain_seconds() -> u64 {
+    20
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "
+        id = 'housing'
+        kind = 'housing'
+        coordinator = 'main'
+        policy = 'policy.toml'
+        feeds = []
+        keys = { folder = 'keys' }
+        store = { path = 'node.db' }
+        identity = { certificate = 'c', key = 'k', ca = 'a', crl = 'r' }
+    ";
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_and_not_a_default() {
+        let text =
+            format!("deployment = 'pilot'\n{REST}\n[serve]\nlisten = '127.0.0.1:1'\nlisen = 1");
+        let error = NodeConfig::from_toml(&text).unwrap_err();
+        assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn a_node_that_nobody_can_reach_is_refused() {
+        let text = format!("deployment = 'pilot'\n{REST}\n[serve]\n");
+        let error = NodeConfig::from_toml(&text).unwrap_err();
+        assert!(error.to_string().contains("`listen`"), "{error}");
+    }
+}

@@ -1,0 +1,224 @@
+//! Finds records of one agency that are one person, before anybody else hears of them.
+//!
+//! Within one police force a woman may be two nominals, and what is known of her falls apart. The
+//! same comparison, weights, guards and clusters serve here as between agencies; only that nothing
+//! has to be hidden, so the comparisons share one salt.
+
+use std::collections::HashMap;
+
+use aes::{Aes128, cipher::KeyInit};
+use causeway_proto::{
+    kind::MatchKeyKind,
+    limits::TOKEN_MAX_RECORDS,
+    linkage::{
+        ambiguity,
+        cluster::{self, Edge, Member},
+        comparison::Comparison,
+        guards::{self, StrongIds, Verdict},
+        levels::{ComparisonField, Levels},
+        weights::{Pattern, Strangers, Weights},
+    },
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+
+use crate::tokenise::{
+    compare::Comparer,
+    profile::Profile,
+    recipe::Y,
+    sketch::{self, Sketch},
+};
+
+/// One record, ready to be compared.
+pub struct Piece {
+    /// Its forms.
+    pub profile: Profile,
+    /// Its packed sketch.
+    pub sketch: Vec<u8>,
+    /// Its match-keys.
+    pub keys: Vec<(MatchKeyKind, usize, Y)>,
+}
+
+/// Random pairs of different records to learn from how strangers agree: at most so many, and no more
+/// than there are.
+const SAMPLED_PAIRS: usize = 100_000;
+
+impl Piece {
+    /// Prepares a record.
+    pub fn new(profile: Profile, keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
+        Self { sketch: sketch::encode(&profile), profile, keys }
+    }
+}
+
+/// Puts records of one person together: returns a group number for each record, the lowest place in
+/// the group, and the weights that decided.
+///
+/// With `known` weights nothing is learnt: a few records teach nothing.
+pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
+    let comparisons = comparisons(pieces);
+    let pairs = pairs(pieces);
+    let levels: Vec<Levels> = pairs
+        .par_iter()
+        .map(|(a, b, _)| Levels::of(&comparisons[*a as usize], &comparisons[*b as usize]))
+        .collect();
+    let ids: Vec<StrongIds> = pairs
+        .par_iter()
+        .map(|(a, b, _)| strong_ids(&pieces[*a as usize], &pieces[*b as usize]))
+        .collect();
+    let weights = match known {
+        Some(weights) => weights.clone(),
+        None => learn(&comparisons, &pairs, &levels, &ids),
+    };
+
+    let bits: Vec<Option<f64>> = levels
+        .iter()
+        .zip(&ids)
+        .map(|(levels, ids)| {
+            let open = guards::verdict(*levels, *ids) == Verdict::Open;
+            open.then(|| weights.score(*levels, ids.agreeing))
+        })
+        .collect();
+    let by_pair: HashMap<(u32, u32), Option<f64>> =
+        pairs.iter().zip(&bits).map(|((a, b, _), bits)| ((*a, *b), *bits)).collect();
+    let are_two = |x: u32, y: u32| {
+        let (a, b) = (x.min(y), x.max(y));
+        match by_pair.get(&(a, b)) {
+            Some(bits) => bits.is_none(),
+            None => strong_ids(&pieces[a as usize], &pieces[b as usize]).conflicting > 0,
+        }
+    };
+    let weighed = || pairs.iter().zip(&bits).map(|((a, b, _), bits)| (*a, *b, *bits));
+    let unclear = ambiguity::ambiguous(pieces.len(), weighed(), are_two);
+    let edges: Vec<Edge> = weighed()
+        .map(|(a, b, bits)| {
+            let unclear = unclear[a as usize] || unclear[b as usize];
+            Edge { a, b, bits: bits.filter(|_| !unclear) }
+        })
+        .collect();
+    let members: Vec<Member> =
+        pieces.iter().zip(0..).map(|(piece, at)| member(piece, at)).collect();
+    (cluster::cluster(&members, &edges), weights)
+}
+
+fn comparisons(pieces: &[Piece]) -> Vec<Comparison> {
+    // Nothing leaves: the key only has to be one.
+    let cipher = Aes128::new(&[0; 16].into());
+    pieces
+        .par_iter()
+        .enumerate()
+        .map_init(
+            || Comparer::new(&cipher),
+            |comparer, (at, piece)| {
+                let sketch = Sketch::read(&piece.sketch).expect("it was packed just now");
+                comparer.compare(&[0; 16], at as u64, &sketch)
+            },
+        )
+        .collect()
+}
+
+/// Pairs of records that share a match-key, with the kinds they share.
+fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
+    let mut shared: HashMap<(u32, u32), u32> = HashMap::new();
+    for kind in MatchKeyKind::ALL {
+        let mut column: Vec<(Y, u32)> = pieces
+            .iter()
+            .zip(0u32..)
+            .flat_map(|(piece, at)| {
+                piece.keys.iter().filter(|(of, ..)| of == kind).map(move |(.., y)| (*y, at))
+            })
+            .collect();
+        column.par_sort_unstable();
+        column.dedup();
+        for block in column.chunk_by(|x, y| x.0 == y.0) {
+            if block.len() > TOKEN_MAX_RECORDS {
+                continue;
+            }
+            for (at, (_, a)) in block.iter().enumerate() {
+                for (_, b) in &block[at + 1..] {
+                    *shared.entry((*a.min(b), *a.max(b))).or_default() |= 1 << kind.index();
+                }
+            }
+        }
+    }
+    let mut pairs: Vec<(u32, u32, u32)> = shared
+        .into_iter()
+        .map(|((a, b), kinds)| (a, b, kinds))
+        .filter(|(a, b, _)| a != b)
+        .collect();
+    pairs.par_sort_unstable();
+    pairs
+}
+
+fn strong_ids(a: &Piece, b: &Piece) -> StrongIds {
+    let (a, b) = (&a.profile, &b.profile);
+    let schemes = [(&a.nhs, &b.nhs), (&a.upn, &b.upn), (&a.nino, &b.nino)];
+    let both = schemes.into_iter().filter(|(a, b)| !a.is_empty() && !b.is_empty());
+    both.fold(StrongIds::default(), |mut ids, (a, b)| {
+        if a == b {
+            ids.agreeing += 1;
+        } else {
+            ids.conflicting += 1;
+        }
+        ids
+    })
+}
+
+fn learn(
+    comparisons: &[Comparison],
+    pairs: &[(u32, u32, u32)],
+    levels: &[Levels],
+    ids: &[StrongIds],
+) -> Weights {
+    let mut counts: HashMap<(Levels, u32), f64> = HashMap::new();
+    for (((_, _, kinds), levels), ids) in pairs.iter().zip(levels).zip(ids) {
+        if ids.conflicting == 0 {
+            *counts.entry((*levels, *kinds)).or_default() += 1.0;
+        }
+    }
+    let mut patterns: Vec<Pattern> = counts
+        .into_iter()
+        .map(|((levels, kinds), pairs)| Pattern { levels, kinds, pairs })
+        .collect();
+    // Sums in a fixed order give the same weights every time.
+    patterns.sort_unstable_by_key(|pattern| (pattern.levels, pattern.kinds));
+    let all = comparisons.len() as f64;
+    Weights::estimate(&patterns, &strangers(comparisons), all * (all - 1.0) / 2.0)
+}
+
+/// Counts how random pairs agree.
+fn strangers(comparisons: &[Comparison]) -> Strangers {
+    let mut strangers = Strangers::new();
+    if comparisons.len() < 2 {
+        return strangers;
+    }
+    // A fixed seed: the same records give the same weights.
+    let mut random = StdRng::from_seed([0; 32]);
+    let mut counts = [[0.0; ComparisonField::MOST_LEVELS]; ComparisonField::COUNT];
+    let there_are = comparisons.len() * (comparisons.len() - 1) / 2;
+    for _ in 0..SAMPLED_PAIRS.min(there_are) {
+        let a = random.random_range(0..comparisons.len());
+        let b = (a + random.random_range(1..comparisons.len())) % comparisons.len();
+        let levels = Levels::of(&comparisons[a], &comparisons[b]);
+        for field in ComparisonField::ALL {
+            if let Some(level) = levels.get(*field) {
+                counts[*field as usize][level] += 1.0;
+            }
+        }
+    }
+    for field in ComparisonField::ALL {
+        strangers.add(*field, &counts[*field as usize][..field.levels()]);
+    }
+    strangers
+}
+
+fn member(piece: &Piece, at: u64) -> Member {
+    // Any number that is the same for equal ids and different for others will do.
+    let id = |text: &str| match text {
+        "" => 0,
+        text => text.bytes().fold(1, |sum: u64, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(5)
+        }),
+    };
+    let Profile { nhs, upn, nino, .. } = &piece.profile;
+    Member { sole_of: None, strong_ids: [id(nhs), id(upn), id(nino)], rank: at }
+}

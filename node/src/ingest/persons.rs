@@ -1,0 +1,326 @@
+//! Keeps persons, their match-keys and their homes in step with the records.
+//!
+//! Only what changed is done again: the changed records, whoever shares a match-key with them, and
+//! the other records of those persons. A person whose records are the same keeps their row.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::PersonFlags};
+use rayon::prelude::*;
+use sqlx::SqliteConnection;
+
+use super::{
+    IngestError,
+    dedupe::{self, Piece},
+};
+use crate::{
+    normalise::{Person, Rules, address::AddressKind, normalise},
+    source::{Feed, RawPerson},
+    store::{
+        changes::{self, Change},
+        persons::{self, Person as Row},
+        records::{self, Stored},
+        residences::{self, Certainty, Home},
+        segments::{self, ALIVE, KEY_BYTES, Rows},
+        weights,
+    },
+    tokenise::{
+        profile::{Birth, Profile},
+        recipe::{MatchKeys, Y, match_keys},
+    },
+};
+
+/// Records of which more than this share changed teach new weights; fewer use those in the store.
+const LEARN_FROM_SHARE: f64 = 0.5;
+
+/// What became of the persons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Persons that are new or have other match-keys.
+    pub(super) changed: u64,
+    /// Persons that are gone.
+    pub(super) removed: u64,
+}
+
+/// A record with what normalising made of it.
+struct Known {
+    stored: Stored,
+    person: Person,
+}
+
+/// What normalising a record of any feed needs.
+pub(super) struct Reading<'a> {
+    /// The agency's feeds about people.
+    pub(super) feeds: &'a [Feed],
+    /// The day of the export.
+    pub(super) as_at: Day,
+    /// The epoch's keys.
+    pub(super) keys: &'a MatchKeys,
+}
+
+/// Brings persons into step after some records changed and some persons lost a record.
+pub(super) async fn refresh(
+    conn: &mut SqliteConnection,
+    reading: &Reading<'_>,
+    changed: &[Stored],
+    bereft: &BTreeSet<i64>,
+) -> Result<Kept, IngestError> {
+    let mut touched: BTreeSet<i64> = changed.iter().filter_map(|record| record.person).collect();
+    touched.extend(bereft);
+    let keyed = tokio::task::block_in_place(|| prepare(reading, changed.to_vec()));
+    touched.extend(sharing(conn, &keyed).await?);
+
+    // Every record of every touched person, and the changed ones whosever they were.
+    let touched: Vec<i64> = touched.into_iter().collect();
+    let mut all: BTreeMap<i64, Stored> = BTreeMap::new();
+    let of_touched = records::of_persons(conn, &touched).await?;
+    let changed_ids: BTreeSet<i64> = changed.iter().map(|record| record.id).collect();
+    all.extend(of_touched.into_iter().chain(changed.iter().cloned()).map(|r| (r.id, r)));
+    let before: BTreeMap<i64, BTreeSet<i64>> = grouped(all.values());
+    let (open, closed): (Vec<Stored>, Vec<Stored>) =
+        all.into_values().partition(|record| !record.restricted);
+
+    let learnt = weights::load(conn).await?;
+    let count = records::count(conn).await?;
+    let teaches = open.len() as f64 > LEARN_FROM_SHARE * count as f64;
+    let (known, pieces): (Vec<Known>, Vec<Piece>) =
+        tokio::task::block_in_place(|| prepare(reading, open).into_iter().unzip());
+    let (groups, weights) = tokio::task::block_in_place(|| {
+        dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))
+    });
+    if teaches {
+        weights::save(conn, &weights).await?;
+    }
+    homes(conn, &known).await?;
+    let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (record.id, None)).collect();
+    records::assign(conn, &closed).await?;
+    let groups = members(&groups);
+    let step = Step { reading, known: &known, pieces: &pieces, changed: &changed_ids };
+    step.write(conn, &groups, &before, &touched).await
+}
+
+/// Normalises records and makes their match-keys, on all cores.
+fn prepare(reading: &Reading<'_>, records: Vec<Stored>) -> Vec<(Known, Piece)> {
+    let rules: HashMap<&str, Rules> =
+        reading.feeds.iter().map(|feed| (feed.id(), Rules::of(feed, reading.as_at))).collect();
+    records
+        .into_par_iter()
+        .filter_map(|stored| {
+            // A feed that is no longer configured keeps its records and adds nothing.
+            let rules = rules.get(stored.feed.as_str())?;
+            let (person, _) = normalise(&RawPerson::unpack(&stored.fields), rules);
+            let profile = Profile::of(&[&person]);
+            let keys = keys_of(reading.keys, &profile);
+            Some((Known { stored, person }, Piece::new(profile, keys)))
+        })
+        .collect()
+}
+
+fn keys_of(keys: &MatchKeys, profile: &Profile) -> Vec<(MatchKeyKind, usize, Y)> {
+    let mut all = Vec::with_capacity(40);
+    match_keys(keys, profile, |kind, slot, y| all.push((kind, slot, y)));
+    all
+}
+
+/// The persons that share a match-key with some records.
+async fn sharing(
+    conn: &mut SqliteConnection,
+    records: &[(Known, Piece)],
+) -> Result<Vec<i64>, IngestError> {
+    let states = segments::states(conn).await?;
+    let mut rows: BTreeSet<u64> = BTreeSet::new();
+    for kind in MatchKeyKind::ALL {
+        let of_kind = |piece: &Piece| {
+            let keys = piece.keys.iter().filter(|(of, ..)| of == kind).map(|(.., y)| *y);
+            keys.collect::<Vec<Y>>()
+        };
+        let wanted: HashSet<Y> = records.iter().flat_map(|(_, piece)| of_kind(piece)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        for segment in 0..states.len().div_ceil(SEGMENT_ROWS) {
+            let column = segments::keys(conn, segment as u64, *kind).await?;
+            for (at, key) in column.as_chunks::<KEY_BYTES>().0.iter().enumerate() {
+                let row = segment * SEGMENT_ROWS + at / kind.slots();
+                if wanted.contains(key) && states[row] & ALIVE != 0 {
+                    rows.insert(row as u64);
+                }
+            }
+        }
+    }
+    let rows: Vec<u64> = rows.into_iter().collect();
+    Ok(persons::by_row(conn, &rows).await?.into_iter().map(|person| person.id).collect())
+}
+
+fn grouped<'a>(records: impl Iterator<Item = &'a Stored>) -> BTreeMap<i64, BTreeSet<i64>> {
+    let mut by_person: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for record in records {
+        if let Some(person) = record.person {
+            by_person.entry(person).or_default().insert(record.id);
+        }
+    }
+    by_person
+}
+
+/// Places of the members of each group.
+fn members(groups: &[u32]) -> Vec<Vec<usize>> {
+    let mut by_group: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (at, group) in groups.iter().enumerate() {
+        by_group.entry(*group).or_default().push(at);
+    }
+    by_group.into_values().collect()
+}
+
+async fn homes(conn: &mut SqliteConnection, known: &[Known]) -> Result<(), IngestError> {
+    let homes: Vec<Home> = known.iter().map(home).collect();
+    Ok(residences::put(conn, &homes).await?)
+}
+
+/// Where a record's person lives, in the spelling every node agrees on.
+fn home(known: &Known) -> Home {
+    let Person { address, names, residence_from, residence_to, .. } = &known.person;
+    let building = match (&address.postcode, &address.house) {
+        (Some(postcode), Some(house)) => {
+            let street = address.street.as_deref().unwrap_or_default().replace(' ', "");
+            let start = street.get(..5).unwrap_or(&street);
+            Some(format!("{postcode}|{house}|{start}"))
+        }
+        _ => None,
+    };
+    let property = address.uprn.as_ref().map(|uprn| uprn.number().to_string());
+    let tells = address.kind == AddressKind::Dwelling && (building.is_some() || property.is_some());
+    let surnames = names.iter().flat_map(|name| name.surname.iter().chain(&name.surname_parts));
+    let surnames: Vec<&str> = surnames.map(String::as_str).collect();
+    Home {
+        record: known.stored.id,
+        certainty: if tells { Certainty::Known } else { Certainty::Uncertain },
+        property,
+        building,
+        flat: address.flat.clone(),
+        surnames: surnames.join(" "),
+        from: *residence_from,
+        to: *residence_to,
+    }
+}
+
+/// Everything that writing the new persons needs.
+struct Step<'a> {
+    reading: &'a Reading<'a>,
+    known: &'a [Known],
+    pieces: &'a [Piece],
+    changed: &'a BTreeSet<i64>,
+}
+
+impl Step<'_> {
+    /// Gives every group a person and every changed person a new row.
+    async fn write(
+        &self,
+        conn: &mut SqliteConnection,
+        groups: &[Vec<usize>],
+        before: &BTreeMap<i64, BTreeSet<i64>>,
+        touched: &[i64],
+    ) -> Result<Kept, IngestError> {
+        let rows_before: HashMap<i64, u64> =
+            persons::by_id(conn, touched).await?.into_iter().map(|p| (p.id, p.row)).collect();
+        let mut next_id = persons::next_id(conn).await?;
+        let mut taken: BTreeSet<i64> = BTreeSet::new();
+        let (mut assigned, mut written, mut rows) = (Vec::new(), Vec::new(), Rows::default());
+        for group in groups {
+            let records: BTreeSet<i64> = group.iter().map(|at| self.known[*at].stored.id).collect();
+            let person = match self.heir(group, before, &taken) {
+                Some(person) => person,
+                None => {
+                    next_id += 1;
+                    next_id - 1
+                }
+            };
+            taken.insert(person);
+            let same = before.get(&person) == Some(&records)
+                && records.is_disjoint(self.changed)
+                && rows_before.contains_key(&person);
+            if !same {
+                written.push((person, rows.len()));
+                self.push_row(&mut rows, group);
+                assigned.extend(records.iter().map(|record| (*record, Some(person))));
+            }
+        }
+        let first = segments::append(conn, rows).await?;
+        let put: Vec<Row> =
+            written.iter().map(|(id, at)| Row { id: *id, row: first + *at as u64 }).collect();
+        persons::put(conn, &put).await?;
+        records::assign(conn, &assigned).await?;
+
+        let gone: Vec<i64> = touched.iter().filter(|id| !taken.contains(id)).copied().collect();
+        let retired: Vec<u64> = put
+            .iter()
+            .map(|person| person.id)
+            .chain(gone.iter().copied())
+            .filter_map(|id| rows_before.get(&id).copied())
+            .collect();
+        segments::retire(conn, &retired).await?;
+        persons::remove(conn, &gone).await?;
+        let upserts = put.iter().map(|person| Change::Upsert {
+            row: person.row,
+            replaces: rows_before.get(&person.id).copied(),
+        });
+        let retractions =
+            gone.iter().filter_map(|id| Some(Change::Retraction { row: *rows_before.get(id)? }));
+        let all: Vec<Change> = upserts.chain(retractions).collect();
+        changes::put(conn, &all).await?;
+        Ok(Kept { changed: put.len() as u64, removed: gone.len() as u64 })
+    }
+
+    /// The person that most of a group's records belonged to, unless another group has it.
+    fn heir(
+        &self,
+        group: &[usize],
+        before: &BTreeMap<i64, BTreeSet<i64>>,
+        taken: &BTreeSet<i64>,
+    ) -> Option<i64> {
+        let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
+        for person in group.iter().filter_map(|at| self.known[*at].stored.person) {
+            *votes.entry(person).or_default() += 1;
+        }
+        votes
+            .into_iter()
+            .filter(|(person, _)| !taken.contains(person) && before.contains_key(person))
+            .max_by_key(|(person, votes)| (*votes, std::cmp::Reverse(*person)))
+            .map(|(person, _)| person)
+    }
+
+    fn push_row(&self, rows: &mut Rows, group: &[usize]) {
+        if let [only] = group {
+            let Piece { profile, sketch, keys } = &self.pieces[*only];
+            rows.push(flags(profile), born(profile), sketch.clone(), keys);
+            return;
+        }
+        let people: Vec<&Person> = group.iter().map(|at| &self.known[*at].person).collect();
+        let profile = Profile::of(&people);
+        let keys = keys_of(self.reading.keys, &profile);
+        let piece = Piece::new(profile, keys);
+        rows.push(flags(&piece.profile), born(&piece.profile), piece.sketch, &piece.keys);
+    }
+}
+
+/// What the stream says of an identity.
+fn flags(profile: &Profile) -> PersonFlags {
+    let set = [
+        (PersonFlags::NHS, !profile.nhs.is_empty()),
+        (PersonFlags::UPN, !profile.upn.is_empty()),
+        (PersonFlags::NINO, !profile.nino.is_empty()),
+        (PersonFlags::OTHER_ID, !profile.other_id.is_empty()),
+        (PersonFlags::THIN, profile.is_thin()),
+    ];
+    PersonFlags(set.iter().filter(|(_, set)| *set).map(|(flag, _)| flag).sum())
+}
+
+/// A day of birth that is good enough for age bands: the middle of what is known.
+fn born(profile: &Profile) -> Option<Day> {
+    let Birth { year, month, day } = *profile.births.first()?;
+    let (month, day) = match (month, day) {
+        (Some(month), Some(day)) => (month, day),
+        (Some(month), None) => (month, 15),
+        (None, _) => (7, 1),
+    };
+    Day::new(year?, month, day)
+}

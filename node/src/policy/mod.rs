@@ -1,0 +1,140 @@
+//! The agency's policy file: what may be said of whom, for what purpose. Nothing is said by default.
+//!
+//! A rule a person in charge can read, checked when it is loaded. A misspelt key is an error: a
+//! rule that is silently ignored is a leak or a death. What this version does not enforce yet, it
+//! refuses: a rule that needs a second approver releases nothing.
+
+pub mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_proto::{
+    catalogue::{AgencyKind, Purpose, SignalCode, SignalSpan},
+    day::Day,
+    signal::Disclosure,
+};
+
+pub use self::file::PolicyError;
+use crate::store::events::PersonEvent;
+
+/// What the agency allows, checked.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    purposes: BTreeMap<Purpose, Option<Day>>,
+    rules: Vec<Option<Rule>>,
+    /// Who is in a sweep at all.
+    pub scope: Scope,
+    /// Whether the contact desk may be told to other agencies.
+    pub disclose_contact: bool,
+    /// Kinds of restriction that the agency's feeds may mark.
+    pub restrictions: BTreeSet<String>,
+    /// Exports older than this are stale, whatever their feed says. Hours.
+    pub stale_after_h: Option<u64>,
+}
+
+/// How one code is released.
+#[derive(Clone, Debug)]
+struct Rule {
+    purposes: BTreeSet<Purpose>,
+    most_days: i32,
+    detail: Detail,
+    disclosure: Disclosure,
+}
+
+/// How exactly dates are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The day.
+    Day,
+    /// The month only: its 15th stands for it.
+    Month,
+}
+
+/// Who is in a sweep at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// People of whom something may be said.
+    WithSignals,
+    /// Everybody. For measuring linkage on data without signals.
+    Everybody,
+}
+
+/// A signal that policy lets go, as it may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Since when, as exactly as policy allows.
+    pub start: Day,
+    /// Until when.
+    pub end: Option<Day>,
+    /// How far an alert's recipient may be told.
+    pub disclosure: Disclosure,
+}
+
+impl Policy {
+    /// Returns those purposes that the agency answers for on this day.
+    pub fn allowed(&self, asked: &[Purpose], on: Day) -> Vec<Purpose> {
+        let in_force = |purpose: &&Purpose| match self.purposes.get(purpose) {
+            Some(expires) => expires.is_none_or(|last| on <= last),
+            None => false,
+        };
+        asked.iter().filter(in_force).copied().collect()
+    }
+
+    /// Returns what may be told of an event for these purposes as at a day; `None` for nothing.
+    pub fn release(&self, event: &PersonEvent, asked: &[Purpose], as_at: Day) -> Option<Released> {
+        let rule = self.rule(event.code, asked)?;
+        // Nobody is told of what has not happened, what is over and old, or what a dead person's
+        // records say came after.
+        if event.start > as_at || event.deceased.is_some_and(|died| event.start > died) {
+            return None;
+        }
+        let end = event.end.filter(|end| *end <= as_at);
+        let last = end.unwrap_or(event.start);
+        let open = end.is_none() && event.code.spec().span == SignalSpan::State;
+        if !open && as_at.since(last) > rule.most_days {
+            return None;
+        }
+        // Suspects carry what is said of suspects, and nobody else does.
+        if event.suspect != event.code.spec().of_suspect {
+            return None;
+        }
+        let told = |day: Day| match rule.detail {
+            Detail::Day => day,
+            Detail::Month => day.first_of_month().plus(14).min(as_at),
+        };
+        Some(Released { start: told(event.start), end: end.map(told), disclosure: rule.disclosure })
+    }
+
+    /// Returns whether an age band may be told for these purposes.
+    pub fn releases(&self, code: SignalCode, asked: &[Purpose]) -> bool {
+        self.rule(code, asked).is_some()
+    }
+
+    /// Returns how many codes are released for some purpose.
+    pub fn released_codes(&self) -> usize {
+        self.rules.iter().flatten().count()
+    }
+
+    /// Returns the agency's own codes that it does not release for these purposes.
+    pub fn withheld(&self, kind: AgencyKind, asked: &[Purpose]) -> Vec<SignalCode> {
+        SignalCode::all()
+            .filter(|code| code.spec().owner == Some(kind) && self.rule(*code, asked).is_none())
+            .collect()
+    }
+
+    fn rule(&self, code: SignalCode, asked: &[Purpose]) -> Option<&Rule> {
+        let rule = self.rules[code.index()].as_ref()?;
+        asked.iter().any(|purpose| rule.purposes.contains(purpose)).then_some(rule)
+    }
+}
+
+/// Returns the age band of somebody born on a day, if it is a child's.
+pub fn child_band(born: Day, as_at: Day) -> Option<SignalCode> {
+    match born.years_until(as_at) {
+        ..0 => None,
+        0 => Some(SignalCode::CHILD_U1),
+        1..=4 => Some(SignalCode::CHILD_U5),
+        5..=17 => Some(SignalCode::CHILD_U18),
+        _ => None,
+    }
+}

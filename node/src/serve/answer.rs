@@ -1,0 +1,107 @@
+//! Puts every answer, and every refusal, into the audit table before it leaves.
+
+use causeway_certs::stream::Peer;
+use causeway_proto::{ids::SweepId, refusal};
+use prost::Message;
+use ring::digest::{SHA256, digest};
+use tonic::{Request, Response, Status};
+
+use super::{Node, status};
+use crate::store::audit::{self, Entry};
+
+/// A question as the audit table remembers it.
+pub(super) struct Asked {
+    call: &'static str,
+    peer: String,
+    sweep: Option<SweepId>,
+    items: u64,
+    hash: [u8; 32],
+}
+
+/// An answer with the number of items in it.
+pub(super) type Answer<T> = Result<(u64, T), Status>;
+
+impl Asked {
+    /// Notes a question before it is taken apart. `items` is how many things it asks about.
+    pub(super) fn of<T: Message>(
+        call: &'static str,
+        request: &Request<T>,
+        sweep: &[u8],
+        items: usize,
+    ) -> Self {
+        let peer = request.extensions().get::<Peer>();
+        Self {
+            call,
+            peer: peer.map_or_else(|| "local".to_owned(), |peer| peer.identity.to_string()),
+            sweep: SweepId::from_wire("sweep_id", sweep).ok(),
+            items: items as u64,
+            hash: sha256(&request.get_ref().encode_to_vec()),
+        }
+    }
+}
+
+impl Node {
+    /// Records an answer or a refusal, and only then lets it go.
+    pub(super) async fn conclude<T: Message>(
+        &self,
+        asked: Asked,
+        answer: Answer<T>,
+    ) -> Result<Response<T>, Status> {
+        let hash = |answer: &T| sha256(&answer.encode_to_vec());
+        let (outcome, answered, response_hash) = match &answer {
+            Ok((items, answer)) => ("ok".to_owned(), *items, hash(answer)),
+            Err(status) => (reason(status), 0, [0; 32]),
+        };
+        self.record(asked, outcome, answered, response_hash).await?;
+        answer.map(|(_, answer)| Response::new(answer))
+    }
+
+    /// Records the beginning of a stream of so many rows, or its refusal.
+    pub(super) async fn conclude_stream<S>(
+        &self,
+        asked: Asked,
+        stream: Answer<S>,
+    ) -> Result<Response<S>, Status> {
+        let (outcome, answered) = match &stream {
+            Ok((items, _)) => ("ok".to_owned(), *items),
+            Err(status) => (reason(status), 0),
+        };
+        self.record(asked, outcome, answered, [0; 32]).await?;
+        stream.map(|(_, stream)| Response::new(stream))
+    }
+
+    async fn record(
+        &self,
+        asked: Asked,
+        outcome: String,
+        answered: u64,
+        response_hash: [u8; 32],
+    ) -> Result<(), Status> {
+        let Asked { call, peer, sweep, items, hash } = asked;
+        tracing::info!(peer, call, asked = items, answered, outcome, "answered");
+        let at_ms = (self.now_ms)();
+        let (asked, request_hash) = (items, hash);
+        let entry = Entry {
+            at_ms,
+            peer,
+            call,
+            sweep,
+            outcome,
+            asked,
+            answered,
+            request_hash,
+            response_hash,
+        };
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        audit::put(&mut tx, &entry).await.map_err(status::store)?;
+        tx.commit().await.map_err(|error| status::store(error.into()))
+    }
+}
+
+fn reason(status: &Status) -> String {
+    refusal::reason(status).unwrap_or_else(|| format!("{:?}", status.code()))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}

@@ -1,0 +1,225 @@
+//! Answers the second look: comparisons salted by a match-key, and how often strangers agree.
+
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+
+use aes::{Block, cipher::BlockEncrypt};
+use bytes::Bytes;
+use causeway_proto::{
+    ids::SweepId,
+    kind::MatchKeyKind,
+    limits::{K_THRESHOLD, SEGMENT_ROWS},
+    linkage::{
+        comparison::{self, Comparison},
+        levels::{ComparisonField, Levels},
+    },
+    pb::{self, comparison_service_server::ComparisonService},
+    wire::WireError,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Node,
+    answer::{Answer, Asked},
+    rows_of,
+    session::Session,
+    status, tokens,
+};
+use crate::{
+    store::segments::{self, KEY_BYTES},
+    tokenise::{compare::Comparer, sketch::Sketch},
+};
+
+#[tonic::async_trait]
+impl ComparisonService for Node {
+    #[tracing::instrument(name = "comparisons.compare", skip_all)]
+    async fn compare(
+        &self,
+        request: Request<pb::CompareRequest>,
+    ) -> Result<Response<pb::CompareResponse>, Status> {
+        let items = request.get_ref().kinds.len();
+        let asked = Asked::of("Compare", &request, &request.get_ref().sweep_id, items);
+        let answer = self.compared(request.into_inner()).await;
+        self.conclude(asked, answer).await
+    }
+
+    #[tracing::instrument(name = "comparisons.sample", skip_all)]
+    async fn sample_agreement(
+        &self,
+        request: Request<pb::SampleAgreementRequest>,
+    ) -> Result<Response<pb::SampleAgreementResponse>, Status> {
+        let asked = Asked::of("SampleAgreement", &request, &request.get_ref().sweep_id, 1);
+        let answer = self.sampled(request.into_inner()).await;
+        self.conclude(asked, answer).await
+    }
+}
+
+/// One question: where it stands in the request, which row, salted by which slot of which kind.
+struct Question {
+    at: usize,
+    row: u64,
+    kind: MatchKeyKind,
+    slot: usize,
+}
+
+impl Node {
+    async fn compared(&self, request: pb::CompareRequest) -> Answer<pb::CompareResponse> {
+        let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
+        let rows = rows_of(&session, &request.handles)?;
+        let questions = questions(&rows, &request.kinds, &request.slots)?;
+        let mut by_segment: BTreeMap<u64, Vec<Question>> = BTreeMap::new();
+        for question in questions {
+            by_segment.entry(question.row / SEGMENT_ROWS as u64).or_default().push(question);
+        }
+        let mut answers = vec![Comparison::EMPTY; rows.len()];
+        let mut comparer = Comparer::new(session.keys.comparing());
+        let mut store = self.store.snapshot().await.map_err(status::store)?;
+        for (segment, questions) in by_segment {
+            let packed = segments::packed_sketches(&mut store, segment).await;
+            let packed = packed.map_err(status::store)?;
+            let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();
+            let mut columns: HashMap<MatchKeyKind, Vec<u8>> = HashMap::new();
+            for Question { at, row, kind, slot } in questions {
+                let column = match columns.entry(kind) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => {
+                        let column = segments::keys(&mut store, segment, kind).await;
+                        place.insert(column.map_err(status::store)?)
+                    }
+                };
+                let place = (row % SEGMENT_ROWS as u64) as usize;
+                let sketch = sketches.get(place).and_then(|packed| Sketch::read(packed));
+                let Some(sketch) = sketch else { return Err(unknown_row()) };
+                let (keys, _) = column.as_chunks::<KEY_BYTES>();
+                let key = keys.get(place * kind.slots() + slot).ok_or_else(unknown_row)?;
+                let salt = salt(&session, row, kind, slot, key);
+                answers[at] = comparer.compare(&salt.into(), noise(&session, row), &sketch);
+            }
+        }
+        let mut packed = Vec::with_capacity(answers.len() * comparison::WIDTH);
+        answers.iter().for_each(|answer| answer.write(&mut packed));
+        let response = pb::CompareResponse {
+            comparisons: Bytes::from(packed),
+            width: u32::try_from(comparison::WIDTH).expect("a few hundred bytes"),
+            layout: comparison::LAYOUT,
+        };
+        Ok((answers.len() as u64, response))
+    }
+
+    /// Compares random pairs of our own people, unsalted and in this process only.
+    async fn sampled(
+        &self,
+        request: pb::SampleAgreementRequest,
+    ) -> Answer<pb::SampleAgreementResponse> {
+        /// More pairs would make the estimate no better.
+        const MOST_PAIRS: u32 = 300_000;
+        /// Rows to draw the pairs from: a few segments stand for all, as rows are in no order.
+        const MOST_ROWS: usize = 32_768;
+        let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
+        let mut store = self.store.snapshot().await.map_err(status::store)?;
+        let mut comparer = Comparer::new(session.keys.comparing());
+        let mut people: Vec<Comparison> = Vec::new();
+        for rows in &session.order {
+            if people.len() >= MOST_ROWS {
+                break;
+            }
+            let packed = segments::packed_sketches(&mut store, rows.segment).await;
+            let packed = packed.map_err(status::store)?;
+            let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();
+            for (place, row) in rows.places.iter().zip(rows.rows()) {
+                let sketch = sketches.get(usize::from(*place)).and_then(|s| Sketch::read(s));
+                let Some(sketch) = sketch else { return Err(unknown_row()) };
+                people.push(comparer.compare(&[0; 16], noise(&session, row), &sketch));
+            }
+        }
+        drop(store);
+        let pairs = request.pairs.min(MOST_PAIRS);
+        let seed = session.keys.own.order();
+        let fields = tokio::task::spawn_blocking(move || agreement(&people, pairs, seed)).await;
+        let fields = fields.map_err(|_| Status::internal("the node could not count"))?;
+        let people = session.rows();
+        Ok((people, pb::SampleAgreementResponse { fields, people }))
+    }
+}
+
+fn questions(rows: &[u64], kinds: &[u8], slots: &[u8]) -> Result<Vec<Question>, WireError> {
+    if kinds.len() != rows.len() || slots.len() != rows.len() {
+        let rule = "as many as `handles`";
+        return Err(WireError::Invalid { field: "kinds", rule });
+    }
+    rows.iter()
+        .zip(kinds)
+        .zip(slots)
+        .enumerate()
+        .map(|(at, ((row, kind), slot))| {
+            let kind = MatchKeyKind::from_wire(i32::from(*kind))?;
+            let slot = usize::from(*slot);
+            let rule = "below the kind's number of slots";
+            let question = Question { at, row: *row, kind, slot };
+            (slot < kind.slots())
+                .then_some(question)
+                .ok_or(WireError::Invalid { field: "slots", rule })
+        })
+        .collect()
+}
+
+/// The whole block of the token in a slot, of which half travelled. A slot without a key has noise
+/// there, so that asking tells nobody whether there is one.
+fn salt(
+    session: &Session,
+    row: u64,
+    kind: MatchKeyKind,
+    slot: usize,
+    key: &[u8; KEY_BYTES],
+) -> Block {
+    if *key == [0; KEY_BYTES] {
+        return tokens::noise(session.keys.own.padding(), row, kind, slot);
+    }
+    let mut block = Block::from(*key);
+    session.keys.kind(kind).encrypt_block(&mut block);
+    block
+}
+
+/// A number for atoms that have nothing to say, different for every record of every node.
+fn noise(session: &Session, row: u64) -> u64 {
+    let mut block = Block::default();
+    block[..8].copy_from_slice(&row.to_be_bytes());
+    block[15] = 1;
+    session.keys.own.padding().encrypt_block(&mut block);
+    u64::from_le_bytes(block[..8].try_into().expect("8 of 16 bytes"))
+}
+
+fn unknown_row() -> Status {
+    status::store(crate::store::StoreError::Corrupt("row"))
+}
+
+/// Counts levels of agreement over random pairs of different people.
+fn agreement(people: &[Comparison], pairs: u32, seed: [u8; 32]) -> Vec<pb::FieldAgreement> {
+    let mut random = StdRng::from_seed(seed);
+    let mut counts = [[0u64; ComparisonField::MOST_LEVELS]; ComparisonField::COUNT];
+    // Drawing the same few pairs over and over would only look like evidence.
+    let there_are = people.len() * people.len().saturating_sub(1) / 2;
+    let pairs = (pairs as usize).min(there_are);
+    for _ in 0..pairs {
+        let a = random.random_range(0..people.len());
+        let b = (a + random.random_range(1..people.len())) % people.len();
+        let levels = Levels::of(&people[a], &people[b]);
+        for field in ComparisonField::ALL {
+            if let Some(level) = levels.get(*field) {
+                counts[*field as usize][level] += 1;
+            }
+        }
+    }
+    ComparisonField::ALL
+        .iter()
+        .map(|field| {
+            let counts = &counts[*field as usize][..field.levels()];
+            let told = |count: &u64| if *count < K_THRESHOLD { 0.0 } else { *count as f64 };
+            pb::FieldAgreement {
+                field: field.to_wire(),
+                compared: counts.iter().sum::<u64>() as f64,
+                counts: counts.iter().map(told).collect(),
+            }
+        })
+        .collect()
+}

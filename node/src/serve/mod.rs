@@ -1,0 +1,154 @@
+//! Answers the coordinator, and the agency's own systems.
+//!
+//! Handlers decode, ask, and encode. Who may call was settled by a layer before they run; what may
+//! be told is settled by the policy; and every answer is in the audit table before it leaves.
+
+mod alerts;
+mod answer;
+mod comparisons;
+mod dwellings;
+mod inbox;
+mod later;
+mod session;
+mod signals;
+mod status;
+mod sweeps;
+mod tokens;
+
+use std::sync::Arc;
+
+use causeway_proto::{
+    DESCRIPTORS,
+    catalogue::AgencyKind,
+    ids::{Handle, SweepId},
+    limits::{HANDLES_PER_QUERY, MESSAGE_BYTES},
+    pb::{
+        alert_service_server::AlertServiceServer, change_service_server::ChangeServiceServer,
+        comparison_service_server::ComparisonServiceServer,
+        dwelling_service_server::DwellingServiceServer, inbox_service_server::InboxServiceServer,
+        referral_delivery_service_server::ReferralDeliveryServiceServer,
+        signal_service_server::SignalServiceServer, sweep_service_server::SweepServiceServer,
+        token_service_server::TokenServiceServer,
+    },
+    refusal,
+    sweep::Contact,
+    wire::WireError,
+};
+use tokio::sync::Mutex;
+use tonic::{Code, Status, service::Routes};
+use tonic_health::server::HealthReporter;
+
+use self::session::Session;
+use crate::{policy::Policy, source::Feed, store::Store, tokenise::keyring::Keyring};
+
+/// What every service of a node works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Node(Arc<Parts>);
+
+/// The parts of a [`Node`].
+pub struct Parts {
+    /// What the agency is for.
+    pub kind: AgencyKind,
+    /// Its records.
+    pub store: Store,
+    /// Its keys.
+    pub keyring: Keyring,
+    /// What it allows.
+    pub policy: Policy,
+    /// Its exports.
+    pub feeds: Vec<Feed>,
+    /// Whom a colleague can ring.
+    pub contact: Option<Contact>,
+    /// Unix milliseconds, now.
+    pub now_ms: fn() -> u64,
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+impl Node {
+    /// Puts the services' common parts together.
+    pub fn new(
+        kind: AgencyKind,
+        (store, keyring): (Store, Keyring),
+        policy: Policy,
+        (feeds, contact): (Vec<Feed>, Option<Contact>),
+        now_ms: fn() -> u64,
+    ) -> Self {
+        let session = Mutex::default();
+        Self(Arc::new(Parts { kind, store, keyring, policy, feeds, contact, now_ms, session }))
+    }
+
+    /// Returns the open session of a sweep, putting it together again after a restart.
+    async fn session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
+        let mut current = self.0.session.lock().await;
+        if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
+            return Ok(session.clone());
+        }
+        let mut conn = self.0.store.snapshot().await.map_err(status::store)?;
+        let known = crate::store::sweeps::current(&mut conn).await.map_err(status::store)?;
+        let Some(known) = known.filter(|known| known.id == sweep) else {
+            let message = "the node has no such sweep open: open it first";
+            return Err(refusal::status(Code::FailedPrecondition, "NO_SUCH_SWEEP", message));
+        };
+        let (chain, keys) = self.0.keyring.open_sweep(&sweep).map_err(status::keyring)?;
+        let key = (chain.epoch(), chain.commit());
+        let session = Session::build(&mut conn, &self.0.policy, known, keys, key).await;
+        let session = Arc::new(session.map_err(status::store)?);
+        *current = Some(session.clone());
+        Ok(session)
+    }
+}
+
+impl std::ops::Deref for Node {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Reads the handles of a query and finds their rows.
+fn rows_of(session: &Session, handles: &[u8]) -> Result<Vec<u64>, Status> {
+    let handles = Handle::from_column("handles", handles)?;
+    if handles.len() > HANDLES_PER_QUERY {
+        return Err(WireError::Invalid { field: "handles", rule: "at most 4096" }.into());
+    }
+    session.resolve(&handles).map_err(|_| {
+        let message = "the node never made one of these handles in this sweep";
+        refusal::status(Code::InvalidArgument, "UNKNOWN_HANDLE", message)
+    })
+}
+
+/// Returns the node's services behind the layer that decides who may call what.
+///
+/// Health is among them: whoever holds the reporter says when the node stops serving.
+pub fn routes(node: &Node, reflection: bool) -> (Routes, HealthReporter) {
+    macro_rules! sized {
+        ($server:ident) => {
+            $server::new(node.clone())
+                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_encoding_message_size(MESSAGE_BYTES)
+        };
+    }
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let mut routes = Routes::new(health)
+        .add_service(sized!(SweepServiceServer))
+        .add_service(sized!(TokenServiceServer))
+        .add_service(sized!(ComparisonServiceServer))
+        .add_service(sized!(DwellingServiceServer))
+        .add_service(sized!(SignalServiceServer))
+        .add_service(sized!(ChangeServiceServer))
+        .add_service(sized!(AlertServiceServer))
+        .add_service(sized!(ReferralDeliveryServiceServer))
+        .add_service(sized!(InboxServiceServer));
+    if reflection {
+        let described = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .build_v1()
+            .expect("our own descriptors are well-formed");
+        routes = routes.add_service(described);
+    }
+    (routes, reporter)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Releases risk signals, as far as the policy allows.
+
+use std::collections::HashMap;
+
+use causeway_proto::{
+    ids::SweepId,
+    limits::MESSAGE_BYTES,
+    pb::{self, signal_service_server::SignalService},
+    refusal,
+    signal::{Disclosure, Signal},
+};
+use prost::Message;
+use sqlx::SqliteConnection;
+use tonic::{Code, Request, Response, Status};
+
+use super::{
+    Node,
+    answer::{Answer, Asked},
+    rows_of,
+    session::Session,
+    status,
+};
+use crate::{
+    policy::{Policy, child_band},
+    store::{StoreError, events, persons, segments},
+};
+
+#[tonic::async_trait]
+impl SignalService for Node {
+    #[tracing::instrument(name = "signals.query", skip_all)]
+    async fn query_signals(
+        &self,
+        request: Request<pb::QuerySignalsRequest>,
+    ) -> Result<Response<pb::QuerySignalsResponse>, Status> {
+        let items = request.get_ref().handles.len() / 16;
+        let asked = Asked::of("QuerySignals", &request, &request.get_ref().sweep_id, items);
+        let answer = self.signals(request.into_inner()).await;
+        self.conclude(asked, answer).await
+    }
+}
+
+impl Node {
+    async fn signals(&self, request: pb::QuerySignalsRequest) -> Answer<pb::QuerySignalsResponse> {
+        let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
+        let rows = rows_of(&session, &request.handles)?;
+        let mut store = self.store.snapshot().await.map_err(status::store)?;
+        let mut released =
+            released(&mut store, &self.policy, &session, &rows).await.map_err(status::store)?;
+        let subjects: Vec<pb::SubjectSignals> = rows
+            .iter()
+            .map(|row| released.remove(row).unwrap_or_default())
+            .map(|signals| pb::SubjectSignals {
+                signals: signals.into_iter().map(Into::into).collect(),
+            })
+            .collect();
+        let response = pb::QuerySignalsResponse { subjects };
+        if response.encoded_len() > MESSAGE_BYTES {
+            let message = "the answer would be larger than a message may be: ask for fewer handles";
+            return Err(refusal::status(Code::ResourceExhausted, "ASK_FOR_FEWER", message));
+        }
+        Ok((rows.len() as u64, response))
+    }
+}
+
+/// What policy releases of some people, by their rows.
+async fn released(
+    conn: &mut SqliteConnection,
+    policy: &Policy,
+    session: &Session,
+    rows: &[u64],
+) -> Result<HashMap<u64, Vec<Signal>>, StoreError> {
+    let persons: Vec<i64> =
+        persons::by_row(conn, rows).await?.into_iter().map(|person| person.id).collect();
+    let mut released: HashMap<u64, Vec<Signal>> = HashMap::new();
+    for event in events::of_persons(conn, &persons, session.as_at()).await? {
+        let Some(told) = policy.release(&event, session.purposes(), session.as_at()) else {
+            continue;
+        };
+        released.entry(event.row).or_default().push(Signal {
+            code: event.code,
+            start: told.start,
+            end: told.end,
+            event: session.keys.event(&[&event.reference]),
+            confidence_permille: event.confidence_permille,
+            disclosure: told.disclosure,
+        });
+    }
+    let born = segments::born(conn).await?;
+    for row in rows {
+        let born = usize::try_from(*row).ok().and_then(|row| born.get(row).copied().flatten());
+        let Some(band) = born.and_then(|born| child_band(born, session.as_at())) else { continue };
+        if policy.releases(band, session.purposes()) {
+            released.entry(*row).or_default().push(Signal {
+                code: band,
+                // Any other day would say something of the birthday.
+                start: session.as_at(),
+                end: None,
+                event: session.keys.event(&[band.as_str(), &row.to_string()]),
+                confidence_permille: 1000,
+                disclosure: Disclosure::Counted,
+            });
+        }
+    }
+    for signals in released.values_mut() {
+        signals.sort_by_key(|signal| (signal.code, signal.start, signal.event));
+        // One event that two records of one person carry.
+        signals.dedup();
+    }
+    Ok(released)
+}

@@ -1,0 +1,167 @@
+//! Opens and closes sweeps.
+
+use std::{collections::HashMap, sync::Arc};
+
+use causeway_proto::{
+    day::Day,
+    ids::SweepId,
+    kind::RECIPE,
+    pb::{self, sweep_service_server::SweepService},
+    refusal,
+    sweep::{Feed, Memo, Opened, Opening},
+};
+use sqlx::SqliteConnection;
+use tonic::{Code, Request, Response, Status};
+
+use super::{
+    Node,
+    answer::{Answer, Asked},
+    session::Session,
+    status,
+};
+use crate::store::{StoreError, changes, imports, memos, segments, sweeps};
+
+#[tonic::async_trait]
+impl SweepService for Node {
+    #[tracing::instrument(name = "sweep.open", skip_all)]
+    async fn open_sweep(
+        &self,
+        request: Request<pb::OpenSweepRequest>,
+    ) -> Result<Response<pb::OpenSweepResponse>, Status> {
+        let asked = Asked::of("OpenSweep", &request, &request.get_ref().sweep_id, 1);
+        let answer = self.open(request.into_inner()).await;
+        self.conclude(asked, answer).await
+    }
+
+    #[tracing::instrument(name = "sweep.close", skip_all)]
+    async fn close_sweep(
+        &self,
+        request: Request<pb::CloseSweepRequest>,
+    ) -> Result<Response<pb::CloseSweepResponse>, Status> {
+        let asked = Asked::of("CloseSweep", &request, &request.get_ref().sweep_id, 1);
+        let answer = self.close(&request.get_ref().sweep_id).await;
+        self.conclude(asked, answer).await
+    }
+}
+
+impl Node {
+    async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
+        let opening = Opening::try_from(request)?;
+        let purposes = self.policy.allowed(&opening.purposes, opening.as_at);
+        if purposes.is_empty() {
+            let message = "the node's policy allows none of these purposes on that day";
+            return Err(refusal::status(Code::PermissionDenied, "DENIED_POLICY", message));
+        }
+        let mut current = self.session.lock().await;
+        if let Some(session) = current.as_ref().filter(|session| session.id() == opening.sweep) {
+            return self.describe(session).await;
+        }
+        let (chain, keys) = self.keyring.open_sweep(&opening.sweep).map_err(status::keyring)?;
+        let key = (chain.epoch(), chain.commit());
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        let known = sweeps::current(&mut tx).await.map_err(status::store)?;
+        let sweep = match known.filter(|known| known.id == opening.sweep) {
+            // Opened before this process was started.
+            Some(known) => known,
+            None => {
+                let sweep = sweeps::Sweep {
+                    id: opening.sweep,
+                    as_at: opening.as_at,
+                    purposes,
+                    last_row: segments::next_row(&mut tx).await.map_err(status::store)?,
+                    position: changes::position(&mut tx).await.map_err(status::store)?,
+                };
+                let opened = sweeps::open(&mut tx, &sweep, (self.now_ms)()).await;
+                opened.map_err(status::store)?;
+                sweep
+            }
+        };
+        let session = Session::build(&mut tx, &self.policy, sweep, keys, key).await;
+        let session = Arc::new(session.map_err(status::store)?);
+        tx.commit().await.map_err(|error| status::store(error.into()))?;
+        tracing::info!(
+            sweep = session.id().counter(), rows = session.rows(), as_at = %session.as_at(),
+            "opened a sweep"
+        );
+        let described = self.describe(&session).await;
+        *current = Some(session);
+        described
+    }
+
+    async fn describe(&self, session: &Session) -> Answer<pb::OpenSweepResponse> {
+        let mut conn = self.store.read().await.map_err(status::store)?;
+        let feeds = self.feeds(&mut conn).await.map_err(status::store)?;
+        let memos = memos(&mut conn, session).await.map_err(status::store)?;
+        let opened = Opened {
+            recipe: RECIPE,
+            key_epoch: session.key_epoch,
+            key_commit: session.key_commit,
+            records: session.rows(),
+            position: session.sweep.position,
+            kind: self.kind,
+            feeds,
+            memos,
+            contact: self.contact.clone().filter(|_| self.policy.disclose_contact),
+            withheld: self.policy.withheld(self.kind, session.purposes()),
+        };
+        Ok((session.rows(), opened.into()))
+    }
+
+    /// How fresh each export is, by the agency's own measure.
+    async fn feeds(&self, conn: &mut SqliteConnection) -> Result<Vec<Feed>, StoreError> {
+        let now_ms = (self.now_ms)();
+        let mut feeds = Vec::new();
+        for feed in &self.feeds {
+            let taken = imports::last_taken(conn, feed.id()).await?;
+            let hours = [Some(feed.mapping().freshness_h.into()), self.policy.stale_after_h]
+                .into_iter()
+                .flatten()
+                .min();
+            let age_h =
+                taken.as_ref().map(|taken| now_ms.saturating_sub(taken.taken_ms) / 3_600_000);
+            feeds.push(Feed {
+                id: feed.id().to_owned(),
+                as_at: taken.map(|taken| Day::of_unix_ms(taken.taken_ms.cast_signed())),
+                stale: match (age_h, hours) {
+                    (None, _) => true,
+                    (Some(age), Some(most)) => age > most,
+                    (Some(_), None) => false,
+                },
+            });
+        }
+        Ok(feeds)
+    }
+
+    async fn close(&self, sweep: &[u8]) -> Answer<pb::CloseSweepResponse> {
+        let sweep = SweepId::from_wire("sweep_id", sweep)?;
+        let mut current = self.session.lock().await;
+        current.take_if(|session| session.id() == sweep);
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        sweeps::close(&mut tx, sweep, (self.now_ms)()).await.map_err(status::store)?;
+        tx.commit().await.map_err(|error| status::store(error.into()))?;
+        // Last, so that a sweep whose key is gone is never one that is still open.
+        self.keyring.close_sweep(&sweep).map_err(status::keyring)?;
+        Ok((1, pb::CloseSweepResponse {}))
+    }
+}
+
+/// What was kept with our records, under the names they have in this sweep.
+async fn memos(conn: &mut SqliteConnection, session: &Session) -> Result<Vec<Memo>, StoreError> {
+    // Two records of one person may carry the same finding.
+    let mut once = HashMap::new();
+    for (memo, row) in memos::with_rows(conn).await? {
+        once.insert((memo.kind.as_str(), *memo.id.as_bytes(), row), memo);
+    }
+    let mut memos: Vec<Memo> = once
+        .into_iter()
+        .map(|((_, _, row), memo)| Memo {
+            kind: memo.kind,
+            id: memo.id,
+            handle: session.keys.own.handle(row),
+            score_tenths: memo.score_tenths,
+            made: memo.made,
+        })
+        .collect();
+    memos.sort_by_key(|memo| memo.handle);
+    Ok(memos)
+}

@@ -1,0 +1,203 @@
+//! Streams match-keys: first the handles, then kind by kind, each a column in the same order.
+
+use std::{collections::HashSet, pin::Pin, sync::Arc};
+
+use aes::{Aes128, Block, cipher::BlockEncrypt};
+use bytes::{Bytes, BytesMut};
+use causeway_proto::{
+    ids::SweepId,
+    kind::MatchKeyKind,
+    limits::{TOKEN_BYTES, TOKEN_MAX_RECORDS},
+    pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
+};
+use futures::{Stream, StreamExt, stream};
+use sqlx::{Sqlite, Transaction};
+use tonic::{Request, Response, Status};
+
+use super::{
+    Node,
+    answer::{Answer, Asked},
+    session::{SegmentRows, Session},
+    status,
+};
+use crate::store::{
+    StoreError,
+    segments::{self, KEY_BYTES},
+};
+
+type Responses = Pin<Box<dyn Stream<Item = Result<pb::StreamTokensResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl TokenService for Node {
+    type StreamTokensStream = Responses;
+
+    #[tracing::instrument(name = "tokens.stream", skip_all)]
+    async fn stream_tokens(
+        &self,
+        request: Request<pb::StreamTokensRequest>,
+    ) -> Result<Response<Responses>, Status> {
+        let asked = Asked::of("StreamTokens", &request, &request.get_ref().sweep_id, 1);
+        let pb::StreamTokensRequest { sweep_id, after } = request.into_inner();
+        let answer = self.tokens(&sweep_id, after).await;
+        self.conclude_stream(asked, answer).await
+    }
+}
+
+/// A place in the stream: which column, and how many of its segments have been sent.
+///
+/// The position on the wire counts segments through all columns.
+#[derive(Clone, Copy)]
+struct Place {
+    column: usize,
+    segment: usize,
+    first_row: u64,
+}
+
+/// Reads the stream from a place on.
+struct Reader {
+    session: Arc<Session>,
+    store: Transaction<'static, Sqlite>,
+    place: Place,
+    crowds: Crowds,
+}
+
+impl Node {
+    async fn tokens(&self, sweep: &[u8], after: u64) -> Answer<Responses> {
+        let sweep = SweepId::from_wire("sweep_id", sweep)?;
+        let session = self.session(sweep).await?;
+        let store = self.store.snapshot().await.map_err(status::store)?;
+        let rows = session.rows();
+        let place = place_after(&session, after);
+        let reader = Reader { session, store, place, crowds: Crowds::default() };
+        let responses = stream::try_unfold(reader, async |mut reader| {
+            let next = reader.next().await.map_err(status::store)?;
+            Ok(next.map(|response| (response, reader)))
+        });
+        Ok((rows, responses.boxed()))
+    }
+}
+
+/// Finds the place after so many segments.
+fn place_after(session: &Session, after: u64) -> Place {
+    let segments = session.order.len().max(1) as u64;
+    let column = usize::try_from(after / segments).unwrap_or(usize::MAX);
+    let segment = (after % segments) as usize;
+    let sent = session.order.iter().take(segment);
+    Place { column, segment, first_row: sent.map(|s| s.places.len() as u64).sum() }
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, StoreError> {
+        let Self { session, store, place, crowds } = self;
+        if place.segment == session.order.len() {
+            *place = Place { column: place.column + 1, segment: 0, first_row: 0 };
+        }
+        let Some(rows) = session.order.get(place.segment) else { return Ok(None) };
+        let column = match place.column {
+            0 => Column::People(people(session, rows)),
+            column => {
+                let Some(kind) = MatchKeyKind::ALL.get(column - 1).copied() else {
+                    return Ok(None);
+                };
+                if crowds.kind != Some(kind) {
+                    *crowds = Crowds::count(store, session, kind).await?;
+                }
+                let keys = segments::keys(store, rows.segment, kind).await?;
+                Column::Tokens(tokens(session, rows, kind, &keys, &crowds.keys))
+            }
+        };
+        let first_row = place.first_row;
+        place.segment += 1;
+        place.first_row += rows.places.len() as u64;
+        let position = place.column as u64 * session.order.len() as u64 + place.segment as u64;
+        Ok(Some(pb::StreamTokensResponse { position, first_row, column: Some(column) }))
+    }
+}
+
+fn people(session: &Session, rows: &SegmentRows) -> pb::People {
+    let mut handles = BytesMut::with_capacity(16 * rows.places.len());
+    rows.rows().for_each(|row| handles.extend_from_slice(session.keys.own.handle(row).as_bytes()));
+    let flags = rows.rows().map(|row| session.flags(row).0).collect();
+    pb::People { handles: handles.freeze(), flags }
+}
+
+/// One segment's tokens of one kind, in the order of the stream.
+fn tokens(
+    session: &Session,
+    rows: &SegmentRows,
+    kind: MatchKeyKind,
+    keys: &[u8],
+    crowds: &HashSet<[u8; KEY_BYTES]>,
+) -> pb::Tokens {
+    let slots = kind.slots();
+    let (keys, _) = keys.as_chunks::<KEY_BYTES>();
+    let mut blocks = Vec::with_capacity(rows.places.len() * slots);
+    let mut empty = Vec::new();
+    for (place, row) in rows.places.iter().zip(rows.rows()) {
+        for slot in 0..slots {
+            let key = &keys[usize::from(*place) * slots + slot];
+            if *key == [0; KEY_BYTES] || crowds.contains(key) {
+                empty.push((blocks.len(), row, slot));
+            }
+            blocks.push(Block::from(*key));
+        }
+    }
+    session.keys.kind(kind).encrypt_blocks(&mut blocks);
+    for (at, row, slot) in empty {
+        blocks[at] = noise(session.keys.own.padding(), row, kind, slot);
+    }
+    let mut tokens = BytesMut::with_capacity(TOKEN_BYTES * blocks.len());
+    blocks.iter().for_each(|block| tokens.extend_from_slice(&block[..TOKEN_BYTES]));
+    let slots = u32::try_from(slots).expect("few slots");
+    pb::Tokens { kind: kind.to_wire(), slots, tokens: Bytes::from(tokens) }
+}
+
+/// What stands in a slot without a key: looks like a token, and is the same when asked again.
+pub(super) fn noise(padding: &Aes128, row: u64, kind: MatchKeyKind, slot: usize) -> Block {
+    let mut block = Block::default();
+    block[..8].copy_from_slice(&row.to_be_bytes());
+    block[8] = kind.number();
+    block[9] = u8::try_from(slot).expect("few slots");
+    padding.encrypt_block(&mut block);
+    block
+}
+
+/// Match-keys of one kind that too many records share: an institution's phone, a default date. They
+/// would tell a crowd apart from the rest and link nobody.
+#[derive(Default)]
+struct Crowds {
+    kind: Option<MatchKeyKind>,
+    keys: HashSet<[u8; KEY_BYTES]>,
+}
+
+impl Crowds {
+    /// Counts a whole column. Keys are uniform, so counting by a prefix finds the same crowds, with
+    /// no more than a chance in a million of a false one.
+    async fn count(
+        store: &mut Transaction<'static, Sqlite>,
+        session: &Session,
+        kind: MatchKeyKind,
+    ) -> Result<Self, StoreError> {
+        let slots_in_all = usize::try_from(session.rows()).unwrap_or(usize::MAX) * kind.slots();
+        let buckets = (8 * slots_in_all).next_power_of_two().clamp(1 << 12, 1 << 26);
+        let mut counts = vec![0u8; buckets];
+        let mut keys = HashSet::new();
+        for rows in &session.order {
+            let column = segments::keys(store, rows.segment, kind).await?;
+            let (column, _) = column.as_chunks::<KEY_BYTES>();
+            for place in &rows.places {
+                let first = usize::from(*place) * kind.slots();
+                for key in column[first..first + kind.slots()].iter().filter(|key| **key != [0; 16])
+                {
+                    let prefix = u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"));
+                    let count = &mut counts[prefix as usize & (buckets - 1)];
+                    *count = count.saturating_add(1);
+                    if usize::from(*count) > TOKEN_MAX_RECORDS {
+                        keys.insert(*key);
+                    }
+                }
+            }
+        }
+        Ok(Self { kind: Some(kind), keys })
+    }
+}

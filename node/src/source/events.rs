@@ -1,0 +1,210 @@
+//! Reads a feed about events: who was harmed, who is concerned, who is suspected.
+//!
+//! Contacts are no concerns. Witnesses, reporters and professionals, roles and types that nobody
+//! mapped, and signals said of the wrong role are counted and go no further.
+
+use std::io::Read;
+
+use causeway_proto::day::Day;
+
+use super::{
+    damage::Kind,
+    feed::Feed,
+    file::FileError,
+    hash,
+    mapping::About,
+    record::EventRow,
+    report::{Contact, Rule, SourceReport},
+    table::{Fault, Table},
+};
+
+/// From this year on, an end is a system's way to say that there is none yet.
+const NEVER_ENDS: i16 = 2099;
+
+/// Up to this year, a date is a system's way to say that it is not known.
+const NOT_KNOWN: i16 = 1901;
+
+/// The rows of a file about events, one at a time.
+///
+/// Gives rows until the file ends or must be refused; [`Events::finish`] says what became of it.
+pub struct Events<'f, R> {
+    table: Table<'f, R>,
+    person: Vec<usize>,
+    event_ref: Vec<usize>,
+    kind: Vec<usize>,
+    role: Vec<usize>,
+    start: Option<usize>,
+    end: Option<usize>,
+    confidence: Option<usize>,
+    sensitive: Option<(usize, &'f [String])>,
+    ended: bool,
+}
+
+impl<'f, R: Read> Events<'f, R> {
+    /// Opens a file and reads its header.
+    pub fn open(feed: &'f Feed, source: R) -> Result<Self, FileError> {
+        if feed.mapping().about != About::Events {
+            return Err(FileError::OtherKind("events"));
+        }
+        let table = Table::open(feed, source)?;
+        let columns = |field: &str| -> Vec<usize> {
+            let theirs = feed.columns.iter().find(|(name, _)| name == field);
+            let names = theirs.map_or(&[][..], |(_, names)| names);
+            names.iter().filter_map(|name| table.column(name)).collect()
+        };
+        let one = |field| columns(field).first().copied();
+        let sensitive = feed
+            .mapping()
+            .sensitive
+            .as_ref()
+            .and_then(|mark| Some((table.column(&mark.column)?, mark.values.as_slice())));
+        Ok(Self {
+            person: columns("person"),
+            event_ref: columns("event_ref"),
+            kind: columns("type"),
+            role: columns("role"),
+            start: one("start"),
+            end: one("end"),
+            confidence: one("confidence"),
+            sensitive,
+            table,
+            ended: false,
+        })
+    }
+
+    /// Reads what is left, and returns what became of the file.
+    pub fn finish(mut self) -> Result<SourceReport, FileError> {
+        for row in self.by_ref() {
+            row?;
+        }
+        Ok(self.table.report)
+    }
+
+    fn row(&mut self, line: u64) -> Result<Option<EventRow>, Fault> {
+        if self.is_sensitive() {
+            self.table.report.sensitive += 1;
+            return Ok(None);
+        }
+        let text = |columns: &[usize]| self.table.joined(columns, Kind::Text, " ");
+        let theirs = if self.role.is_empty() { None } else { Some(text(&self.role)?) };
+        let Some(role) = self.table.feed.role(theirs.as_deref()) else {
+            return Ok(self.contact(Contact::UnknownRole));
+        };
+        if let Some(contact) = Contact::of(role) {
+            return Ok(self.contact(contact));
+        }
+        let theirs = if self.kind.is_empty() { None } else { Some(text(&self.kind)?) };
+        if !self.table.feed.knows_type(theirs.as_deref()) {
+            return Ok(self.contact(Contact::UnmappedType));
+        }
+        let Some(code) = self.table.feed.code(theirs.as_deref(), role) else {
+            return Ok(self.contact(Contact::NotOfThisRole));
+        };
+
+        let key = self.table.key()?;
+        let person_key = self.table.key_of(&self.person, Rule::PersonMissing)?;
+        let event_ref = self.table.joined(&self.event_ref, Kind::Reference, " ")?;
+        let event_ref = if event_ref.is_empty() { key.clone() } else { event_ref };
+        let start = self.day(self.start)?.filter(|day| day.ymd().0 > NOT_KNOWN);
+        let start = start.ok_or(Fault { column: self.start, rule: Rule::DateUnreadable })?;
+        let lasting = |day: &Day| (NOT_KNOWN + 1..NEVER_ENDS).contains(&day.ymd().0);
+        let end = self.day(self.end)?.filter(lasting);
+        if end.is_some_and(|end| end < start) {
+            return Err(Fault { column: self.end, rule: Rule::EndBeforeStart });
+        }
+        let confidence_permille = self.confidence()?;
+
+        let number = |number: i32| number.to_string();
+        let hash = hash::row([
+            self.table.feed.id(),
+            &key,
+            &person_key,
+            &event_ref,
+            code.as_str(),
+            &format!("{role:?}"),
+            &number(start.number()),
+            &end.map_or(String::new(), |end| number(end.number())),
+            &confidence_permille.to_string(),
+        ]);
+        if !self.table.is_new(&key, hash)? {
+            return Ok(None);
+        }
+        Ok(Some(EventRow {
+            line,
+            key,
+            event_ref,
+            person_key,
+            code,
+            role,
+            start,
+            end,
+            confidence_permille,
+            hash,
+        }))
+    }
+
+    fn is_sensitive(&self) -> bool {
+        self.sensitive.is_some_and(|(at, marks)| {
+            let mark = self.table.value(at).to_lowercase();
+            marks.iter().any(|sensitive| sensitive.trim().to_lowercase() == mark)
+        })
+    }
+
+    fn contact(&mut self, contact: Contact) -> Option<EventRow> {
+        *self.table.report.contacts.entry(contact).or_default() += 1;
+        None
+    }
+
+    /// Reads a date column; `None` where it is empty.
+    fn day(&self, column: Option<usize>) -> Result<Option<Day>, Fault> {
+        let Some(at) = column else {
+            return Ok(None);
+        };
+        let text = self.table.joined(&[at], Kind::Date, " ")?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let day = self.table.feed.dates.day(&text);
+        day.map(Some).ok_or(Fault { column, rule: Rule::DateUnreadable })
+    }
+
+    fn confidence(&self) -> Result<u16, Fault> {
+        let text = self.confidence.map_or("", |at| self.table.value(at));
+        if text.is_empty() {
+            return Ok(1000);
+        }
+        let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        let share = share.ok_or(Fault { column: self.confidence, rule: Rule::ConfidenceForm })?;
+        Ok((share * 1000.0).round() as u16)
+    }
+
+    fn next_row(&mut self) -> Result<Option<EventRow>, FileError> {
+        while let Some(line) = self.table.next_line()? {
+            match self.row(line) {
+                Ok(Some(row)) => {
+                    self.table.report.taken += 1;
+                    return Ok(Some(row));
+                }
+                Ok(None) => {}
+                Err(fault) => self.table.set_aside(line, &fault),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<R: Read> Iterator for Events<'_, R> {
+    type Item = Result<EventRow, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let row = self.next_row().transpose();
+        self.ended = !matches!(row, Some(Ok(_)));
+        row
+    }
+}
+
+#[cfg(test)]
+mod tests;

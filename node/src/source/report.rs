@@ -1,0 +1,324 @@
+//! What became of a file: counts, and which rows were set aside under which rule.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use super::{
+    feed::Feed,
+    hash::FileHash,
+    mapping::Mode,
+    record::{Restriction, Role},
+};
+
+/// A small file may always have this many rows set aside: one bad row of ten is no alarm.
+const ALWAYS_ALLOWED: u64 = 5;
+
+/// How many entries are kept one by one. More than this is a mistake in the mapping or the export,
+/// and more of the same tells nobody more.
+const LISTED: usize = 1_000;
+
+/// Declares the rules with their ids and words.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident = $id:literal, $words:literal;)+) => {
+        /// A rule that a row can break.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[$doc])* $rule,)+
+        }
+
+        impl Rule {
+            /// Returns the id in reports.
+            pub const fn id(self) -> &'static str {
+                match self {
+                    $(Self::$rule => $id,)+
+                }
+            }
+
+            /// Returns the rule in plain words.
+            pub const fn in_words(self) -> &'static str {
+                match self {
+                    $(Self::$rule => $words,)+
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The row is ragged.
+    FieldCount = "field-count",
+        "the row has more or fewer fields than the header; a stray quote or delimiter may have \
+         joined or split it";
+    /// A key column is empty.
+    KeyMissing = "key-missing", "a key column is empty";
+    /// Another row has the same key and says something else.
+    KeyRepeated = "key-repeated",
+        "an earlier row has the same key and says something else; the key needs another column";
+    /// An error value of a spreadsheet.
+    SpreadsheetError = "spreadsheet-error", "the value is a spreadsheet's error message";
+    /// A number in scientific notation.
+    ScientificNumber = "scientific-number",
+        "a spreadsheet has rounded the number; export the column as text";
+    /// A date as a count of days.
+    SerialDate = "serial-date",
+        "a spreadsheet has turned the date into a count of days; export the column as text";
+    /// A house number or reference as a date.
+    TurnedIntoDate = "turned-into-date",
+        "a spreadsheet has turned the value into a date; export the column as text";
+    /// An NHS number that lost its leading zero.
+    LostZero = "lost-zero",
+        "a spreadsheet has dropped the zero in front; export the column as text";
+    /// An event without a person.
+    PersonMissing = "person-missing", "the reference to the person is empty";
+    /// An event without a readable date.
+    DateUnreadable = "date-unreadable",
+        "the date is empty, stands for \"not known\", or is not written as `dates` says";
+    /// An event before it began.
+    EndBeforeStart = "end-before-start", "it ends before it starts";
+    /// A confidence that is no share.
+    ConfidenceForm = "confidence-form", "the confidence is no number from 0 to 1";
+}
+
+impl Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.id())
+    }
+}
+
+/// One row that was set aside. Says where and which rule, and never what the row says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// Where the row begins in the file, counting from 1.
+    pub line: u64,
+    /// Their column, where the rule is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// The rule.
+    pub rule: Rule,
+}
+
+impl std::fmt::Display for Quarantined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column `{column}`")?;
+        }
+        write!(f, ": {} ({})", self.rule.in_words(), self.rule.id())
+    }
+}
+
+/// Why an event was counted as a contact and left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contact {
+    /// Somebody who saw it.
+    Witness,
+    /// Somebody who told of it.
+    Reporter,
+    /// Somebody at work.
+    Professional,
+    /// A role that the mapping does not list.
+    UnknownRole,
+    /// A type of event that the mapping does not list.
+    UnmappedType,
+    /// A type that means nothing of somebody in this role.
+    NotOfThisRole,
+}
+
+impl Contact {
+    /// Returns the kind of contact that somebody in a role is; `None` for roles of concern.
+    pub(super) const fn of(role: Role) -> Option<Self> {
+        match role {
+            Role::Witness => Some(Self::Witness),
+            Role::Reporter => Some(Self::Reporter),
+            Role::Professional => Some(Self::Professional),
+            Role::Victim | Role::Subject | Role::Suspect => None,
+        }
+    }
+}
+
+/// What became of one file. Counts and line numbers only, so it may be shown and passed around.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SourceReport {
+    /// The feed.
+    pub feed: String,
+    /// The encoding the file turned out to be in.
+    pub encoding: &'static str,
+    /// The file's SHA-256, once all of it was read.
+    pub sha256: Option<FileHash>,
+    /// Rows in the file, without the header.
+    pub rows: u64,
+    /// Rows handed on.
+    pub taken: u64,
+    /// Rows that `where` leaves out.
+    pub filtered: u64,
+    /// Rows that say exactly what an earlier row says.
+    pub repeated: u64,
+    /// Events that their source marks sensitive; left out.
+    pub sensitive: u64,
+    /// Events left out because they are contacts, by kind.
+    pub contacts: BTreeMap<Contact, u64>,
+    /// People taken in of whom nothing may leave the node, by mark.
+    pub restricted: BTreeMap<Restriction, u64>,
+    /// Rows set aside.
+    pub quarantined: u64,
+    /// Rows set aside, by rule.
+    pub by_rule: BTreeMap<Rule, u64>,
+    /// The first thousand rows set aside.
+    pub quarantine: Vec<Quarantined>,
+    /// Keys of rows set aside, as far as they can be read: what they are about is not gone. Never
+    /// shown.
+    #[serde(skip)]
+    pub(crate) keys_set_aside: HashSet<String>,
+    /// Rows set aside whose key cannot be read.
+    #[serde(skip)]
+    pub(crate) keyless: u64,
+}
+
+/// Why a file that could be read is refused as a whole.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileRefused {
+    /// Too many rows are missing.
+    #[error(
+        "the file has {rows} rows where about {expected} were expected, more than {max_drop_pct} % \
+         fewer: it may be cut off. If that many people really left, raise `max_drop_pct` once"
+    )]
+    TooFewRows {
+        /// Rows in the file.
+        rows: u64,
+        /// Rows last time, or `expected_rows`.
+        expected: u64,
+        /// The setting.
+        max_drop_pct: u8,
+    },
+    /// Too many rows are bad.
+    #[error(
+        "{quarantined} of {rows} rows break a rule, more than {max_quarantine_pct} %; most often \
+         {}", most.in_words()
+    )]
+    TooManyBad {
+        /// Rows set aside.
+        quarantined: u64,
+        /// Rows in the file.
+        rows: u64,
+        /// The setting.
+        max_quarantine_pct: u8,
+        /// The rule that most of them break.
+        most: Rule,
+    },
+}
+
+impl SourceReport {
+    pub(super) fn set_aside(&mut self, line: u64, column: Option<&str>, rule: Rule) {
+        self.quarantined += 1;
+        *self.by_rule.entry(rule).or_default() += 1;
+        if self.quarantine.len() < LISTED {
+            let column = column.map(str::to_owned);
+            self.quarantine.push(Quarantined { line, column, rule });
+        }
+    }
+
+    /// Decides whether the file may replace the last one, which had `last_rows` rows.
+    ///
+    /// A full file may be a little smaller and a little dirty, never half missing or mostly bad.
+    pub fn judge(&self, feed: &Feed, last_rows: Option<u64>) -> Result<(), FileRefused> {
+        let mapping = feed.mapping();
+        let expected = last_rows.or(mapping.expected_rows).filter(|_| mapping.mode == Mode::Full);
+        let max_drop_pct = mapping.max_drop_pct;
+        if let Some(expected) = expected
+            && self.rows.saturating_mul(100)
+                < expected.saturating_mul(u64::from(100 - max_drop_pct))
+        {
+            return Err(FileRefused::TooFewRows { rows: self.rows, expected, max_drop_pct });
+        }
+        let max_quarantine_pct = mapping.max_quarantine_pct;
+        let share = self.rows.saturating_mul(u64::from(max_quarantine_pct)) / 100;
+        let all_bad = self.quarantined > 0 && self.quarantined == self.rows - self.filtered;
+        let most = self.by_rule.iter().max_by_key(|(_, count)| **count).map(|(rule, _)| *rule);
+        match most {
+            Some(most) if all_bad || self.quarantined > share.max(ALWAYS_ALLOWED) => {
+                Err(FileRefused::TooManyBad {
+                    quarantined: self.quarantined,
+                    rows: self.rows,
+                    max_quarantine_pct,
+                    most,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(settings: &str) -> Feed {
+        Feed::from_toml(&format!(
+            "id = 'f'\nabout = 'people'\nkey = ['REF']\n{settings}\n[columns]\nsurname = 'S'"
+        ))
+        .unwrap()
+    }
+
+    fn report(rows: u64, bad: u64) -> SourceReport {
+        let mut report = SourceReport { rows, ..SourceReport::default() };
+        (0..bad).for_each(|line| report.set_aside(line, Some("REF"), Rule::KeyMissing));
+        report
+    }
+
+    #[test]
+    fn half_a_file_is_refused_and_a_small_drop_is_not() {
+        let feed = feed("expected_rows = 1000");
+        for (rows, last, refused) in [
+            (1000, None, false),
+            (900, None, false),
+            (899, None, true),
+            (899, Some(950), false),
+            (500, Some(1000), true),
+            (0, Some(1000), true),
+        ] {
+            assert_eq!(report(rows, 0).judge(&feed, last).is_err(), refused, "{rows} {last:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_changes_may_be_as_small_as_it_likes() {
+        assert_eq!(report(0, 0).judge(&feed("mode = 'delta'"), Some(1000)), Ok(()));
+    }
+
+    #[test]
+    fn a_mostly_bad_file_is_refused_and_a_few_bad_rows_are_not() {
+        let feed = feed("max_quarantine_pct = 5");
+        for (rows, bad, refused) in [
+            (1000, 50, false),
+            (1000, 51, true),
+            (10, 5, false),
+            (10, 6, true),
+            (3, 3, true),
+            (3, 2, false),
+        ] {
+            assert_eq!(report(rows, bad).judge(&feed, None).is_err(), refused, "{bad} of {rows}");
+        }
+        let refused = report(10, 6).judge(&feed, None).unwrap_err().to_string();
+        let said = "6 of 10 rows break a rule, more than 5 %; most often a key column is empty";
+        assert_eq!(refused, said);
+    }
+
+    #[test]
+    fn a_report_serialises_as_counts_and_places() {
+        let mut report = report(3, 1);
+        *report.contacts.entry(Contact::Witness).or_default() += 2;
+        *report.restricted.entry(Restriction::Shielded).or_default() += 1;
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["contacts"], serde_json::json!({ "witness": 2 }));
+        assert_eq!(json["restricted"], serde_json::json!({ "shielded": 1 }));
+        assert_eq!(json["by_rule"], serde_json::json!({ "key-missing": 1 }));
+        assert_eq!(
+            json["quarantine"],
+            serde_json::json!([{ "line": 0, "column": "REF", "rule": "key-missing" }])
+        );
+        let said = "line 0, column `REF`: a key column is empty (key-missing)";
+        assert_eq!(report.quarantine[0].to_string(), said);
+    }
+}

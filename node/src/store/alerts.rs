@@ -1,0 +1,140 @@
+//! The `alert` and `alert_record` tables: what reached this node, and whom of ours it concerns.
+
+use causeway_proto::ids::AlertId;
+use sqlx::SqliteConnection;
+
+use super::{StoreError, fixed, signed, unsigned};
+
+/// One revision of an alert, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAlert {
+    /// Grows with every revision that arrives.
+    pub position: u64,
+    /// Which alert.
+    pub id: AlertId,
+    /// Which revision.
+    pub revision: u32,
+    /// The encoded `causeway.v1.Alert`.
+    pub body: Vec<u8>,
+    /// Unix milliseconds.
+    pub received_ms: u64,
+}
+
+type Row = (i64, Vec<u8>, u32, Vec<u8>, i64);
+
+/// Keeps a revision and the records it concerns. Returns false when it was there already.
+pub async fn put(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+    revision: u32,
+    body: &[u8],
+    records: &[(String, String)],
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let written = sqlx::query(
+        "insert into alert (alert_id, revision, body, received_ms) values (?, ?, ?, ?)
+         on conflict (alert_id, revision) do nothing",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(revision)
+    .bind(body)
+    .bind(signed(now_ms))
+    .execute(&mut *conn)
+    .await?;
+    if written.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for (feed, key) in records {
+        sqlx::query(
+            "insert into alert_record (alert_id, record_feed, record_key) values (?, ?, ?)
+             on conflict do nothing",
+        )
+        .bind(&id.as_bytes()[..])
+        .bind(feed)
+        .bind(key)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(true)
+}
+
+/// Returns the latest revision of every alert, newest first, at most `limit` before a position.
+pub async fn latest(
+    conn: &mut SqliteConnection,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<KeptAlert>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select position, alert_id, revision, body, received_ms from alert as a
+         where position < ? and not exists
+         (select 1 from alert as b where b.alert_id = a.alert_id and b.revision > a.revision)
+         order by position desc limit ?",
+    )
+    .bind(before.map_or(i64::MAX, signed))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// Returns every revision of one alert, newest first.
+pub async fn revisions(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+) -> Result<Vec<KeptAlert>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select position, alert_id, revision, body, received_ms from alert
+         where alert_id = ? order by revision desc",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// Returns the records of ours that an alert concerns, as feed and key.
+pub async fn records(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(sqlx::query_as(
+        "select record_feed, record_key from alert_record where alert_id = ? order by 1, 2",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_all(conn)
+    .await?)
+}
+
+fn read((position, id, revision, body, received_ms): Row) -> Result<KeptAlert, StoreError> {
+    Ok(KeptAlert {
+        position: unsigned("position", position)?,
+        id: AlertId::from_bytes(fixed("alert id", id)?),
+        revision,
+        body,
+        received_ms: unsigned("time", received_ms)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_revision_is_kept_once_and_the_latest_is_shown() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let (id, other) = (AlertId::from_bytes([1; 16]), AlertId::from_bytes([2; 16]));
+        let records = [("nominals".to_owned(), "N-1".to_owned())];
+        assert!(put(&mut conn, id, 1, b"one", &records, 5).await.unwrap());
+        assert!(!put(&mut conn, id, 1, b"one", &records, 6).await.unwrap());
+        assert!(put(&mut conn, other, 1, b"other", &[], 7).await.unwrap());
+        assert!(put(&mut conn, id, 2, b"two", &records, 8).await.unwrap());
+
+        let shown = latest(&mut conn, None, 10).await.unwrap();
+        let shown: Vec<_> = shown.iter().map(|alert| (alert.id, alert.revision)).collect();
+        assert_eq!(shown, [(id, 2), (other, 1)]);
+        assert_eq!(super::records(&mut conn, id).await.unwrap(), records);
+        assert_eq!(revisions(&mut conn, id).await.unwrap().len(), 2);
+    }
+}

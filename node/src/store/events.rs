@@ -1,0 +1,268 @@
+//! The `event` table: what the source systems say happened, in the catalogue's codes.
+
+use std::collections::HashMap;
+
+use causeway_proto::{catalogue::SignalCode, day::Day};
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::{INSERT_ROWS, StoreError, fixed, records::Known, unsigned};
+
+/// One event or state of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The row's own key in its feed.
+    pub key: String,
+    /// Recognises a row that has not changed.
+    pub hash: [u8; 16],
+    /// Whose event it is: the feed and key of a record.
+    pub record: (String, String),
+    /// Equal for one event that several people carry.
+    pub reference: String,
+    /// What.
+    pub code: SignalCode,
+    /// The person is in it as one who may have done harm.
+    pub suspect: bool,
+    /// Since when.
+    pub start: Day,
+    /// Until when; `None` while it lasts, and for what has no end.
+    pub end: Option<Day>,
+    /// How sure the source is, in thousandths.
+    pub confidence_permille: u16,
+}
+
+/// An event of a person, as a sweep needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonEvent {
+    /// The person.
+    pub person: i64,
+    /// The row of their match-keys.
+    pub row: u64,
+    /// The feed it comes from.
+    pub feed: String,
+    /// Equal for one event that several people carry.
+    pub reference: String,
+    /// What.
+    pub code: SignalCode,
+    /// The person is in it as one who may have done harm.
+    pub suspect: bool,
+    /// Since when.
+    pub start: Day,
+    /// Until when.
+    pub end: Option<Day>,
+    /// How sure the source is, in thousandths.
+    pub confidence_permille: u16,
+    /// When the person died, if they did.
+    pub deceased: Option<Day>,
+}
+
+/// Returns what is known of every event of a feed, by its key.
+pub async fn known(
+    conn: &mut SqliteConnection,
+    feed: &str,
+) -> Result<HashMap<String, Known>, StoreError> {
+    sqlx::query_as::<_, (i64, String, Vec<u8>, u32)>(
+        "select id, key, hash, missed from event where feed = ?",
+    )
+    .bind(feed)
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|(id, key, hash, missed)| {
+        Ok((key, Known { id, hash: fixed("event hash", hash)?, missed }))
+    })
+    .collect()
+}
+
+/// Stores new and changed events of a feed.
+pub async fn put(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    events: &[Event],
+) -> Result<(), StoreError> {
+    for events in events.chunks(INSERT_ROWS) {
+        QueryBuilder::new(
+            "insert into event (feed, key, hash, record_feed, record_key, reference, code,
+             suspect, start_day, end_day, confidence) ",
+        )
+        .push_values(events, |mut values, event| {
+            values
+                .push_bind(feed)
+                .push_bind(&event.key)
+                .push_bind(&event.hash[..])
+                .push_bind(&event.record.0)
+                .push_bind(&event.record.1)
+                .push_bind(&event.reference)
+                .push_bind(event.code.to_wire())
+                .push_bind(event.suspect)
+                .push_bind(event.start.number())
+                .push_bind(event.end.map(Day::number))
+                .push_bind(event.confidence_permille);
+        })
+        .push(
+            " on conflict (feed, key) do update set hash = excluded.hash, missed = 0,
+             record_feed = excluded.record_feed, record_key = excluded.record_key,
+             reference = excluded.reference, code = excluded.code, suspect = excluded.suspect,
+             start_day = excluded.start_day, end_day = excluded.end_day,
+             confidence = excluded.confidence",
+        )
+        .build()
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Counts one more good export that lacked these events; with `missed` 0, forgets the count.
+pub async fn set_missed(
+    conn: &mut SqliteConnection,
+    ids: &[i64],
+    missed: u32,
+) -> Result<(), StoreError> {
+    for ids in ids.chunks(INSERT_ROWS) {
+        QueryBuilder::new("update event set missed = ")
+            .push_bind(missed)
+            .push(" where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes events.
+pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
+    for ids in ids.chunks(INSERT_ROWS) {
+        QueryBuilder::new("delete from event where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the join of events, records and persons gives.
+type Row = (i64, i64, String, String, i32, bool, i32, Option<i32>, u16, Option<i32>);
+
+/// Returns every event of every person up to a day.
+pub async fn up_to(
+    conn: &mut SqliteConnection,
+    as_at: Day,
+) -> Result<Vec<PersonEvent>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select person.id, person.row, event.feed, event.reference, event.code, event.suspect,
+         event.start_day, event.end_day, event.confidence,
+         (select min(deceased) from record as r where r.person = person.id)
+         from event
+         join record on record.feed = event.record_feed and record.key = event.record_key
+         join person on person.id = record.person
+         where event.start_day <= ?",
+    )
+    .bind(as_at.number())
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
+/// Returns every event of some persons up to a day.
+pub async fn of_persons(
+    conn: &mut SqliteConnection,
+    persons: &[i64],
+    as_at: Day,
+) -> Result<Vec<PersonEvent>, StoreError> {
+    let mut events = Vec::new();
+    for persons in persons.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select person.id, person.row, event.feed, event.reference, event.code, event.suspect,
+             event.start_day, event.end_day, event.confidence,
+             (select min(deceased) from record as r where r.person = person.id)
+             from person
+             join record on record.person = person.id
+             join event on event.record_feed = record.feed and event.record_key = record.key
+             where event.start_day <= ",
+        )
+        .push_bind(as_at.number())
+        .push(" and person.id in ")
+        .push_tuples(persons, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        for row in rows {
+            events.push(read(row)?);
+        }
+    }
+    Ok(events)
+}
+
+fn read(row: Row) -> Result<PersonEvent, StoreError> {
+    let (person, at, feed, reference, code, suspect, start, end, confidence, deceased) = row;
+    let day = |day: i32| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
+    Ok(PersonEvent {
+        person,
+        row: unsigned("row", at)?,
+        feed,
+        reference,
+        code: SignalCode::from_wire(code).map_err(|_| StoreError::Corrupt("code"))?,
+        suspect,
+        start: day(start)?,
+        end: end.map(day).transpose()?,
+        confidence_permille: confidence,
+        deceased: deceased.map(day).transpose()?,
+    })
+}
+
+/// Returns which records these events belong to, as feed and key.
+pub async fn records_of(
+    conn: &mut SqliteConnection,
+    ids: &[i64],
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut records = Vec::new();
+    for ids in ids.chunks(INSERT_ROWS) {
+        let rows: Vec<(String, String)> =
+            QueryBuilder::new("select distinct record_feed, record_key from event where id in ")
+                .push_tuples(ids, |mut values, id| {
+                    values.push_bind(id);
+                })
+                .build_query_as()
+                .fetch_all(&mut *conn)
+                .await?;
+        records.extend(rows);
+    }
+    Ok(records)
+}
+
+/// Returns how many events there are.
+pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let (count,): (i64,) = sqlx::query_as("select count(*) from event").fetch_one(conn).await?;
+    unsigned("count", count)
+}
+
+/// Returns which persons these events belong to now.
+pub async fn persons_of(
+    conn: &mut SqliteConnection,
+    records: &[(String, String)],
+) -> Result<Vec<i64>, StoreError> {
+    let mut persons = Vec::new();
+    for records in records.chunks(INSERT_ROWS) {
+        let rows: Vec<(Option<i64>,)> =
+            QueryBuilder::new("select distinct person from record where (feed, key) in (")
+                .push_values(records, |mut values, (feed, key)| {
+                    values.push_bind(feed).push_bind(key);
+                })
+                .push(")")
+                .build_query_as()
+                .fetch_all(&mut *conn)
+                .await?;
+        persons.extend(rows.into_iter().filter_map(|(person,)| person));
+    }
+    persons.sort_unstable();
+    persons.dedup();
+    Ok(persons)
+}

@@ -1,0 +1,96 @@
+//! The `person` table: one row per person, over all records that this node takes for theirs.
+
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::{INSERT_ROWS, StoreError, signed, unsigned};
+
+/// A person and where their match-keys stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Stays the same while the node takes it for one person.
+    pub id: i64,
+    /// The row of match-keys.
+    pub row: u64,
+}
+
+/// Returns the number that the next new person will have.
+pub async fn next_id(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let (last,): (Option<i64>,) =
+        sqlx::query_as("select max(id) from person").fetch_one(conn).await?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+/// Stores persons, or moves them to other rows of match-keys.
+pub async fn put(conn: &mut SqliteConnection, persons: &[Person]) -> Result<(), StoreError> {
+    for persons in persons.chunks(INSERT_ROWS) {
+        QueryBuilder::new("insert into person (id, row) ")
+            .push_values(persons, |mut values, person| {
+                values.push_bind(person.id).push_bind(signed(person.row));
+            })
+            .push(" on conflict (id) do update set row = excluded.row")
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes persons that no record is left of.
+pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
+    for ids in ids.chunks(INSERT_ROWS) {
+        QueryBuilder::new("delete from person where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Returns persons by the rows of their match-keys; rows that are nobody's any more are left out.
+pub async fn by_row(conn: &mut SqliteConnection, rows: &[u64]) -> Result<Vec<Person>, StoreError> {
+    let mut persons = Vec::with_capacity(rows.len());
+    for rows in rows.chunks(INSERT_ROWS) {
+        let found = QueryBuilder::new("select id, row from person where row in ")
+            .push_tuples(rows, |mut values, row| {
+                values.push_bind(signed(*row));
+            })
+            .build_query_as()
+            .fetch_all(&mut *conn)
+            .await?;
+        for person in found {
+            persons.push(read(person)?);
+        }
+    }
+    Ok(persons)
+}
+
+/// Returns persons by their ids.
+pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Person>, StoreError> {
+    let mut persons = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(INSERT_ROWS) {
+        let found = QueryBuilder::new("select id, row from person where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build_query_as()
+            .fetch_all(&mut *conn)
+            .await?;
+        for person in found {
+            persons.push(read(person)?);
+        }
+    }
+    Ok(persons)
+}
+
+/// Returns how many persons there are.
+pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let (count,): (i64,) = sqlx::query_as("select count(*) from person").fetch_one(conn).await?;
+    unsigned("count", count)
+}
+
+fn read((id, row): (i64, i64)) -> Result<Person, StoreError> {
+    Ok(Person { id, row: unsigned("row", row)? })
+}

@@ -1,0 +1,258 @@
+//! The `record` table: one row per record of a source system, as it was last exported.
+//!
+//! This is the agency's own data in the agency's own file. Nothing outside the node ever reads it.
+
+use std::collections::HashMap;
+
+use causeway_proto::day::Day;
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::{INSERT_ROWS, StoreError, fixed, unsigned};
+
+/// A record as an export gives it.
+pub struct NewRecord {
+    /// The source system's own reference.
+    pub key: String,
+    /// Recognises a row that has not changed.
+    pub hash: [u8; 16],
+    /// What the export says, packed by `source`.
+    pub fields: String,
+    /// Why its keys must never be emitted.
+    pub restricted: Option<String>,
+    /// When the person died.
+    pub deceased: Option<Day>,
+}
+
+/// What is remembered of a record when the next export is compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its number here.
+    pub id: i64,
+    /// What it looked like.
+    pub hash: [u8; 16],
+    /// Good full exports in a row that lacked it.
+    pub missed: u32,
+}
+
+/// A record with what is known of it.
+#[derive(Clone)]
+pub struct Stored {
+    /// Its number here.
+    pub id: i64,
+    /// The feed it comes from.
+    pub feed: String,
+    /// The source system's own reference.
+    pub key: String,
+    /// What the export says.
+    pub fields: String,
+    /// Restricted records belong to nobody and emit nothing.
+    pub restricted: bool,
+    /// Whose it is.
+    pub person: Option<i64>,
+}
+
+type Row = (i64, String, String, String, Option<String>, Option<i64>);
+
+/// Returns what is known of every record of a feed, by its key.
+pub async fn known(
+    conn: &mut SqliteConnection,
+    feed: &str,
+) -> Result<HashMap<String, Known>, StoreError> {
+    sqlx::query_as::<_, (i64, String, Vec<u8>, u32)>(
+        "select id, key, hash, missed from record where feed = ?",
+    )
+    .bind(feed)
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|(id, key, hash, missed)| {
+        Ok((key, Known { id, hash: fixed("record hash", hash)?, missed }))
+    })
+    .collect()
+}
+
+/// Stores new and changed records of a feed; each keeps the person it had.
+pub async fn put(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    records: &[NewRecord],
+) -> Result<(), StoreError> {
+    for records in records.chunks(INSERT_ROWS) {
+        QueryBuilder::new("insert into record (feed, key, hash, fields, restricted, deceased) ")
+            .push_values(records, |mut values, record| {
+                values
+                    .push_bind(feed)
+                    .push_bind(&record.key)
+                    .push_bind(&record.hash[..])
+                    .push_bind(&record.fields)
+                    .push_bind(&record.restricted)
+                    .push_bind(record.deceased.map(Day::number));
+            })
+            .push(
+                " on conflict (feed, key) do update set
+                 hash = excluded.hash, fields = excluded.fields, missed = 0,
+                 restricted = excluded.restricted, deceased = excluded.deceased",
+            )
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Counts one more good export that lacked these records; with `missed` 0, forgets the count.
+pub async fn set_missed(
+    conn: &mut SqliteConnection,
+    ids: &[i64],
+    missed: u32,
+) -> Result<(), StoreError> {
+    for ids in ids.chunks(INSERT_ROWS) {
+        QueryBuilder::new("update record set missed = ")
+            .push_bind(missed)
+            .push(" where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes records.
+pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
+    for ids in ids.chunks(INSERT_ROWS) {
+        QueryBuilder::new("delete from record where id in ")
+            .push_tuples(ids, |mut values, id| {
+                values.push_bind(id);
+            })
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Assigns records to persons.
+pub async fn assign(
+    conn: &mut SqliteConnection,
+    pairs: &[(i64, Option<i64>)],
+) -> Result<(), StoreError> {
+    for pairs in pairs.chunks(INSERT_ROWS) {
+        QueryBuilder::new("with assigned (record, person) as (")
+            .push_values(pairs, |mut values, (record, person)| {
+                values.push_bind(record).push_bind(person);
+            })
+            .push(
+                ") update record set person = assigned.person
+                 from assigned where record.id = assigned.record",
+            )
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Returns records by their numbers.
+pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Stored>, StoreError> {
+    let mut records = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select id, feed, key, fields, restricted, person from record where id in ",
+        )
+        .push_tuples(ids, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        records.extend(rows.into_iter().map(read));
+    }
+    Ok(records)
+}
+
+/// Returns the records of a feed by their keys, in no particular order.
+pub async fn by_key(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    keys: &[&str],
+) -> Result<Vec<Stored>, StoreError> {
+    let mut records = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select id, feed, key, fields, restricted, person from record where feed = ",
+        )
+        .push_bind(feed)
+        .push(" and key in ")
+        .push_tuples(keys, |mut values, key| {
+            values.push_bind(*key);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        records.extend(rows.into_iter().map(read));
+    }
+    Ok(records)
+}
+
+/// Returns every record of these persons.
+pub async fn of_persons(
+    conn: &mut SqliteConnection,
+    persons: &[i64],
+) -> Result<Vec<Stored>, StoreError> {
+    let mut records = Vec::with_capacity(persons.len());
+    for persons in persons.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select id, feed, key, fields, restricted, person from record where person in ",
+        )
+        .push_tuples(persons, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        records.extend(rows.into_iter().map(read));
+    }
+    Ok(records)
+}
+
+/// Returns how many records there are.
+pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let (count,): (i64,) = sqlx::query_as("select count(*) from record").fetch_one(conn).await?;
+    unsigned("count", count)
+}
+
+/// Returns the records of a feed whose people have died, with the day.
+pub async fn deceased(
+    conn: &mut SqliteConnection,
+    feed: &str,
+) -> Result<HashMap<String, Day>, StoreError> {
+    let rows: Vec<(String, i32)> =
+        sqlx::query_as("select key, deceased from record where feed = ? and deceased is not null")
+            .bind(feed)
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter()
+        .map(|(key, day)| {
+            Ok((key, Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"))?))
+        })
+        .collect()
+}
+
+fn read((id, feed, key, fields, restricted, person): Row) -> Stored {
+    Stored { id, feed, key, fields, restricted: restricted.is_some(), person }
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stored(record {})", self.id)
+    }
+}
+
+impl std::fmt::Debug for NewRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewRecord(..)")
+    }
+}

@@ -1,0 +1,130 @@
+//! The `residence` table: where each record's person lives, in the spelling every node agrees on.
+
+use std::collections::HashSet;
+
+use causeway_proto::day::Day;
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::{INSERT_ROWS, StoreError};
+
+/// What is known of a home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It names one dwelling.
+    Known,
+    /// It names none, or several.
+    Uncertain,
+    /// It must not be told.
+    Withheld,
+}
+
+/// Where one record's person lives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Home {
+    /// The record.
+    pub record: i64,
+    /// Whether it names one dwelling.
+    pub certainty: Certainty,
+    /// Unique property reference number.
+    pub property: Option<String>,
+    /// Postcode, house and start of the street.
+    pub building: Option<String>,
+    /// Which part of the building.
+    pub flat: Option<String>,
+    /// The whole surname first, then its parts; spaces between.
+    pub surnames: String,
+    /// First day of residence.
+    pub from: Option<Day>,
+    /// Last day of residence.
+    pub to: Option<Day>,
+}
+
+/// Stores homes, replacing what was there.
+pub async fn put(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), StoreError> {
+    for homes in homes.chunks(INSERT_ROWS) {
+        QueryBuilder::new(
+            "insert or replace into residence
+             (record, state, property, building, flat, surnames, from_day, to_day) ",
+        )
+        .push_values(homes, |mut values, home| {
+            values
+                .push_bind(home.record)
+                .push_bind(match home.certainty {
+                    Certainty::Known => "known",
+                    Certainty::Uncertain => "uncertain",
+                    Certainty::Withheld => "withheld",
+                })
+                .push_bind(&home.property)
+                .push_bind(&home.building)
+                .push_bind(&home.flat)
+                .push_bind(&home.surnames)
+                .push_bind(home.from.map(Day::number))
+                .push_bind(home.to.map(Day::number));
+        })
+        .build()
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Returns the homes of some persons, each with the person.
+pub async fn of_persons(
+    conn: &mut SqliteConnection,
+    persons: &[i64],
+) -> Result<Vec<(i64, Home)>, StoreError> {
+    type Text = Option<String>;
+    type Row = (i64, i64, String, Text, Text, Text, String, Option<i32>, Option<i32>);
+    let mut homes = Vec::with_capacity(persons.len());
+    for persons in persons.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select record.person, record, state, property, building, flat, surnames, from_day,
+             to_day from residence join record on record.id = residence.record where record.person in ",
+        )
+        .push_tuples(persons, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        for (person, record, state, property, building, flat, surnames, from, to) in rows {
+            let day = |day: i32| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
+            let certainty = match state.as_str() {
+                "known" => Certainty::Known,
+                "uncertain" => Certainty::Uncertain,
+                _ => Certainty::Withheld,
+            };
+            let (from, to) = (from.map(day).transpose()?, to.map(day).transpose()?);
+            let home = Home { record, certainty, property, building, flat, surnames, from, to };
+            homes.push((person, home));
+        }
+    }
+    Ok(homes)
+}
+
+/// Returns which of these buildings are known to have flats.
+pub async fn divided(
+    conn: &mut SqliteConnection,
+    buildings: &[&str],
+) -> Result<HashSet<String>, StoreError> {
+    let mut divided = HashSet::new();
+    for buildings in buildings.chunks(INSERT_ROWS) {
+        let rows: Vec<(String,)> = QueryBuilder::new(
+            "select distinct building from residence where flat is not null and building in ",
+        )
+        .push_tuples(buildings, |mut values, building| {
+            values.push_bind(*building);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        divided.extend(rows.into_iter().map(|(building,)| building));
+    }
+    Ok(divided)
+}
+
+impl std::fmt::Debug for Home {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Home(..)")
+    }
+}

@@ -1,0 +1,106 @@
+//! The `sweep` table: what a restarted node needs to go on with an open sweep.
+
+use causeway_proto::{catalogue::Purpose, day::Day, ids::SweepId};
+use sqlx::SqliteConnection;
+
+use super::{StoreError, fixed, signed, unsigned};
+
+/// A sweep as it was opened here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Which.
+    pub id: SweepId,
+    /// The day the scores speak of.
+    pub as_at: Day,
+    /// Why.
+    pub purposes: Vec<Purpose>,
+    /// Rows of match-keys from here on are changes, not stream.
+    pub last_row: u64,
+    /// The last change that the stream contains.
+    pub position: u64,
+}
+
+/// Stores a newly opened sweep and closes the one before.
+pub async fn open(
+    conn: &mut SqliteConnection,
+    sweep: &Sweep,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("update sweep set closed_ms = ? where closed_ms is null")
+        .bind(signed(now_ms))
+        .execute(&mut *conn)
+        .await?;
+    let purposes: Vec<&str> = sweep.purposes.iter().map(|purpose| purpose.as_str()).collect();
+    sqlx::query(
+        "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms)
+         values (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&sweep.id.as_bytes()[..])
+    .bind(sweep.as_at.number())
+    .bind(purposes.join(","))
+    .bind(signed(sweep.last_row))
+    .bind(signed(sweep.position))
+    .bind(signed(now_ms))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Returns the open sweep, if there is one.
+pub async fn current(conn: &mut SqliteConnection) -> Result<Option<Sweep>, StoreError> {
+    let row: Option<(Vec<u8>, i32, String, i64, i64)> = sqlx::query_as(
+        "select id, as_at_day, purposes, last_row, position from sweep where closed_ms is null",
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some((id, as_at, purposes, last_row, position)) = row else { return Ok(None) };
+    Ok(Some(Sweep {
+        id: SweepId::from_bytes(fixed("sweep id", id)?),
+        as_at: Day::from_wire("day", as_at).map_err(|_| StoreError::Corrupt("day"))?,
+        purposes: purposes
+            .split(',')
+            .map(|purpose| purpose.parse().map_err(|_| StoreError::Corrupt("purpose")))
+            .collect::<Result<_, _>>()?,
+        last_row: unsigned("row", last_row)?,
+        position: unsigned("position", position)?,
+    }))
+}
+
+/// Closes a sweep. Closing twice is no error.
+pub async fn close(
+    conn: &mut SqliteConnection,
+    id: SweepId,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("update sweep set closed_ms = ? where id = ? and closed_ms is null")
+        .bind(signed(now_ms))
+        .bind(&id.as_bytes()[..])
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn one_sweep_is_open_at_a_time() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let sweep = |counter| Sweep {
+            id: SweepId::new(counter, [0; 8]),
+            as_at: Day::new(2025, 2, 25).unwrap(),
+            purposes: vec![Purpose::AdultSafeguarding, Purpose::AsbHate],
+            last_row: 5,
+            position: 2,
+        };
+        open(&mut conn, &sweep(1), 10).await.unwrap();
+        open(&mut conn, &sweep(2), 20).await.unwrap();
+        assert_eq!(current(&mut conn).await.unwrap(), Some(sweep(2)));
+        close(&mut conn, sweep(2).id, 30).await.unwrap();
+        close(&mut conn, sweep(2).id, 31).await.unwrap();
+        assert_eq!(current(&mut conn).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,374 @@
+//! The node's keys between runs: two files that only this user may read.
+//!
+//! `epoch.key` is what a custodian, or IT by hand, puts in place: one epoch's linkage key. The node
+//! takes it in, begins the chain, and removes it. `chain.key` is the node's own: the keys that hash
+//! fields for this epoch, and the chain key of the next sweep. `handle.key` is 32 random bytes that
+//! no other machine ever has.
+
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use causeway_certs::files::{FilesError, read_secret, write_secret};
+use causeway_proto::{
+    ids::{AgencyId, SweepId},
+    kind::{MatchKeyKind, RECIPE},
+    limits::SWEEP_JUMP,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    chain::{Chain, ChainError, EpochKey, Secret, SweepKeys},
+    recipe::MatchKeys,
+};
+
+/// The folder of a node's keys.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    folder: PathBuf,
+    deployment: AgencyId,
+}
+
+/// The keys could not be read, written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// A file could not be read or written, or others may read it.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// There is no linkage key yet.
+    #[error(
+        "this node has no linkage key yet: put the epoch's key at {}, readable by this user only, \
+         or wait for the custodian's envelope", .0.display()
+    )]
+    NoKey(PathBuf),
+    /// A file does not hold what it should.
+    #[error("{} is not a key file of this version: {problem}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, without what it says.
+        problem: &'static str,
+    },
+    /// The epoch's key is older than the one in use.
+    #[error("{} holds epoch {found}, and this node already uses epoch {current}", path.display())]
+    OldEpoch {
+        /// Which file.
+        path: PathBuf,
+        /// What it holds.
+        found: u64,
+        /// What is in use.
+        current: u64,
+    },
+    /// The sweep cannot be opened any more, or not yet.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The machine has no randomness to give.
+    #[error("this machine's random number generator failed")]
+    NoRandomness,
+}
+
+/// `epoch.key` as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EpochFile {
+    epoch: u64,
+    roster_hash: String,
+    key: String,
+}
+
+/// `chain.key` as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChainFile {
+    recipe: u16,
+    epoch: u64,
+    commit: String,
+    sweep: u64,
+    chain_key: String,
+    match_keys: Vec<String>,
+}
+
+impl Drop for EpochFile {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl Drop for ChainFile {
+    fn drop(&mut self) {
+        self.chain_key.zeroize();
+        self.match_keys.zeroize();
+    }
+}
+
+impl Keyring {
+    /// Names the folder that holds the keys.
+    pub fn new(folder: impl Into<PathBuf>, deployment: AgencyId) -> Self {
+        Self { folder: folder.into(), deployment }
+    }
+
+    /// Returns where the epoch's key is to be put.
+    pub fn epoch_file(&self) -> PathBuf {
+        self.folder.join("epoch.key")
+    }
+
+    fn chain_file(&self) -> PathBuf {
+        self.folder.join("chain.key")
+    }
+
+    /// Makes the node's own key, unless it has one.
+    pub fn init(&self) -> Result<(), KeyringError> {
+        let path = self.folder.join("handle.key");
+        if path.exists() {
+            return Ok(());
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        SystemRandom::new().fill(&mut key[..]).map_err(|_| KeyringError::NoRandomness)?;
+        Ok(write_secret(&path, Zeroizing::new(hex(&key[..])).as_bytes())?)
+    }
+
+    /// Returns the key that only this node has.
+    pub fn handle_key(&self) -> Result<Secret, KeyringError> {
+        let path = self.folder.join("handle.key");
+        let text = read_secret(&path)?;
+        let text = std::str::from_utf8(&text).unwrap_or_default().trim();
+        let problem = "it should be 64 hexadecimal digits";
+        unhex(text).map(Zeroizing::new).ok_or(KeyringError::Unreadable { path, problem })
+    }
+
+    /// Puts an epoch's key in place, as a custodian or `town` does.
+    pub fn put_epoch(&self, key: &EpochKey) -> Result<(), KeyringError> {
+        let file = EpochFile {
+            epoch: key.epoch,
+            roster_hash: hex(&key.roster_hash),
+            key: hex(&key.key[..]),
+        };
+        let text = toml::to_string(&file).expect("numbers and hexadecimal digits");
+        let text = Zeroizing::new(format!("# Causeway linkage key. The node takes it in.\n{text}"));
+        Ok(write_secret(self.epoch_file(), text.as_bytes())?)
+    }
+
+    /// Returns the chain, after taking in an epoch's key if one was put in place.
+    pub fn chain(&self) -> Result<Chain, KeyringError> {
+        let current = self.read_chain()?;
+        let Some(new) = self.read_epoch()? else {
+            return current.ok_or_else(|| KeyringError::NoKey(self.epoch_file()));
+        };
+        let path = self.epoch_file();
+        if let Some(current) = &current {
+            if new.epoch == current.epoch() && new.commit() == current.commit() {
+                // Taken in before, and the machine stopped before the file was gone.
+                erase(&path);
+                return self.chain();
+            }
+            if new.epoch <= current.epoch() {
+                let (found, current) = (new.epoch, current.epoch());
+                return Err(KeyringError::OldEpoch { path, found, current });
+            }
+        }
+        let chain = new.begin(&self.deployment);
+        self.write_chain(&chain)?;
+        erase(&path);
+        tracing::info!(key.epoch = chain.epoch(), "took in the epoch's linkage key");
+        Ok(chain)
+    }
+
+    /// Returns the keys for hashing fields.
+    pub fn match_keys(&self) -> Result<MatchKeys, KeyringError> {
+        Ok(MatchKeys::new(self.chain()?.match_keys()))
+    }
+
+    /// Moves the chain to a sweep and returns the sweep's keys. Every key before it is erased.
+    pub fn open_sweep(&self, sweep: &SweepId) -> Result<(Chain, SweepKeys), KeyringError> {
+        let mut chain = self.chain()?;
+        let before = chain.index();
+        chain.advance(sweep.counter(), SWEEP_JUMP)?;
+        if chain.index() != before {
+            self.write_chain(&chain)?;
+        }
+        let keys = chain.sweep(sweep, &self.handle_key()?)?;
+        Ok((chain, keys))
+    }
+
+    /// Moves the chain past a sweep, so that its keys are gone.
+    pub fn close_sweep(&self, sweep: &SweepId) -> Result<(), KeyringError> {
+        let mut chain = self.chain()?;
+        if chain.index() <= sweep.counter() {
+            chain.advance(sweep.counter() + 1, SWEEP_JUMP + 1)?;
+            self.write_chain(&chain)?;
+        }
+        Ok(())
+    }
+
+    fn read_epoch(&self) -> Result<Option<EpochKey>, KeyringError> {
+        let path = self.epoch_file();
+        let Some(file) =
+            read_toml::<EpochFile>(&path, "it should hold epoch, roster_hash and key")?
+        else {
+            return Ok(None);
+        };
+        let problem = "roster_hash and key should be 64 hexadecimal digits each";
+        let (Some(roster_hash), Some(key)) = (unhex(&file.roster_hash), unhex(&file.key)) else {
+            return Err(KeyringError::Unreadable { path, problem });
+        };
+        Ok(Some(EpochKey { epoch: file.epoch, roster_hash, key: Zeroizing::new(key) }))
+    }
+
+    fn read_chain(&self) -> Result<Option<Chain>, KeyringError> {
+        let path = self.chain_file();
+        let Some(file) = read_toml::<ChainFile>(&path, "it is not as this node writes it")? else {
+            return Ok(None);
+        };
+        let problem = "it is not as this node writes it";
+        let keys: Option<Vec<[u8; 32]>> = file.match_keys.iter().map(|key| unhex(key)).collect();
+        match (unhex(&file.commit), unhex(&file.chain_key), keys) {
+            (Some(commit), Some(chain_key), Some(keys))
+                if file.recipe == RECIPE && keys.len() == MatchKeyKind::COUNT =>
+            {
+                Ok(Some(Chain::restore(file.epoch, commit, keys, file.sweep, chain_key)))
+            }
+            _ => Err(KeyringError::Unreadable { path, problem }),
+        }
+    }
+
+    fn write_chain(&self, chain: &Chain) -> Result<(), KeyringError> {
+        let file = ChainFile {
+            recipe: RECIPE,
+            epoch: chain.epoch(),
+            commit: hex(&chain.commit()),
+            sweep: chain.index(),
+            chain_key: hex(chain.chain_key()),
+            match_keys: chain.match_keys().iter().map(|key| hex(key)).collect(),
+        };
+        let text = Zeroizing::new(toml::to_string(&file).expect("numbers and hexadecimal digits"));
+        Ok(write_secret(self.chain_file(), text.as_bytes())?)
+    }
+}
+
+/// Reads a secret file, or `None` if there is none.
+fn read_toml<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    problem: &'static str,
+) -> Result<Option<T>, KeyringError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = read_secret(path)?;
+    // The parser's own message would quote the line, and so the key.
+    let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| toml::from_str(text).ok());
+    parsed.map(Some).ok_or_else(|| KeyringError::Unreadable { path: path.to_owned(), problem })
+}
+
+/// Overwrites and removes a file. What a file system keeps of it is beyond us: the key's folder
+/// should be on an encrypted volume.
+fn erase(path: &Path) {
+    let length = fs::metadata(path).map_or(0, |meta| meta.len());
+    let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+    let overwritten = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, &zeros)?;
+        file.sync_all()
+    });
+    match overwritten.and_then(|()| fs::remove_file(path)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => tracing::warn!(
+            path = %path.display(), %error, "could not remove the epoch's key; remove it by hand"
+        ),
+        _ => {}
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn ring(folder: &Path) -> Keyring {
+        let ring = Keyring::new(folder, "pilot".parse().unwrap());
+        ring.init().unwrap();
+        ring
+    }
+
+    fn epoch(epoch: u64) -> EpochKey {
+        EpochKey { epoch, roster_hash: [2; 32], key: Zeroizing::new([epoch as u8; 32]) }
+    }
+
+    #[test]
+    fn an_epochs_key_is_taken_in_and_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        assert!(matches!(ring.chain(), Err(KeyringError::NoKey(_))));
+        ring.put_epoch(&epoch(1)).unwrap();
+        let chain = ring.chain().unwrap();
+        assert_eq!((chain.epoch(), chain.index()), (1, 0));
+        assert!(!ring.epoch_file().exists());
+
+        let again = ring.chain().unwrap();
+        assert_eq!(again.match_keys(), chain.match_keys());
+        ring.put_epoch(&epoch(1)).unwrap();
+        assert_eq!(ring.chain().unwrap().epoch(), 1, "the same key again is no news");
+        ring.put_epoch(&epoch(2)).unwrap();
+        assert_eq!(ring.chain().unwrap().epoch(), 2);
+        ring.put_epoch(&epoch(1)).unwrap();
+        let refused = ring.chain().unwrap_err().to_string();
+        assert!(refused.ends_with("epoch 1, and this node already uses epoch 2"), "{refused}");
+    }
+
+    #[test]
+    fn a_closed_sweeps_keys_are_gone_even_for_a_restarted_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        ring.put_epoch(&epoch(1)).unwrap();
+        let sweep = SweepId::new(4, [7; 8]);
+        let (_, before) = ring.open_sweep(&sweep).unwrap();
+        let (_, after_restart) = ring.open_sweep(&sweep).unwrap();
+        assert_eq!(before.own.handle(9), after_restart.own.handle(9));
+        assert_eq!(before.event(&["POL7"]), after_restart.event(&["POL7"]));
+
+        ring.close_sweep(&sweep).unwrap();
+        ring.close_sweep(&sweep).unwrap();
+        let refused = ring.open_sweep(&sweep).err().unwrap().to_string();
+        assert_eq!(refused, "sweep 4 is over: this node's key is already at sweep 5");
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_with_the_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        ring.put_epoch(&epoch(1)).unwrap();
+        let open = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(ring.epoch_file(), open).unwrap();
+        let refused = ring.chain().unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        write_secret(ring.epoch_file(), b"epoch = 1\nkey = 'sesame'\n").unwrap();
+        let refused = ring.chain().unwrap_err().to_string();
+        assert!(!refused.contains("sesame"), "{refused}");
+    }
+}

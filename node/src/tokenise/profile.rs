@@ -1,0 +1,288 @@
+//! One local person in agreed spelling: every form that a match-key or a comparison may use.
+
+use std::fmt;
+
+use causeway_proto::day::Day;
+
+use crate::normalise::{
+    Name, Person, Sex,
+    address::Address,
+    rarity::{self, Part},
+    variant,
+};
+
+/// The forms of one person that this node knows, over all their source records. Exists only inside
+/// a node.
+///
+/// Text is lowercase ASCII without spaces, as `normalise` gives it; an empty text is a missing
+/// value. The first form of a name or birth date is the leading record's.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// First given names.
+    pub forenames: Vec<Sounded>,
+    /// Forms that no record has, for match-keys only: what a short form stands for.
+    pub extra_forenames: Vec<Sounded>,
+    /// The leading forename is an initial.
+    pub initial_only: bool,
+    /// Formal names that the leading forename may stand for, and its family's common spelling.
+    pub formal: Vec<String>,
+    /// How many in a million bear the leading forename, as far as public tables say; 0 when rarer.
+    pub forename_per_million: u32,
+    /// Whole surnames.
+    pub surnames: Vec<Sounded>,
+    /// Parts of a double-barrelled surname, for match-keys only.
+    pub extra_surnames: Vec<Sounded>,
+    /// First and last part of the leading surname; the whole twice when it has one part.
+    pub surname_ends: [String; 2],
+    /// How many in a million bear the leading surname; 0 when rarer than public tables say.
+    pub surname_per_million: u32,
+    /// Middle names of the leading record.
+    pub middle: String,
+    /// Birth dates.
+    pub births: Vec<Birth>,
+    /// `f`, `m`, or missing.
+    pub sex: String,
+    /// Postcode.
+    pub postcode: String,
+    /// Postcode without its last two letters, where it has that shape.
+    pub sector: String,
+    /// House number or name, without a flat's.
+    pub house: String,
+    /// Street with its type abbreviated.
+    pub street: String,
+    /// Town.
+    pub town: String,
+    /// Valid NHS number.
+    pub nhs: String,
+    /// Valid permanent unique pupil number.
+    pub upn: String,
+    /// Valid National Insurance number without its suffix.
+    pub nino: String,
+    /// Another number that several agencies hold.
+    pub other_id: String,
+    /// Last nine digits of a phone number.
+    pub phone: String,
+    /// Email address.
+    pub email: String,
+}
+
+/// A name and how it sounds.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Sounded {
+    /// The name.
+    pub text: String,
+    /// Its double metaphone, or its first three letters where that is empty.
+    pub sound: String,
+}
+
+/// A birth date of which parts may be missing.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Birth {
+    /// Year.
+    pub year: Option<i16>,
+    /// Month, 1 to 12.
+    pub month: Option<i8>,
+    /// Day of month.
+    pub day: Option<i8>,
+}
+
+impl Profile {
+    /// Returns whether it proves no person: no birth year, and no forename beyond an initial.
+    pub fn is_thin(&self) -> bool {
+        let named = self.forenames.first().is_some_and(|name| !name.text.is_empty());
+        let dated = self.births.iter().any(|birth| birth.year.is_some());
+        !dated && (!named || self.initial_only)
+    }
+
+    /// Returns whether the leading pair of names is so rare that the names alone may be hashed.
+    pub fn has_rare_names(&self) -> bool {
+        /// Expect at most this many bearers of the pair of names…
+        const MOST_BEARERS: u64 = 4;
+        /// …among so many people: a large county's register.
+        const PEOPLE: u64 = 1_000_000;
+        /// A name that the tables do not hold is borne by fewer than 30 in a million.
+        const UNLISTED: u32 = 15;
+        let per_million = |listed: u32| u64::from(if listed == 0 { UNLISTED } else { listed });
+        let both = per_million(self.forename_per_million) * per_million(self.surname_per_million);
+        !self.initial_only && both * PEOPLE / 1_000_000 <= MOST_BEARERS * 1_000_000
+    }
+}
+
+/// Forms of a name that a profile keeps.
+const FORMS: usize = 3;
+/// Formal names that a comparison can carry.
+const FORMAL: usize = 4;
+
+impl Profile {
+    /// Puts a person together from all their source records.
+    ///
+    /// The record that says most leads: its name, birth date and address come first. What it lacks
+    /// comes from the others, and where they differ both forms are kept.
+    pub fn of(records: &[&Person]) -> Self {
+        let mut records = records.to_vec();
+        // A stable sort: of records that say as much, the first given leads.
+        records.sort_by_key(|person| std::cmp::Reverse(fullness(person)));
+        let names: Vec<&Name> = records.iter().flat_map(|person| &person.names).collect();
+        let forenames = forms(names.iter().filter_map(|name| name.forename.as_deref()));
+        let surnames = forms(names.iter().filter_map(|name| name.surname.as_deref()));
+        let (forename, surname) = (leading(&forenames), leading(&surnames));
+        let per_million = |part, name: &str| match rarity::frequency(part, name) {
+            Some(listed) => listed as u32,
+            None => 0,
+        };
+        let full = names.iter().filter(|name| name.surname.is_some());
+        let parts = full.map(|name| &name.surname_parts).next();
+        let ends = match parts.map(Vec::as_slice) {
+            Some([first, .., last]) => [first.clone(), last.clone()],
+            _ => [surname.to_owned(), surname.to_owned()],
+        };
+        let address = records.iter().map(|person| &person.address);
+        let address =
+            address.max_by_key(|a| (a.postcode.is_some() && a.house.is_some(), a.street.is_some()));
+        let of_address = |field: fn(&Address) -> &Option<String>| {
+            address.and_then(|address| field(address).clone()).unwrap_or_default()
+        };
+        let first = |field: &dyn Fn(&Person) -> Option<String>| {
+            records.iter().find_map(|person| field(person)).unwrap_or_default()
+        };
+        Self {
+            extra_forenames: extra_forenames(forename, &forenames),
+            extra_surnames: parts.into_iter().flatten().map(|part| sounded(part)).collect(),
+            initial_only: forename.len() == 1,
+            formal: formal(forename),
+            forename_per_million: per_million(Part::Forename, forename),
+            surname_per_million: per_million(Part::Surname, surname),
+            surname_ends: ends,
+            middle: names
+                .iter()
+                .find_map(|name| name.middle.clone())
+                .unwrap_or_default()
+                .replace(' ', ""),
+            births: births(&records),
+            sex: first(&|person| {
+                person.sex.map(|sex| if sex == Sex::Female { "f" } else { "m" }.to_owned())
+            }),
+            postcode: of_address(|a| &a.postcode),
+            sector: of_address(|a| if a.sector.is_some() { &a.sector } else { &a.postcode }),
+            house: of_address(|a| &a.house),
+            street: of_address(|a| &a.street).replace(' ', ""),
+            town: of_address(|a| &a.town).replace(' ', ""),
+            nhs: first(&|person| person.nhs.as_ref().map(|id| id.as_str().to_owned())),
+            upn: first(&|person| {
+                let permanent = person.upn.as_ref().filter(|upn| upn.is_permanent());
+                permanent.map(|upn| upn.as_str().to_lowercase())
+            }),
+            nino: first(&|person| person.nino.as_ref().map(|id| id.as_str().to_lowercase())),
+            other_id: first(&|person| person.other_id.clone()),
+            phone: first(&|person| person.phone.clone()),
+            email: first(&|person| person.email.clone()),
+            forenames,
+            surnames,
+        }
+    }
+}
+
+/// How much a record says of who somebody is.
+fn fullness(person: &Person) -> (usize, usize) {
+    let name = person.names.first();
+    let full_name = name
+        .is_some_and(|n| n.surname.is_some() && n.forename.is_some() && !n.forename_initial_only);
+    let strong = usize::from(full_name) + usize::from(person.birth.day().is_some());
+    let more = [
+        name.is_some_and(|name| name.middle.is_some()),
+        person.sex.is_some(),
+        person.address.is_dwelling(),
+        person.nhs.is_some() || person.upn.is_some() || person.nino.is_some(),
+        person.phone.is_some(),
+        person.email.is_some(),
+    ];
+    (strong, more.into_iter().filter(|there| *there).count())
+}
+
+fn forms<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Sounded> {
+    let mut forms: Vec<Sounded> = Vec::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        if forms.len() < FORMS && !forms.iter().any(|form| form.text == name) {
+            forms.push(sounded(name));
+        }
+    }
+    // A full name says more than the initial that another record has.
+    forms.sort_by_key(|form| form.text.len() == 1);
+    forms
+}
+
+fn sounded(name: &str) -> Sounded {
+    Sounded { text: name.to_owned(), sound: variant::sound(name) }
+}
+
+fn leading(forms: &[Sounded]) -> &str {
+    forms.first().map_or("", |form| &form.text)
+}
+
+fn formal(forename: &str) -> Vec<String> {
+    let mut formal: Vec<String> =
+        variant::formal_names(forename).iter().map(|name| (*name).to_owned()).collect();
+    if let Some(family) = variant::family(forename) {
+        formal.insert(0, family.into_owned());
+    }
+    formal.truncate(FORMAL);
+    formal
+}
+
+/// Forms that no record has, for match-keys only: the one formal name that a short form stands for,
+/// and a family's common spelling.
+fn extra_forenames(forename: &str, known: &[Sounded]) -> Vec<Sounded> {
+    let formal = match variant::formal_names(forename) {
+        [one] => Some((*one).to_owned()),
+        _ => None,
+    };
+    let family = variant::family(forename).map(|family| family.into_owned());
+    let forms = family.into_iter().chain(formal);
+    forms.filter(|form| !known.iter().any(|name| name.text == *form)).map(|f| sounded(&f)).collect()
+}
+
+/// Every birth date of the records, as exactly as each knows it: full ones first.
+fn births(records: &[&Person]) -> Vec<Birth> {
+    let mut births: Vec<Birth> = Vec::new();
+    for person in records {
+        let birth = &person.birth;
+        // Only the other order of day and month is a real date, so that is the date.
+        let day = birth.day().or(birth.swapped.filter(|_| birth.day().is_none()));
+        let found = match day.map(Day::ymd) {
+            Some((year, month, day)) => {
+                Birth { year: Some(year), month: Some(month), day: Some(day) }
+            }
+            None => Birth { year: birth.year(), month: birth.month(), day: None },
+        };
+        if found.year.is_some() && !births.contains(&found) && births.len() < FORMS {
+            births.push(found);
+        }
+    }
+    births.sort_by_key(|birth| !birth.is_full());
+    births
+}
+
+impl Birth {
+    /// Returns whether year, month and day are all known.
+    pub fn is_full(self) -> bool {
+        self.year.is_some() && self.month.is_some() && self.day.is_some()
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profile(..)")
+    }
+}
+
+impl fmt::Debug for Sounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sounded(..)")
+    }
+}
+
+impl fmt::Debug for Birth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Birth(..)")
+    }
+}
