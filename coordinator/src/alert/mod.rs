@@ -1,0 +1,346 @@
+//! The least each recipient needs: the only place where an [`Alert`] is made.
+//!
+//! What may be said of a signal is for the agency that recorded it: named, named by agency only, or
+//! counted and not mentioned. A rule is named only where everything it rests on may be.
+
+use std::collections::BTreeMap;
+
+use causeway_proto::{
+    alert::{Alert, AlertChange, AlertLine, AlertRule, AlertSubject, Duty, Share},
+    catalogue::{AgencyKind, SignalCode},
+    day::Day,
+    ids::{AgencyId, AlertId, Handle, LineId, SweepId},
+    signal::Disclosure,
+    sweep::Contact,
+};
+
+use crate::{
+    route::Recipient,
+    score::{
+        FiredRule, Line, Model, Scored,
+        explain::{self, Dates},
+    },
+};
+
+/// Everything that is known of one subject, of which each recipient is told a part.
+pub struct Case<'a> {
+    /// The scoring model.
+    pub model: &'a Model,
+    /// The joined score.
+    pub scored: &'a Scored,
+    /// A person or a household.
+    pub subject: AlertSubject,
+    /// By code: the strictest wish of the agencies that recorded it.
+    pub disclosures: &'a BTreeMap<SignalCode, Disclosure>,
+    /// Every agency that holds a record here, and whom to ring there.
+    pub holders: &'a [Holder],
+    /// The kind of agency that should lead and holds no record.
+    pub absent_lead: Option<AgencyKind>,
+    /// Who is missing, stale or withholding, one sentence each.
+    pub unknowns: &'a [String],
+    /// Records that belong to the household by their address only.
+    pub attached: usize,
+    /// The weakest link that the case rests on, in bits.
+    pub weakest_link: Option<f64>,
+    /// By line of `scored`: its name in reviews.
+    pub line_ids: &'a [LineId],
+}
+
+/// An agency that holds a record of the subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which.
+    pub agency: AgencyId,
+    /// What it is for.
+    pub kind: AgencyKind,
+    /// Whom to ring, where its policy says.
+    pub contact: Option<Contact>,
+}
+
+/// Which revision for whom.
+pub struct Envelope<'a> {
+    /// The same in every revision and at every recipient.
+    pub id: AlertId,
+    /// Counts up from 1.
+    pub revision: u32,
+    /// What the revision does.
+    pub change: AlertChange,
+    /// The sweep in which the handles mean something.
+    pub sweep: SweepId,
+    /// Who is told, and why.
+    pub recipient: &'a Recipient,
+    /// The recipient's own records.
+    pub handles: Vec<Handle>,
+}
+
+/// Signals that speak of domestic abuse: addresses are hidden by default beside them.
+const DOMESTIC_ABUSE: [&str; 4] =
+    ["POL_DA_STD", "POL_DA_HIGH", "NHS_DA_DISCLOSURE", "PRB_DA_RELEASE"];
+
+/// Evidence of a link below this, in bits, is worth a word: 1 in 1,000 such links is wrong.
+const SURE_BITS: f64 = 10.0;
+
+impl Case<'_> {
+    /// Makes one recipient's alert.
+    pub fn told(&self, envelope: Envelope<'_>) -> Alert {
+        let Envelope { id, revision, change, sweep, recipient, handles } = envelope;
+        Alert {
+            id,
+            revision,
+            change,
+            sweep,
+            handles,
+            subject: self.subject,
+            tier: self.scored.tier,
+            duty: recipient.duty,
+            news: self.news(change),
+            lines: self.lines(),
+            rules: self.scored.rules.iter().map(|rule| self.rule(rule)).collect(),
+            involved: self.involved(recipient),
+            unknowns: self.unknowns.to_vec(),
+            question: self.question(recipient),
+            limits: limits(self.scored.as_at),
+            as_at: self.scored.as_at,
+            model_version: self.scored.model.clone(),
+            link_confidence: self.link_confidence(),
+            hide_address: self.scored.lines.iter().any(is_domestic_abuse),
+        }
+    }
+
+    fn disclosure(&self, code: SignalCode) -> Disclosure {
+        // What nobody released cannot be in a line; if it is, the strictest holds.
+        self.disclosures.get(&code).copied().unwrap_or(Disclosure::Counted)
+    }
+
+    fn lines(&self) -> Vec<AlertLine> {
+        let lines = self.scored.lines.iter().zip(self.line_ids);
+        lines.filter_map(|(line, id)| self.line(line, *id)).collect()
+    }
+
+    fn line(&self, line: &Line, id: LineId) -> Option<AlertLine> {
+        let (sentence, count, latest_month) = match self.disclosure(line.code) {
+            Disclosure::Named => (
+                explain::line_by_month(self.model, line),
+                u32::try_from(line.count).unwrap_or(u32::MAX),
+                Some(line.latest.first_of_month()),
+            ),
+            Disclosure::AgencyOnly => {
+                let by = line.kind.in_words();
+                (format!("Something relevant is held by {by}; ask them"), 0, None)
+            }
+            Disclosure::Counted => return None,
+        };
+        Some(AlertLine {
+            agency: line.reporters.first()?.parse().ok()?,
+            kind: line.kind,
+            sentence,
+            count,
+            latest_month,
+            share: line.share,
+            line: id,
+        })
+    }
+
+    fn rule(&self, rule: &FiredRule) -> AlertRule {
+        let spec = self.model.rule(&rule.id).filter(|spec| {
+            let known = self.scored.counts.keys();
+            let mut used =
+                known.filter(|code| spec.when.mentions(**code, self.model.signal(**code).domain));
+            used.all(|code| self.disclosure(*code) == Disclosure::Named)
+        });
+        let sentence = match spec {
+            Some(spec) => {
+                let (signal, since) = (rule.signal, rule.since);
+                explain::fill(self.model, &spec.sentence, signal, since, Dates::Months)
+            }
+            None => "What several services hold adds up to more than each part".to_owned(),
+        };
+        AlertRule { id: rule.id.clone(), sentence, share: rule.share }
+    }
+
+    /// What is new: whatever happened last, as far as it may be told.
+    fn news(&self, change: AlertChange) -> Vec<String> {
+        if change == AlertChange::Cancel {
+            return vec!["The facts behind this alert have fallen away.".to_owned()];
+        }
+        let named = |line: &&Line| self.disclosure(line.code) == Disclosure::Named;
+        let latest = self.scored.lines.iter().filter(named).max_by_key(|line| line.latest);
+        latest.map(|line| explain::line_by_month(self.model, line)).into_iter().collect()
+    }
+
+    /// Everybody else who is mentioned, or who wants to be rung.
+    fn involved(&self, recipient: &Recipient) -> Vec<causeway_proto::alert::Involvement> {
+        let mentioned = |holder: &Holder| {
+            self.scored.lines.iter().any(|line| {
+                self.disclosure(line.code) != Disclosure::Counted
+                    && line.reporters.iter().any(|agency| **agency == *holder.agency.as_str())
+            })
+        };
+        self.holders
+            .iter()
+            .filter(|holder| holder.agency.as_str() != &*recipient.agency)
+            .filter(|holder| holder.contact.is_some() || mentioned(holder))
+            .map(|holder| causeway_proto::alert::Involvement {
+                agency: holder.agency.clone(),
+                kind: holder.kind,
+                contact: holder.contact.clone(),
+            })
+            .collect()
+    }
+
+    fn question(&self, recipient: &Recipient) -> String {
+        let absent = self.absent_lead.filter(|_| recipient.duty == Duty::Lead);
+        match absent {
+            Some(kind) => {
+                let kind = kind.in_words();
+                format!("{} Does {kind}, which holds no record here, know?", recipient.question)
+            }
+            None => recipient.question.clone(),
+        }
+    }
+
+    fn link_confidence(&self) -> String {
+        let linked = match self.weakest_link {
+            None => "No records had to be linked across agencies.",
+            Some(bits) if bits >= SURE_BITS => "Records of different agencies agree well.",
+            Some(_) => "Some records of different agencies agree only in part.",
+        };
+        match self.attached {
+            0 => linked.to_owned(),
+            1 => format!("{linked} One record belongs to the home by its address only."),
+            several => format!("{linked} {several} records belong to the home by address only."),
+        }
+    }
+}
+
+fn is_domestic_abuse(line: &Line) -> bool {
+    DOMESTIC_ABUSE.contains(&line.code.as_str())
+}
+
+/// What an alert is not, on every alert. DOMAIN.md 7.1.
+fn limits(as_at: Day) -> String {
+    format!(
+        "Not proof. Not a threshold decision. Based on records up to {}. Immediate danger: call 999.",
+        as_at.in_words()
+    )
+}
+
+/// Returns the share of a whole in words, for people.
+pub fn in_words(share: Share) -> &'static str {
+    match share {
+        Share::Minor => "a small part",
+        Share::Moderate => "a considerable part",
+        Share::Major => "a large part",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::ids::EventKey;
+
+    use super::*;
+    use crate::{
+        route::route,
+        score::{self, Event},
+    };
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn event(code: &str, agency: &str, start: &str, key: u8) -> Event {
+        Event {
+            person: 0,
+            code: code.parse().unwrap(),
+            start: day(start),
+            end: None,
+            key: EventKey::from_bytes([key; 16]),
+            confidence: 1.0,
+            agency: agency.into(),
+        }
+    }
+
+    fn told(disclosures: &[(&str, Disclosure)]) -> Alert {
+        let model = Model::builtin();
+        let events = [
+            event("POL_ASB_VICTIM", "police", "2025-01-11", 1),
+            event("POL_ASB_VICTIM", "police", "2025-02-02", 2),
+            event("POL_ASB_VICTIM", "police", "2025-02-19", 3),
+            event("ASC_SUICIDAL_DISCLOSURE", "adults", "2025-02-24", 4),
+            event("ASC_CARE_NEED", "adults", "2020-02-24", 5),
+        ];
+        let scored = score::score(model, &events, day("2025-02-25"), |_| true);
+        let holders = [("police", AgencyKind::Police), ("adults", AgencyKind::AdultSocialCare)];
+        let routing = route(model, &scored, &holders.map(|(id, kind)| (id.into(), kind)));
+        let desk = Contact { service: "Adult duty desk".into(), ..Contact::default() };
+        let holders = holders.map(|(id, kind)| Holder {
+            agency: id.parse().unwrap(),
+            kind,
+            contact: (id == "adults").then(|| desk.clone()),
+        });
+        let disclosures = disclosures.iter().map(|(code, d)| (code.parse().unwrap(), *d)).collect();
+        let line_ids = vec![LineId::from_bytes([7; 16]); scored.lines.len()];
+        let case = Case {
+            model,
+            scored: &scored,
+            subject: AlertSubject::Household,
+            disclosures: &disclosures,
+            holders: &holders,
+            absent_lead: routing.absent_lead,
+            unknowns: &[],
+            attached: 0,
+            weakest_link: Some(12.0),
+            line_ids: &line_ids,
+        };
+        let police = routing.recipients.iter().find(|r| &*r.agency == "police").unwrap();
+        case.told(Envelope {
+            id: AlertId::from_bytes([1; 16]),
+            revision: 1,
+            change: AlertChange::New,
+            sweep: SweepId::new(1, [0; 8]),
+            recipient: police,
+            handles: vec![Handle::from_bytes([2; 16])],
+        })
+    }
+
+    const NAMED: [(&str, Disclosure); 3] = [
+        ("POL_ASB_VICTIM", Disclosure::Named),
+        ("ASC_SUICIDAL_DISCLOSURE", Disclosure::Named),
+        ("ASC_CARE_NEED", Disclosure::Named),
+    ];
+
+    #[test]
+    fn a_line_tells_how_often_and_the_month_and_never_the_day() {
+        let alert = told(&NAMED);
+        let sentences: Vec<&str> = alert.lines.iter().map(|line| &*line.sentence).collect();
+        assert!(sentences.contains(
+            &"Anti-social behaviour reported 3 times, most recently in February 2025 (police)"
+        ));
+        assert_eq!(alert.news, ["Suicidal thoughts reported in February 2025 (adult social care)"]);
+        let all = format!("{alert:?}");
+        for day in ["24 February", "19 February"] {
+            assert!(!all.contains(day), "{all}");
+        }
+        assert_eq!(alert.involved.len(), 1);
+        assert_eq!(alert.involved[0].contact.as_ref().unwrap().service, "Adult duty desk");
+    }
+
+    #[test]
+    fn what_may_only_count_is_not_mentioned_nor_named_by_a_rule() {
+        let counted = [NAMED[0], ("ASC_SUICIDAL_DISCLOSURE", Disclosure::Counted), NAMED[2]];
+        let alert = told(&counted);
+        let all = format!("{alert:?}");
+        assert!(!all.to_lowercase().contains("suicid"), "{all}");
+        assert!(
+            alert.rules.iter().any(|rule| rule.id == "X02" && rule.sentence.contains("adds up"))
+        );
+        assert!(alert.rules.iter().any(|rule| rule.sentence.contains("disabled")));
+
+        let agency_only = [NAMED[0], ("ASC_SUICIDAL_DISCLOSURE", Disclosure::AgencyOnly), NAMED[2]];
+        let alert = told(&agency_only);
+        assert!(
+            alert.lines.iter().any(|line| line.sentence.contains("adult social care; ask them"))
+        );
+        assert!(!format!("{alert:?}").to_lowercase().contains("suicid"));
+    }
+}

@@ -1,0 +1,355 @@
+//! Puts a coordinator together. The only module that knows every other.
+
+use std::{
+    fs, future::Future, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use causeway_certs::{accept, admit::AdmitLayer, files::read_secret, tls::TlsState};
+use causeway_proto::{
+    catalogue::AgencyKind,
+    day::Day,
+    ids::{AgencyId, AlertId, SweepId},
+};
+use futures::future::join_all;
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::{Mutex, Notify, OwnedMutexGuard},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use crate::{
+    clock,
+    config::{CoordinatorConfig, LedgerConfig},
+    cycle::{
+        Cycle, CycleError, Linked,
+        progress::{self, Progress},
+        report::{AlertReport, SweepReport},
+    },
+    federation::Federation,
+    ledger::{
+        Ledger, LedgerError,
+        alerts::{self, Decided},
+        outbox::{self, Reached},
+        sweeps::{self, PastSweep},
+    },
+    outbox::Courier,
+    score::Model,
+    serve,
+};
+
+/// How often to look whether certificates were replaced.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
+/// How long a node may take to say whether it is there.
+const HEALTH: Duration = Duration::from_secs(3);
+
+/// A coordinator with its ledger open and its files read. Cheap to clone.
+#[derive(Clone)]
+pub struct Coordinator(Arc<Parts>);
+
+struct Parts {
+    config: CoordinatorConfig,
+    model: Model,
+    tls: TlsState,
+    federation: Arc<Federation>,
+    ledger: Ledger,
+    bell: Arc<Notify>,
+    sweeping: Arc<Mutex<()>>,
+}
+
+/// The right to sweep: one at a time.
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+
+/// Something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Another sweep is running.
+    #[error("a sweep is running already")]
+    Running,
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The sweep failed.
+    #[error(transparent)]
+    Cycle(#[from] CycleError),
+    /// The ledger holds an explanation that cannot be read.
+    #[error("the ledger holds an explanation that this version cannot read")]
+    Explanation(#[from] serde_json::Error),
+}
+
+/// What a sweep came to.
+pub struct Swept {
+    /// Which.
+    pub sweep: SweepId,
+    /// For people and machines.
+    pub report: SweepReport,
+    /// For measuring only.
+    pub linked: Linked,
+}
+
+/// An alert and how far it has come.
+pub struct Issued {
+    /// What was decided.
+    pub alert: Decided,
+    /// Who has it.
+    pub reached: Reached,
+}
+
+/// What the coordinator is doing.
+#[derive(Serialize)]
+pub struct Status {
+    /// The federation.
+    pub deployment: AgencyId,
+    /// The scoring model.
+    pub model: String,
+    /// The enrolled nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// Alerts that were issued.
+    pub alerts: u64,
+    /// Deliveries on their way.
+    pub deliveries_waiting: u64,
+    /// When the last sweep began, in Unix milliseconds.
+    pub last_sweep_ms: Option<u64>,
+    /// The last sweep.
+    #[serde(skip)]
+    pub last_sweep: Option<PastSweep>,
+}
+
+/// Whether a node is there.
+#[derive(Serialize)]
+pub struct NodeStatus {
+    /// Which.
+    pub id: AgencyId,
+    /// What it is for.
+    pub kind: AgencyKind,
+    /// Why it cannot be reached; `None` when it can.
+    pub problem: Option<String>,
+}
+
+impl Coordinator {
+    /// Opens everything, so that what can fail at start-up fails now.
+    pub async fn build(config: CoordinatorConfig) -> anyhow::Result<Self> {
+        let model = load_model(&config)?;
+        let ledger = open_ledger(&config.ledger).await?;
+        // Identity before sockets.
+        let tls = TlsState::load(&config.identity_files, OffsetDateTime::now_utc())?;
+        ensure!(
+            tls.identity() == config.identity(),
+            "the certificate is for {} and this coordinator is {}",
+            tls.identity(),
+            config.identity()
+        );
+        let federation = Arc::new(Federation::new(&config, &tls));
+        let bell = Arc::new(Notify::new());
+        let sweeping = Arc::default();
+        Ok(Self(Arc::new(Parts { config, model, tls, federation, ledger, bell, sweeping })))
+    }
+
+    /// Claims the right to sweep.
+    pub fn turn(&self) -> Result<Turn, AppError> {
+        self.0.sweeping.clone().try_lock_owned().map(Turn).map_err(|_| AppError::Running)
+    }
+
+    /// Makes one pass as at a day, and sees that its alerts are on their way.
+    pub async fn sweep(
+        &self,
+        turn: Turn,
+        as_at: Day,
+        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+    ) -> Result<Swept, AppError> {
+        let parts = &*self.0;
+        let cycle = Cycle {
+            federation: &parts.federation,
+            ledger: &parts.ledger,
+            model: &parts.model,
+            purposes: &parts.config.purposes,
+            limits: &parts.config.sweep,
+            now_ms: clock::now_ms,
+            progress: Progress(&*tell),
+        };
+        let outcome = cycle.run(as_at).await?;
+        parts.bell.notify_one();
+        drop(turn);
+        Ok(Swept { sweep: outcome.sweep, report: outcome.report, linked: outcome.linked })
+    }
+
+    /// Returns whoever delivers what is decided.
+    pub fn courier(&self) -> Courier {
+        let Parts { ledger, federation, bell, .. } = &*self.0;
+        let (ledger, federation, bell) = (ledger.clone(), federation.clone(), bell.clone());
+        Courier { ledger, federation, bell, now_ms: clock::now_ms }
+    }
+
+    /// Says what the coordinator is doing, asking every node whether it is there.
+    pub async fn status(&self) -> Result<Status, AppError> {
+        let Parts { config, model, federation, ledger, .. } = &*self.0;
+        let ask = federation.members().iter().map(|member| async move {
+            let problem = member.client(HEALTH).health().await.err();
+            NodeStatus {
+                id: member.id.clone(),
+                kind: member.kind,
+                problem: problem.map(|problem| problem.to_string()),
+            }
+        });
+        let nodes = join_all(ask).await;
+        let mut tx = ledger.read().await?;
+        let last_sweep = sweeps::last(&mut tx).await?;
+        let (deliveries_waiting, _) = outbox::waiting(&mut tx).await?;
+        Ok(Status {
+            deployment: config.deployment.clone(),
+            model: model.version.clone(),
+            nodes,
+            alerts: alerts::count(&mut tx).await?,
+            deliveries_waiting,
+            last_sweep_ms: last_sweep.as_ref().map(|sweep| sweep.opened_ms),
+            last_sweep,
+        })
+    }
+
+    /// Returns the latest revision of every alert, newest first.
+    pub async fn alerts(&self, limit: u32) -> Result<Vec<Issued>, AppError> {
+        issued(&self.0.ledger, limit).await
+    }
+
+    /// Returns why an alert was issued.
+    pub async fn explain(&self, id: AlertId) -> Result<Option<(Issued, AlertReport)>, AppError> {
+        explain(&self.0.ledger, id).await
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &CoordinatorConfig {
+        &self.0.config
+    }
+
+    /// Answers until `stop` resolves, then lets calls in progress finish for a while. Calls `ready`
+    /// with the address once it answers.
+    pub async fn serve(
+        &self,
+        stop: impl Future<Output = ()>,
+        ready: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Parts { config, tls, federation, .. } = &*self.0;
+        let (routes, health) = serve::routes(self, config.serve.reflection);
+        let admit = AdmitLayer::for_coordinator(
+            tls.clone(),
+            config.identity(),
+            config.nodes.iter().map(|node| node.id.clone()).collect(),
+            config.serve.operators.clone(),
+            config.serve.reflection,
+        );
+        let listener = TcpListener::bind(config.serve.listen)
+            .await
+            .with_context(|| format!("could not listen on {}", config.serve.listen))?;
+        let address = listener.local_addr()?;
+        let incoming = accept::serve_incoming(listener, tls.clone(), Some(federation.registry()));
+        let control = control_socket(&config.serve.control)?;
+
+        let mut tasks = JoinSet::new();
+        let (watched, files) = (tls.clone(), config.identity_files.clone());
+        tasks.spawn(async move {
+            watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;
+        });
+        tasks.spawn(self.courier().run());
+        let local = Server::builder().add_routes(routes.clone());
+        tasks.spawn(async move {
+            if let Err(error) = local.serve_with_incoming(UnixListenerStream::new(control)).await {
+                tracing::error!(%error, "commands on this machine are not answered any more");
+            }
+        });
+        tracing::info!(coordinator.id = %config.id, listen = %address, "coordinator is up");
+        ready(address)?;
+
+        let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+        let server = accept::server().layer(admit).add_routes(routes);
+        let mut server = tokio::spawn(server.serve_with_incoming_shutdown(incoming, async {
+            let _ = draining.await;
+        }));
+        tokio::select! {
+            ended = &mut server => ended?.context("the server stopped by itself")?,
+            () = stop => {
+                health.set_service_status("", ServingStatus::NotServing).await;
+                let _ = drain.send(());
+                let patience = Duration::from_secs(config.serve.drain_seconds);
+                if timeout(patience, &mut server).await.is_err() {
+                    tracing::warn!("calls in progress did not end in time");
+                    server.abort();
+                }
+            }
+        }
+        // Fails where somebody removed it already, which is as good.
+        let _ = fs::remove_file(&config.serve.control);
+        tracing::info!("coordinator is down");
+        Ok(())
+    }
+}
+
+/// Reads the model that the settings name, or the built-in one.
+pub fn load_model(config: &CoordinatorConfig) -> anyhow::Result<Model> {
+    Ok(match &config.model {
+        Some(path) => Model::load(path)?,
+        None => Model::builtin().clone(),
+    })
+}
+
+/// Opens the ledger that the settings name.
+pub async fn open_ledger(config: &LedgerConfig) -> anyhow::Result<Ledger> {
+    match (&config.path, &config.url_file) {
+        (Some(path), _) => Ledger::open_file(path)
+            .await
+            .with_context(|| format!("could not open the ledger in {}", path.display())),
+        (None, Some(file)) => {
+            let url = read_secret(file)?;
+            let url = std::str::from_utf8(&url).context("the ledger's address is not text")?;
+            Ok(Ledger::connect(url.trim()).await?)
+        }
+        (None, None) => anyhow::bail!("the settings name no ledger"),
+    }
+}
+
+/// Returns the latest revision of every alert, newest first, and how far each has come.
+pub async fn issued(ledger: &Ledger, limit: u32) -> Result<Vec<Issued>, AppError> {
+    let mut tx = ledger.read().await?;
+    let mut issued = Vec::new();
+    for alert in alerts::latest(&mut tx, limit).await? {
+        let reached = outbox::reached(&mut tx, alert.id, alert.revision).await?;
+        issued.push(Issued { alert, reached });
+    }
+    Ok(issued)
+}
+
+/// Returns why an alert was issued.
+pub async fn explain(
+    ledger: &Ledger,
+    id: AlertId,
+) -> Result<Option<(Issued, AlertReport)>, AppError> {
+    let mut tx = ledger.read().await?;
+    let Some(alert) = alerts::find(&mut tx, id).await? else { return Ok(None) };
+    let reached = outbox::reached(&mut tx, alert.id, alert.revision).await?;
+    let report = serde_json::from_str(&alert.explanation)?;
+    Ok(Some((Issued { alert, reached }, report)))
+}
+
+/// Opens the socket for commands on this machine, for this user only.
+fn control_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    let name = path.display();
+    if path.exists() {
+        // Somebody who answers there would be another coordinator with the same settings.
+        ensure!(
+            std::os::unix::net::UnixStream::connect(path).is_err(),
+            "another coordinator answers on {name}: stop it first"
+        );
+        fs::remove_file(path).with_context(|| format!("could not remove {name}"))?;
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("could not listen on {name}"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("could not close {name} to others"))?;
+    Ok(listener)
+}

@@ -1,0 +1,445 @@
+//! The command line of a coordinator.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use causeway_proto::{
+    day::Day,
+    ids::AlertId,
+    limits::MESSAGE_BYTES,
+    pb::{
+        self, operator_service_client::OperatorServiceClient, run_sweep_response::Event as Message,
+    },
+};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    app::{self, Coordinator, Issued},
+    clock,
+    config::CoordinatorConfig,
+    cycle::progress,
+    measure,
+    score::{Model, replay},
+    telemetry::{self, LogFormat},
+};
+
+/// How long a sweep of its own waits for its alerts to arrive.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// Run a Causeway coordinator
+///
+/// The coordinator links the same people and households across agencies' nodes without being able to
+/// tell who anybody is, joins the risk signals into one explained score, and sends the few highest
+/// to the professionals with a duty of care.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "\
+Day by day:
+  causeway-coordinator serve                     answers nodes and operators, delivers alerts
+  causeway-coordinator status                    which nodes are there, what waits for delivery
+  causeway-coordinator sweep                     one pass over all nodes, now
+  causeway-coordinator alerts                    what was issued, and who has it
+  causeway-coordinator explain ALERT             why, line by line and link by link
+Offline:
+  causeway-coordinator score events.csv --as-at 2025-02-25     replay or back-test a model"
+)]
+pub struct Args {
+    /// Settings file
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_COORDINATOR_CONFIG",
+        default_value = "/etc/causeway/coordinator.toml"
+    )]
+    config: PathBuf,
+    /// What to log, such as `warn` or `causeway_coordinator=debug`
+    #[arg(long, global = true, env = "CAUSEWAY_LOG", default_value = "info")]
+    log: String,
+    /// How to write the log
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer nodes and operators and deliver alerts until told to stop (SIGINT or SIGTERM)
+    Serve(Serve),
+    /// Make one pass over all nodes: link, score, alert
+    ///
+    /// Asks the coordinator that is serving with the same settings; where none is, makes the pass
+    /// itself. A line of progress for each node and step goes to standard error.
+    Sweep(Sweep),
+    /// Say which nodes can be reached and what waits for delivery
+    Status,
+    /// List the alerts that were issued, newest first
+    Alerts {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Say why an alert was issued: lines, rules, and the evidence of its links
+    ///
+    /// Evidence is in kinds and levels of agreement and in bits; nobody's identity is part of it.
+    Explain {
+        /// The alert's id, as `alerts` prints it
+        alert: AlertId,
+    },
+    /// Score households from a CSV file, without any node
+    ///
+    /// Columns: `household,person,agency,code,start,end,event_ref,confidence`. The same file, model and
+    /// day give the same bytes on any machine.
+    #[command(after_help = "\
+Example:
+  causeway-coordinator score history.csv --as-at 2025-02-25 --json")]
+    Score(Score),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Serve {
+    /// Write `{\"listen\": \"address\"}` here once the coordinator answers, for a supervisor
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Sweep {
+    /// The day the scores speak of, if it is not today
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    as_at: Option<Day>,
+    /// Write this sweep's links by handles, for measuring linkage; the settings have to allow it
+    #[arg(long, value_name = "FILE")]
+    links_out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Score {
+    /// The CSV file
+    file: PathBuf,
+    /// The day to score as at
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    as_at: Day,
+    /// A model file, if it is not the built-in one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+/// Runs one command; results go to `out`, progress and the log to standard error.
+pub fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let quiet = !matches!(args.command, Command::Serve(_)) && args.log == "info";
+    telemetry::start(if quiet { "warn" } else { &args.log }, args.log_format);
+    if let Command::Score(score) = &args.command {
+        return replay_file(args, score, out);
+    }
+    let runtime = tokio::runtime::Runtime::new().context("could not start")?;
+    runtime.block_on(command(args, CoordinatorConfig::load(&args.config)?, out))
+}
+
+async fn command(
+    args: &Args,
+    config: CoordinatorConfig,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Serve(serve) => {
+            let ready_file = serve.ready_file.clone();
+            Coordinator::build(config)
+                .await?
+                .serve(stopped(), move |address| {
+                    let Some(path) = ready_file else { return Ok(()) };
+                    let ready = json!({ "listen": address.to_string() }).to_string();
+                    Ok(causeway_certs::files::write_public(path, ready.as_bytes())?)
+                })
+                .await
+        }
+        Command::Sweep(sweep) => make_pass(args, sweep, config, out).await,
+        Command::Status => status(args, config, out).await,
+        Command::Alerts { limit } => {
+            let ledger = app::open_ledger(&config.ledger).await?;
+            let issued = app::issued(&ledger, *limit).await?;
+            list(args, &issued, out)
+        }
+        Command::Explain { alert } => {
+            let ledger = app::open_ledger(&config.ledger).await?;
+            let found = app::explain(&ledger, *alert).await?;
+            let (_, report) = found.with_context(|| format!("alert {alert} was never issued"))?;
+            if args.json {
+                writeln!(out, "{}", serde_json::to_string(&report)?)?;
+            } else {
+                write!(out, "{report}")?;
+                write_links(&report.links, out)?;
+            }
+            Ok(())
+        }
+        Command::Score(_) => unreachable!("done before"),
+    }
+}
+
+async fn make_pass(
+    args: &Args,
+    sweep: &Sweep,
+    config: CoordinatorConfig,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    if sweep.links_out.is_none()
+        && let Some(channel) = control(&config.serve.control).await
+    {
+        return ask_for_pass(args, sweep, channel, out).await;
+    }
+    let coordinator = Coordinator::build(config).await?;
+    let as_at = sweep.as_at.unwrap_or_else(clock::today);
+    let turn = coordinator.turn()?;
+    // Nodes that dial in need somebody who answers; it delivers as well.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (up, is_up) = tokio::sync::oneshot::channel();
+    let serving = coordinator.clone();
+    let server = tokio::spawn(async move {
+        let until = async {
+            let _ = stopped.await;
+        };
+        let ready = move |_| {
+            let _ = up.send(());
+            Ok(())
+        };
+        serving.serve(until, ready).await
+    });
+    if is_up.await.is_err() {
+        return server.await?;
+    }
+    let swept = coordinator.sweep(turn, as_at, Arc::new(printer(args.json))).await?;
+    let waiting = coordinator.courier().drain(DELIVERY).await?;
+    let _ = stop.send(());
+    server.await??;
+    if let Some(path) = &sweep.links_out {
+        measure::write(path, coordinator.config(), swept.sweep, &swept.linked)?;
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&swept.report)?)?;
+    } else {
+        write!(out, "{}", swept.report)?;
+    }
+    if waiting > 0 {
+        writeln!(
+            io::stderr(),
+            "{waiting} deliveries still wait: `causeway-coordinator serve` goes on with them"
+        )?;
+    }
+    Ok(())
+}
+
+/// Asks the coordinator that is serving.
+async fn ask_for_pass(
+    args: &Args,
+    sweep: &Sweep,
+    channel: Channel,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let mut client =
+        OperatorServiceClient::new(channel).max_decoding_message_size(8 * MESSAGE_BYTES);
+    let as_at_day = sweep.as_at.map(Day::number);
+    let answer = client.run_sweep(pb::RunSweepRequest { as_at_day }).await;
+    let mut events = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
+    while let Some(event) =
+        events.message().await.map_err(|status| anyhow::anyhow!("{}", status.message()))?
+    {
+        match event.event {
+            Some(Message::Progress(p)) if !args.json => {
+                let problem = if p.problem.is_empty() { "" } else { "LEFT OUT: " };
+                let (step, agency, done) = (p.step, p.agency, p.done);
+                let rest = format!("{problem}{}", p.problem);
+                writeln!(io::stderr(), "{step:<9} {agency:<24} {done} {rest}")?;
+            }
+            Some(Message::Result(result)) => {
+                if args.json {
+                    writeln!(out, "{}", result.report)?;
+                } else {
+                    let report: serde_json::Value = serde_json::from_str(&result.report)?;
+                    writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+                }
+                return Ok(());
+            }
+            Some(Message::Progress(_)) | None => {}
+        }
+    }
+    bail!("the coordinator stopped before the sweep was over")
+}
+
+/// Prints progress as it comes: a line whenever a node's step is done, or it drops out.
+fn printer(json: bool) -> impl Fn(progress::Event) + Send + Sync {
+    let last: Mutex<String> = Mutex::default();
+    move |event| {
+        let over = event.problem.is_some() || event.total == 0 || event.done == event.total;
+        let line = event.to_string();
+        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !json && over && *last != line {
+            // Progress that nobody can read is no reason to stop.
+            let _ = writeln!(io::stderr(), "{line}");
+            *last = line;
+        }
+    }
+}
+
+async fn status(
+    args: &Args,
+    config: CoordinatorConfig,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    if let Some(channel) = control(&config.serve.control).await {
+        let mut client = OperatorServiceClient::new(channel);
+        let answer = client.get_status(pb::GetStatusRequest {}).await;
+        let status = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
+        if args.json {
+            let nodes: Vec<_> = status
+                .nodes
+                .iter()
+                .map(|node| json!({ "id": node.agency, "problem": node.problem }))
+                .collect();
+            let value = json!({
+                "serving": true, "deployment": status.deployment, "model": status.model_version,
+                "nodes": nodes, "alerts": status.alerts_open,
+                "deliveries_waiting": status.deliveries_waiting,
+                "last_sweep_ms": status.last_sweep_ms,
+            });
+            writeln!(out, "{value}")?;
+            return Ok(());
+        }
+        writeln!(out, "Serving {}, model {}", status.deployment, status.model_version)?;
+        for node in &status.nodes {
+            let state = if node.reachable { "there" } else { node.problem.as_str() };
+            writeln!(out, "  {:<24} {state}", node.agency)?;
+        }
+        let (alerts, waiting) = (status.alerts_open, status.deliveries_waiting);
+        writeln!(out, "{alerts} alerts issued, {waiting} deliveries waiting")?;
+        return Ok(());
+    }
+    let ledger = app::open_ledger(&config.ledger).await?;
+    let issued = app::issued(&ledger, u32::MAX).await?.len();
+    if args.json {
+        writeln!(out, "{}", json!({ "serving": false, "alerts": issued }))?;
+    } else {
+        writeln!(out, "Not serving: `causeway-coordinator serve` starts it.")?;
+        writeln!(out, "{issued} alerts issued")?;
+    }
+    Ok(())
+}
+
+/// Connects to the coordinator that is serving on this machine, if there is one.
+async fn control(path: &Path) -> Option<Channel> {
+    let path = path.to_owned();
+    UnixStream::connect(&path).await.ok()?;
+    let connect = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://control").connect_with_connector(connect).await.ok()
+}
+
+fn list(args: &Args, issued: &[Issued], out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    if args.json {
+        let alerts: Vec<_> = issued
+            .iter()
+            .map(|issued| {
+                let alert = &issued.alert;
+                json!({
+                    "alert_id": alert.id.to_string(), "revision": alert.revision,
+                    "change": alert.change, "tier": alert.tier,
+                    "score": f64::from(alert.score_tenths) / 10.0, "as_at": alert.as_at,
+                    "recipients": issued.reached.recipients, "delivered": issued.reached.delivered,
+                })
+            })
+            .collect();
+        writeln!(out, "{}", serde_json::to_string(&alerts)?)?;
+        return Ok(());
+    }
+    if issued.is_empty() {
+        writeln!(out, "No alert was issued yet.")?;
+    }
+    for Issued { alert, reached } in issued {
+        let to: Vec<&str> = reached.recipients.iter().map(|agency| agency.as_str()).collect();
+        let score = f64::from(alert.score_tenths) / 10.0;
+        let (has, all) = (reached.delivered, reached.recipients.len());
+        writeln!(
+            out,
+            "{}  {}  {score:>5.1}  {:<6} {}  {has} of {all} have it: {}",
+            alert.id,
+            alert.tier,
+            alert.change,
+            alert.as_at,
+            to.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn write_links(
+    links: &[crate::cycle::report::LinkReport],
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    for link in links {
+        let [a, b] = &link.agencies;
+        match link.bits {
+            Some(bits) => writeln!(out, "\n  link {a} - {b}: {bits:+.1} bits")?,
+            None => writeln!(out, "\n  link {a} - {b}: joined by other records")?,
+        }
+        writeln!(out, "    shared match-keys: {}", link.kinds.join(", "))?;
+        for field in &link.fields {
+            let (name, level, bits) = (field.field, field.level, field.bits);
+            writeln!(out, "    {name:<10} level {level}  {bits:+6.1}")?;
+        }
+    }
+    Ok(())
+}
+
+fn replay_file(args: &Args, score: &Score, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let model = match &score.model {
+        Some(path) => Model::load(path)?,
+        None => Model::builtin().clone(),
+    };
+    let path = score.file.display();
+    let file = File::open(&score.file).with_context(|| format!("could not open {path}"))?;
+    let report = replay::replay(&model, file, score.as_at).with_context(|| format!("in {path}"))?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(())
+}
+
+/// Resolves when the process is asked to stop.
+pub async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // If a handler cannot be installed, the signal kills the process, which is also a way to stop.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Args::command().debug_assert();
+    }
+}

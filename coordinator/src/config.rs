@@ -1,0 +1,250 @@
+//! Settings for one coordinator, read once at start-up from a TOML file.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use causeway_certs::{
+    files::IdentityFiles,
+    name::{Identity, Role},
+};
+use causeway_proto::{
+    catalogue::{AgencyKind, Purpose},
+    ids::AgencyId,
+};
+use serde::Deserialize;
+
+/// Everything that the operator decides about a coordinator.
+///
+/// Secrets are named by path and never written inline, so this struct is safe to log. Paths that
+/// are not absolute begin at the folder of the file itself.
+///
+/// ```
+/// # use causeway_coordinator::config::CoordinatorConfig;
+/// let config = CoordinatorConfig::from_toml(r#"
+///     deployment = "pilot"
+///     id = "main"
+///     purposes = ["adult_safeguarding", "child_safeguarding", "asb_hate"]
+///
+///     [identity]
+///     certificate = "identity/certificate.pem"
+///     key = "identity/key.pem"
+///     ca = "identity/ca.pem"
+///     crl = "identity/crl.pem"
+///
+///     [ledger]
+///     path = "data/ledger.db"
+///
+///     [serve]
+///     listen = "0.0.0.0:7440"
+///
+///     ## A node that the coordinator dials, and one that dials in.
+///     [[node]]
+///     id = "housing"
+///     kind = "housing"
+///     address = "causeway.housing.example:7443"
+///
+///     [[node]]
+///     id = "police"
+///     kind = "police"
+/// "#)?;
+/// assert_eq!(config.nodes[1].address, None);
+/// # Ok::<_, anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoordinatorConfig {
+    /// The federation.
+    pub deployment: AgencyId,
+    /// This coordinator's short name in it.
+    pub id: AgencyId,
+    /// Why it asks. Nodes answer for those that their own policies allow.
+    pub purposes: Vec<Purpose>,
+    /// The scoring model file; the built-in model where it is left out.
+    #[serde(default)]
+    pub model: Option<PathBuf>,
+    /// Certificate and key of this coordinator, and whom it believes.
+    #[serde(rename = "identity")]
+    pub identity_files: IdentityFiles,
+    /// Where decisions and deliveries are kept.
+    pub ledger: LedgerConfig,
+    /// How nodes and operators reach it.
+    pub serve: ServeConfig,
+    /// Patience and limits of a sweep.
+    #[serde(default)]
+    pub sweep: SweepConfig,
+    /// The enrolled nodes.
+    #[serde(default, rename = "node")]
+    pub nodes: Vec<MemberConfig>,
+}
+
+/// Where decisions and deliveries are kept: one file, or a PostgreSQL server that two coordinators
+/// share.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// The SQLite file.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// A file that holds the `postgres://…` address, which may hold a password and so is readable
+    /// by this user only.
+    #[serde(default)]
+    pub url_file: Option<PathBuf>,
+}
+
+/// How nodes and operators reach the coordinator.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServeConfig {
+    /// The address to answer on.
+    pub listen: SocketAddr,
+    /// A socket for commands on the same machine, which only this user can open.
+    #[serde(default = "default_control")]
+    pub control: PathBuf,
+    /// Operator certificates that may ask and start sweeps.
+    #[serde(default)]
+    pub operators: Vec<AgencyId>,
+    /// Whether to tell any peer what services there are.
+    #[serde(default)]
+    pub reflection: bool,
+    /// How long calls in progress may take to end when the coordinator is stopped, in seconds.
+    #[serde(default = "default_drain_seconds")]
+    pub drain_seconds: u64,
+}
+
+/// Patience and limits of a sweep.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SweepConfig {
+    /// How long one call to a node may take, in seconds.
+    pub call_seconds: u64,
+    /// How long to wait for a node that went away in the middle of a sweep, in seconds. After that
+    /// the sweep goes on without it and says so.
+    pub patience_seconds: u64,
+    /// The most people that one node may bring. Bounds the memory of a sweep.
+    pub most_records: u64,
+    /// Lets `sweep --links-out` write this sweep's links, by handles, for measuring linkage with the
+    /// nodes' help. Off in daily work.
+    pub measure_links: bool,
+}
+
+/// One enrolled node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberConfig {
+    /// Its short name.
+    pub id: AgencyId,
+    /// What the agency is for. A node that says otherwise is left out.
+    pub kind: AgencyKind,
+    /// Host and port to dial; left out for a node that dials in.
+    #[serde(default)]
+    pub address: Option<String>,
+}
+
+impl Default for SweepConfig {
+    fn default() -> Self {
+        Self {
+            call_seconds: 120,
+            patience_seconds: 60,
+            most_records: 20_000_000,
+            measure_links: false,
+        }
+    }
+}
+
+impl SweepConfig {
+    /// Returns how long one call to a node may take.
+    pub fn call(&self) -> Duration {
+        Duration::from_secs(self.call_seconds)
+    }
+
+    /// Returns how long to wait for a node that went away.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_seconds)
+    }
+}
+
+impl CoordinatorConfig {
+    /// Reads and checks the file at `path`.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("could not read settings file {}", path.display()))?;
+        let mut config = Self::from_toml(&text)
+            .with_context(|| format!("in settings file {}", path.display()))?;
+        config.begin_paths_at(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Parses and checks `text`.
+    pub fn from_toml(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        ensure!(!config.purposes.is_empty(), "`purposes` needs at least one purpose");
+        ensure!(
+            config.ledger.path.is_some() != config.ledger.url_file.is_some(),
+            "[ledger] needs either `path` (a file) or `url_file` (PostgreSQL)"
+        );
+        let mut ids: Vec<&AgencyId> = config.nodes.iter().map(|node| &node.id).collect();
+        ids.sort();
+        for pair in ids.windows(2) {
+            ensure!(pair[0] != pair[1], "there are two [[node]] with the id `{}`", pair[0]);
+        }
+        ensure!(config.nodes.len() <= 4096, "more than 4096 nodes are not supported");
+        Ok(config)
+    }
+
+    /// Returns who this coordinator is.
+    pub fn identity(&self) -> Identity {
+        Identity::new(self.deployment.clone(), Role::Coordinator, self.id.clone())
+    }
+
+    fn begin_paths_at(&mut self, folder: &Path) {
+        let Self { model, identity_files: files, ledger, serve, .. } = self;
+        let paths = [
+            &mut files.certificate,
+            &mut files.key,
+            &mut files.ca,
+            &mut files.crl,
+            &mut serve.control,
+        ];
+        let optional = [model, &mut ledger.path, &mut ledger.url_file];
+        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+fn default_control() -> PathBuf {
+    "control.sock".into()
+}
+
+fn default_drain_seconds() -> u64 {
+    20
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "
+        deployment = 'pilot'
+        id = 'main'
+        purposes = ['asb_hate']
+        identity = { certificate = 'c', key = 'k', ca = 'a', crl = 'r' }
+        serve = { listen = '127.0.0.1:0' }
+    ";
+
+    #[test]
+    fn two_nodes_of_one_name_and_two_ledgers_are_refused() {
+        let node = "[[node]]\nid = 'housing'\nkind = 'housing'\n";
+        let text = format!("{REST}\nledger = {{ path = 'l.db' }}\n{node}{node}");
+        let refused = CoordinatorConfig::from_toml(&text).unwrap_err().to_string();
+        assert!(refused.contains("two [[node]]"), "{refused}");
+        let text = format!("{REST}\nledger = {{ path = 'l.db', url_file = 'pg' }}");
+        let refused = CoordinatorConfig::from_toml(&text).unwrap_err().to_string();
+        assert!(refused.contains("either `path`"), "{refused}");
+    }
+}

@@ -1,0 +1,227 @@
+//! Opens the sweep everywhere and finds the pairs of records that share a match-key.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use causeway_proto::{
+    ids::SweepId,
+    kind::{MatchKeyKind, RECIPE},
+    sweep::{Opened, Opening},
+};
+use futures::future::join_all;
+use tokio::sync::mpsc;
+
+use super::{Cycle, CycleError, Taking, progress::Step, report::Seconds};
+use crate::{
+    federation::{
+        Member, Problem,
+        stream::{self, Piece},
+    },
+    link::{
+        Pair, Records, Roll, STRONG_KINDS,
+        block::{self, Column},
+        rekey::Rekey,
+    },
+};
+
+/// Whole columns that a fast node may run ahead of the slowest.
+const COLUMNS_AHEAD: usize = 2;
+
+/// What the token streams came to.
+pub struct Gathered {
+    /// Every agency's records.
+    pub records: Records,
+    /// Records of different agencies that share a match-key.
+    pub pairs: Vec<Pair>,
+}
+
+/// Opens the sweep at every node.
+pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
+    let members = cycle.federation.members();
+    let mut asking = Vec::with_capacity(members.len());
+    for member in members {
+        asking.push(open_one(cycle, member, opening));
+    }
+    let answers = join_all(asking).await;
+    let commit = agreed_key(&answers);
+    let mut agencies = Vec::with_capacity(members.len());
+    for (member, answer) in members.iter().zip(answers) {
+        let answer = answer.and_then(|opened| fits(cycle, member, opened, commit));
+        let (opened, problem) = match answer {
+            Ok(opened) => (Some(opened), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        match (&opened, &problem) {
+            (Some(opened), _) => {
+                cycle.progress.step(Step::Open, Some(&member.id), opened.records, 0);
+            }
+            (None, Some(problem)) => cycle.progress.problem(Step::Open, &member.id, problem),
+            (None, None) => {}
+        }
+        agencies.push(Taking { member, opened, problem });
+    }
+    agencies
+}
+
+async fn open_one(
+    cycle: &Cycle<'_>,
+    member: &Member,
+    opening: &Opening,
+) -> Result<Opened, Problem> {
+    let client = member.client(cycle.limits.call());
+    match client.open(opening.clone()).await {
+        // A connection that broke just now is made again.
+        Err(problem) if problem.is_passing() => client.open(opening.clone()).await,
+        answer => answer,
+    }
+}
+
+/// The linkage key that most nodes hold. A custodian that handed out different keys, or a node that
+/// missed the last epoch, shows here.
+fn agreed_key(answers: &[Result<Opened, Problem>]) -> Option<[u8; 32]> {
+    let mut counts: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+    for opened in answers.iter().flatten() {
+        *counts.entry(opened.key_commit).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(commit, _)| commit)
+}
+
+/// Checks that what a node brings can be joined with the others'.
+fn fits(
+    cycle: &Cycle<'_>,
+    member: &Member,
+    opened: Opened,
+    commit: Option<[u8; 32]>,
+) -> Result<Opened, Problem> {
+    if opened.recipe != RECIPE {
+        let theirs = opened.recipe;
+        return Err(Problem::Broke(format!("it follows match-key recipe {theirs}, not {RECIPE}")));
+    }
+    if opened.kind != member.kind {
+        let (says, enrolled) = (opened.kind, member.kind);
+        return Err(Problem::Broke(format!(
+            "it says that it is {says} and is enrolled as {enrolled}"
+        )));
+    }
+    if Some(opened.key_commit) != commit {
+        let epoch = opened.key_epoch;
+        return Err(Problem::Broke(format!(
+            "it holds another linkage key than most (epoch {epoch}): compare the safety numbers"
+        )));
+    }
+    if opened.records > cycle.limits.most_records {
+        let (brings, most) = (opened.records, cycle.limits.most_records);
+        return Err(Problem::Broke(format!("it brings {brings} records; {most} are allowed")));
+    }
+    Ok(opened)
+}
+
+/// Streams every node's tokens and finds the candidate pairs, one kind at a time.
+pub async fn gather(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    seconds: &mut Seconds,
+) -> Result<Gathered, CycleError> {
+    let began = Instant::now();
+    let rekey = Arc::new(Rekey::random()?);
+    let mut streams: Vec<Option<mpsc::Receiver<Piece>>> = agencies
+        .iter()
+        .map(|agency| {
+            let opened = agency.opened.as_ref()?;
+            let (out, pieces) = mpsc::channel(COLUMNS_AHEAD);
+            let client = agency.member.client(cycle.limits.call());
+            let (rows, patience) = (opened.records, cycle.limits.patience());
+            tokio::spawn(stream::follow(client, sweep, rows, patience, rekey.clone(), out));
+            Some(pieces)
+        })
+        .collect();
+
+    let mut records = people(cycle, agencies, &mut streams).await;
+    let mut pairs = Vec::new();
+    let kinds = MatchKeyKind::ALL.len() as u64;
+    for (at, kind) in (1..).zip(MatchKeyKind::ALL) {
+        let mut column = Column::new(*kind);
+        for agency in 0..agencies.len() {
+            let Some(tokens) = next_tokens(cycle, agencies, &mut streams, agency).await else {
+                continue;
+            };
+            if let Some(scheme) = STRONG_KINDS.iter().position(|strong| strong == kind) {
+                for (ids, token) in records.rolls[agency].strong_ids.iter_mut().zip(&tokens) {
+                    ids[scheme] = *token;
+                }
+            }
+            column.add(records.first(agency), &tokens);
+        }
+        let grouping = Instant::now();
+        let found = tokio::task::block_in_place(|| column.pairs(&records));
+        pairs = block::merge(pairs, found);
+        seconds.group += grouping.elapsed().as_secs_f64();
+        cycle.progress.step(Step::Group, None, at, kinds);
+    }
+    // Half a node's tokens are worth nothing: its records stay unlinked.
+    let gone = |record: u32| !agencies[records.agency(record)].is_in();
+    pairs.retain(|pair| !gone(pair.a) && !gone(pair.b));
+    seconds.stream = began.elapsed().as_secs_f64() - seconds.group;
+    Ok(Gathered { records, pairs })
+}
+
+/// Waits for every node's people.
+async fn people(
+    cycle: &Cycle<'_>,
+    agencies: &mut [Taking<'_>],
+    streams: &mut [Option<mpsc::Receiver<Piece>>],
+) -> Records {
+    let mut rolls = Vec::with_capacity(agencies.len());
+    for (agency, stream) in agencies.iter_mut().zip(streams) {
+        let piece = match stream {
+            Some(pieces) => pieces.recv().await,
+            None => None,
+        };
+        let mut roll = Roll::default();
+        match piece {
+            Some(Piece::People(handles, flags)) => {
+                roll.strong_ids = vec![[0; STRONG_KINDS.len()]; handles.len()];
+                (roll.handles, roll.flags) = (handles, flags);
+                let rows = roll.handles.len() as u64;
+                cycle.progress.step(Step::Stream, Some(&agency.member.id), 0, rows);
+            }
+            Some(Piece::Failed(problem)) => {
+                agency.drop_out(cycle.progress, Step::Stream, problem);
+                *stream = None;
+            }
+            Some(Piece::Tokens(..)) | None => *stream = None,
+        }
+        rolls.push(roll);
+    }
+    Records::new(rolls)
+}
+
+/// Waits for one node's next column; `None` when the node has dropped out.
+async fn next_tokens(
+    cycle: &Cycle<'_>,
+    agencies: &mut [Taking<'_>],
+    streams: &mut [Option<mpsc::Receiver<Piece>>],
+    agency: usize,
+) -> Option<Vec<u64>> {
+    let stream = &mut streams[agency];
+    match stream.as_mut()?.recv().await {
+        Some(Piece::Tokens(kind, tokens)) => {
+            if Some(&kind) == MatchKeyKind::ALL.last() {
+                let rows = tokens.len() as u64 / kind.slots() as u64;
+                cycle.progress.step(Step::Stream, Some(&agencies[agency].member.id), rows, rows);
+            }
+            Some(tokens)
+        }
+        Some(Piece::Failed(problem)) => {
+            agencies[agency].drop_out(cycle.progress, Step::Stream, problem);
+            *stream = None;
+            None
+        }
+        Some(Piece::People(..)) | None => {
+            let problem = Problem::Failed("its token stream broke off".into());
+            agencies[agency].drop_out(cycle.progress, Step::Stream, problem);
+            *stream = None;
+            None
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Finds households, and asks for the signals of those where at least two agencies see harm.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use causeway_proto::{
+    catalogue::SignalCode,
+    day::Day,
+    dwelling::Residence,
+    ids::{Handle, SweepId},
+    signal::{Disclosure, Signal},
+    token::PersonFlags,
+};
+use futures::future::{BoxFuture, join_all};
+
+use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
+use crate::{
+    federation::{
+        Member, Problem,
+        client::{HANDLES, NodeClient},
+    },
+    household::{self, Household, Limits, Resident},
+    link::Records,
+    score::Event,
+};
+
+/// A household where several agencies see harm, with what they say.
+pub struct House {
+    /// Who belongs to it.
+    pub household: Household,
+    /// What happened to them.
+    pub events: Vec<Event>,
+    /// By code: the strictest wish of the agencies that recorded it.
+    pub disclosures: BTreeMap<SignalCode, Disclosure>,
+}
+
+/// What became of everybody's homes.
+pub struct Houses {
+    /// Every household there is, also of one person.
+    pub households: Vec<Household>,
+    /// Those that are worth scoring.
+    pub worth: Vec<House>,
+    /// How many records signals were asked for.
+    pub signals_asked_for: usize,
+}
+
+/// Asks who shares a home, and then for the signals of those who matter.
+pub async fn houses(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    as_at: Day,
+    agencies: &mut [Taking<'_>],
+    linked: &Linked,
+    seconds: &mut Seconds,
+) -> Houses {
+    let began = Instant::now();
+    let residents = residents(cycle, sweep, agencies, linked).await;
+    let households = household::households(&residents, Limits::default());
+    let worth: Vec<Household> =
+        households.iter().filter(|house| is_worth_it(&linked.records, house)).cloned().collect();
+    seconds.dwellings = began.elapsed().as_secs_f64();
+
+    let asking = Instant::now();
+    let wanted: BTreeSet<u32> =
+        worth.iter().flat_map(|house| house.members.iter().map(|m| m.record)).collect();
+    let wanted: Vec<u32> = wanted.into_iter().collect();
+    let signals = signals(cycle, sweep, agencies, &linked.records, &wanted).await;
+    seconds.signals = asking.elapsed().as_secs_f64();
+    let attached = cycle.model.surfacing.household_only_confidence;
+    let worth = worth
+        .into_iter()
+        .map(|house| furnish(house, agencies, linked, &signals, attached, as_at))
+        .collect();
+    Houses { households, worth, signals_asked_for: wanted.len() }
+}
+
+/// Asks where everybody lives of whom anything may be said.
+async fn residents(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &Linked,
+) -> Vec<Resident> {
+    let Linked { records, decision, .. } = linked;
+    let spoken_of =
+        |record: &u32| records.flags(*record).any(PersonFlags::HARM | PersonFlags::CONTEXT);
+    let asked: Vec<u32> = (0u32..).take(records.len()).filter(spoken_of).collect();
+    let call: Call<Residence> =
+        |client, handles, sweep| Box::pin(async move { client.dwellings(sweep, &handles).await });
+    let homes = ask(cycle, sweep, agencies, records, &asked, (Step::Dwellings, call)).await;
+    asked
+        .iter()
+        .map(|record| Resident {
+            record: *record,
+            person: decision.persons[*record as usize],
+            // Proves no person by itself, and nothing linked it to one.
+            thin: (records.flags(*record).any(PersonFlags::THIN) && is_alone(linked, *record))
+                || decision.ambiguous[*record as usize],
+            residence: homes.get(record).cloned().unwrap_or(Residence::Withheld),
+        })
+        .collect()
+}
+
+fn is_alone(linked: &Linked, record: u32) -> bool {
+    linked.person_sizes[linked.decision.persons[record as usize] as usize] == 1
+}
+
+/// Single-agency risk is that agency's own business already.
+fn is_worth_it(records: &Records, house: &Household) -> bool {
+    let harmed = house.members.iter().filter(|m| records.flags(m.record).any(PersonFlags::HARM));
+    let agencies: BTreeSet<usize> = harmed.map(|member| records.agency(member.record)).collect();
+    agencies.len() >= 2
+}
+
+/// Asks for the signals of some records.
+async fn signals(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    records: &Records,
+    wanted: &[u32],
+) -> BTreeMap<u32, Vec<Signal>> {
+    let call: Call<Vec<Signal>> =
+        |client, handles, sweep| Box::pin(async move { client.signals(sweep, &handles).await });
+    let mut signals = ask(cycle, sweep, agencies, records, wanted, (Step::Signals, call)).await;
+    // An agency speaks for itself only.
+    signals.retain(|record, signals: &mut Vec<Signal>| {
+        let kind = agencies[records.agency(*record)].member.kind;
+        let before = signals.len();
+        signals.retain(|signal| signal.code.spec().owner.is_none_or(|owner| owner == kind));
+        if signals.len() < before {
+            let agency = &mut agencies[records.agency(*record)];
+            let problem = Problem::Broke("it sent signals that belong to another agency".into());
+            agency.drop_out(cycle.progress, Step::Signals, problem);
+        }
+        true
+    });
+    signals.retain(|record, _| agencies[records.agency(*record)].is_in());
+    signals
+}
+
+/// A call that answers one thing for each handle.
+type Call<T> = fn(NodeClient, Vec<Handle>, SweepId) -> BoxFuture<'static, Result<Vec<T>, Problem>>;
+
+/// Asks every node about its part of some records, in order, a batch at a time.
+async fn ask<T>(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    records: &Records,
+    wanted: &[u32],
+    (step, call): (Step, Call<T>),
+) -> BTreeMap<u32, T> {
+    let mut asking = Vec::with_capacity(agencies.len());
+    for (at, agency) in agencies.iter().enumerate() {
+        let from = wanted.partition_point(|record| *record < records.first(at));
+        let to = wanted.partition_point(|record| *record < records.end(at));
+        let part = if agency.is_in() { &wanted[from..to] } else { &[] };
+        asking.push(ask_one(cycle, sweep, agency.member, records, part, (step, call)));
+    }
+    let answers = join_all(asking).await;
+    let mut all = BTreeMap::new();
+    for (agency, answer) in agencies.iter_mut().zip(answers) {
+        match answer {
+            Ok(answers) => all.extend(answers),
+            Err(problem) => agency.drop_out(cycle.progress, step, problem),
+        }
+    }
+    all
+}
+
+async fn ask_one<T>(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    member: &Member,
+    records: &Records,
+    part: &[u32],
+    (step, call): (Step, Call<T>),
+) -> Result<Vec<(u32, T)>, Problem> {
+    let client = member.client(cycle.limits.call());
+    let mut answers = Vec::with_capacity(part.len());
+    for batch in part.chunks(HANDLES) {
+        let handles = batch.iter().map(|record| records.handle(*record)).collect();
+        let answered = call(client.clone(), handles, sweep).await?;
+        answers.extend(batch.iter().copied().zip(answered));
+        let (done, total) = (answers.len() as u64, part.len() as u64);
+        cycle.progress.step(step, Some(&member.id), done, total);
+    }
+    Ok(answers)
+}
+
+/// Puts a household together with what the agencies say of it.
+fn furnish(
+    household: Household,
+    agencies: &[Taking<'_>],
+    linked: &Linked,
+    signals: &BTreeMap<u32, Vec<Signal>>,
+    attached_confidence: f64,
+    as_at: Day,
+) -> House {
+    let mut events = Vec::new();
+    let mut disclosures: BTreeMap<SignalCode, Disclosure> = BTreeMap::new();
+    for member in &household.members {
+        let agency = &agencies[linked.records.agency(member.record)].member.id;
+        let link = if member.attached { attached_confidence } else { 1.0 };
+        for signal in signals.get(&member.record).into_iter().flatten() {
+            // What happened after they left happened elsewhere, and what is to come has not.
+            let elsewhere = member.until.is_some_and(|left| signal.start > left);
+            if elsewhere || signal.start > as_at {
+                continue;
+            }
+            disclosures
+                .entry(signal.code)
+                .and_modify(|wish| *wish = (*wish).max(signal.disclosure))
+                .or_insert(signal.disclosure);
+            events.push(Event {
+                person: member.person,
+                code: signal.code,
+                start: signal.start,
+                end: signal.end,
+                key: signal.event,
+                confidence: link * f64::from(signal.confidence_permille) / 1000.0,
+                agency: agency.as_str().into(),
+            });
+        }
+    }
+    House { household, events, disclosures }
+}

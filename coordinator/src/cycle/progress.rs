@@ -1,0 +1,92 @@
+//! Says how far a sweep is, to whoever watches.
+
+use causeway_proto::ids::AgencyId;
+
+use crate::federation::Problem;
+
+/// A step of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Opening the sweep at a node.
+    Open,
+    /// Streaming a node's tokens.
+    Stream,
+    /// Finding records that share a token.
+    Group,
+    /// Asking a node for comparisons.
+    Compare,
+    /// Putting persons together.
+    Cluster,
+    /// Asking a node who shares a home.
+    Dwellings,
+    /// Asking a node for signals.
+    Signals,
+    /// Scoring households and deciding who is told.
+    Score,
+    /// The sweep is over.
+    Done,
+}
+
+impl Step {
+    /// Returns the name used in progress lines and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Stream => "stream",
+            Self::Group => "group",
+            Self::Compare => "compare",
+            Self::Cluster => "cluster",
+            Self::Dwellings => "dwellings",
+            Self::Signals => "signals",
+            Self::Score => "score",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// In which step.
+    pub step: Step,
+    /// At which node; `None` for steps that concern no single node.
+    pub agency: Option<AgencyId>,
+    /// How much is done.
+    pub done: u64,
+    /// Of how much; 0 while not known.
+    pub total: u64,
+    /// What went wrong with the node, if anything. The sweep goes on.
+    pub problem: Option<Problem>,
+}
+
+/// Where events go. Must not block.
+#[derive(Clone, Copy)]
+pub struct Progress<'a>(pub &'a (dyn Fn(Event) + Sync));
+
+impl Progress<'_> {
+    /// Says how far a step is.
+    pub fn step(&self, step: Step, agency: Option<&AgencyId>, done: u64, total: u64) {
+        (self.0)(Event { step, agency: agency.cloned(), done, total, problem: None });
+    }
+
+    /// Says that a node drops out.
+    pub fn problem(&self, step: Step, agency: &AgencyId, problem: &Problem) {
+        let (agency, problem) = (Some(agency.clone()), Some(problem.clone()));
+        (self.0)(Event { step, agency, done: 0, total: 0, problem });
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<9}", self.step.as_str())?;
+        if let Some(agency) = &self.agency {
+            write!(f, " {agency:<24}")?;
+        }
+        match (&self.problem, self.total) {
+            (Some(problem), _) => write!(f, " LEFT OUT: {problem}"),
+            (None, 0) => write!(f, " {}", self.done),
+            (None, total) if total == self.done => write!(f, " {total}"),
+            (None, total) => write!(f, " {} of {total}", self.done),
+        }
+    }
+}

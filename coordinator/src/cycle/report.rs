@@ -1,0 +1,309 @@
+//! What a sweep came to, for people and machines. Nothing here lists who was not surfaced.
+
+use std::{collections::BTreeMap, fmt};
+
+use causeway_proto::{
+    alert::{AlertChange, AlertSubject, Duty, Tier},
+    catalogue::{AgencyKind, SignalCode},
+    day::Day,
+    ids::AgencyId,
+    linkage::{levels::ComparisonField, weights::Weights},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Linked, Taking};
+use crate::{
+    link::Pair,
+    score::{Scored, Tenths},
+};
+
+/// The result of one sweep.
+#[derive(Clone, Debug, Serialize)]
+pub struct SweepReport {
+    /// Which.
+    pub sweep: u64,
+    /// The day it speaks of.
+    pub as_at: Day,
+    /// The scoring model.
+    pub model: String,
+    /// Every enrolled agency, also those that could not take part.
+    pub agencies: Vec<AgencyReport>,
+    /// Records that took part.
+    pub records: usize,
+    /// Pairs of records that share a match-key.
+    pub candidate_pairs: usize,
+    /// Pairs that were looked at a second time.
+    pub compared_pairs: usize,
+    /// Pairs that are one person by their own weight.
+    pub links: usize,
+    /// Persons that the records come to.
+    pub persons: usize,
+    /// Records with two candidates that could not be told apart.
+    pub ambiguous: usize,
+    /// Households, also of one person.
+    pub households: usize,
+    /// Records whose signals were asked for.
+    pub signals_asked_for: usize,
+    /// What was surfaced, most pressing first.
+    pub alerts: Vec<AlertReport>,
+    /// How long the steps took.
+    pub seconds: Seconds,
+}
+
+/// What became of one agency.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgencyReport {
+    /// Its short name.
+    pub id: AgencyId,
+    /// What it is for.
+    pub kind: AgencyKind,
+    /// Records it brought.
+    pub records: u64,
+    /// Whether an export of it is older than it should be.
+    pub stale: bool,
+    /// Why it is not part of the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Seconds, by step.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Seconds {
+    /// Streaming tokens.
+    pub stream: f64,
+    /// Finding candidate pairs.
+    pub group: f64,
+    /// The second look.
+    pub compare: f64,
+    /// Weights and clusters.
+    pub cluster: f64,
+    /// Homes.
+    pub dwellings: f64,
+    /// Signals.
+    pub signals: f64,
+    /// Scoring, routing and recording.
+    pub score: f64,
+    /// Everything.
+    pub total: f64,
+}
+
+/// One alert that was issued, and why. Holds no handle, so it may be kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertReport {
+    /// Which.
+    pub alert_id: String,
+    /// Which revision.
+    pub revision: u32,
+    /// What it does.
+    pub change: AlertChange,
+    /// A person or a household.
+    pub subject: AlertSubject,
+    /// How many people.
+    pub people: usize,
+    /// How high.
+    pub tier: Tier,
+    /// The joined score, 0 to 100.
+    pub score: f64,
+    /// What the score is made of, before it is put on the scale.
+    pub raw: f64,
+    /// The score if those who are missing held nothing, and if they held as much as they could.
+    pub range: [f64; 2],
+    /// The highest score that one agency alone would give.
+    pub best_single_agency: f64,
+    /// What each agency alone would give.
+    pub agency_alone: BTreeMap<AgencyKind, f64>,
+    /// Where the points come from.
+    pub lines: Vec<LineReport>,
+    /// Rules over the joined view.
+    pub interactions: Vec<RuleReport>,
+    /// Points for the number of agencies.
+    pub breadth: u32,
+    /// Who is told, the one asked to lead first.
+    pub recipients: Vec<RecipientReport>,
+    /// Who is missing, stale or withholding.
+    pub unknowns: Vec<String>,
+    /// Why records of different agencies were taken for one person.
+    pub links: Vec<LinkReport>,
+}
+
+/// One line of a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineReport {
+    /// Which kind of agency.
+    pub agency: AgencyKind,
+    /// Which signal.
+    pub code: SignalCode,
+    /// What it adds to `raw`.
+    pub points: f64,
+    /// How many events.
+    pub count: usize,
+    /// In plain words.
+    pub sentence: String,
+}
+
+/// One rule of a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// Such as `X01`.
+    pub id: String,
+    /// What it adds to `raw`, before the cap on all rules.
+    pub points: u32,
+    /// In plain words.
+    pub sentence: String,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecipientReport {
+    /// Which.
+    pub agency: AgencyId,
+    /// Whether it is asked to lead.
+    pub duty: Duty,
+    /// How many records of its own it is pointed at.
+    pub records: usize,
+}
+
+/// Why two records were taken for one person: kinds and levels, never values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Whose records.
+    pub agencies: [AgencyId; 2],
+    /// The match weight in bits, everything included; `None` where other records join the two.
+    pub bits: Option<f64>,
+    /// Which match-keys they share.
+    pub kinds: Vec<String>,
+    /// How well each field agrees, and what that says in bits.
+    pub fields: Vec<FieldReport>,
+}
+
+/// How well one field agrees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldReport {
+    /// Which.
+    pub field: ComparisonField,
+    /// The level reached; higher is better.
+    pub level: usize,
+    /// What that says, in bits.
+    pub bits: f64,
+}
+
+impl AgencyReport {
+    /// Describes what became of an agency.
+    pub fn of(agency: &Taking<'_>) -> Self {
+        Self {
+            id: agency.member.id.clone(),
+            kind: agency.member.kind,
+            records: agency.opened.as_ref().map_or(0, |opened| opened.records),
+            stale: agency.is_stale(),
+            problem: agency.problem.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Describes the lines of a score.
+pub fn lines(scored: &Scored) -> Vec<LineReport> {
+    let line = |line: &crate::score::Line| LineReport {
+        agency: line.kind,
+        code: line.code,
+        points: line.points.into(),
+        count: line.count,
+        sentence: line.sentence.clone(),
+    };
+    scored.lines.iter().map(line).collect()
+}
+
+/// Describes the rules of a score.
+pub fn rules(scored: &Scored) -> Vec<RuleReport> {
+    let rule = |rule: &crate::score::FiredRule| RuleReport {
+        id: rule.id.clone(),
+        points: rule.points,
+        sentence: rule.sentence.clone(),
+    };
+    scored.rules.iter().map(rule).collect()
+}
+
+/// Describes one link.
+pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
+    let (pair, levels, weights): (&Pair, _, &Weights) =
+        (&linked.pairs[at], linked.levels[at], &linked.decision.weights);
+    let agency = |record| agencies[linked.records.agency(record)].member.id.clone();
+    let kinds = causeway_proto::kind::MatchKeyKind::ALL.iter();
+    let fields = ComparisonField::ALL.iter().filter_map(|field| {
+        let level = levels.get(*field)?;
+        Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
+    });
+    LinkReport {
+        agencies: [agency(pair.a), agency(pair.b)],
+        bits: linked.decision.bits[at].map(tenth),
+        kinds: kinds
+            .filter(|kind| pair.kinds >> kind.index() & 1 == 1)
+            .map(ToString::to_string)
+            .collect(),
+        fields: fields.collect(),
+    }
+}
+
+fn tenth(bits: f64) -> f64 {
+    (bits * 10.0).round() / 10.0
+}
+
+/// A score as a number.
+pub fn number(score: Tenths) -> f64 {
+    score.into()
+}
+
+impl fmt::Display for SweepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Sweep {} as at {}, model {}", self.sweep, self.as_at, self.model)?;
+        for agency in &self.agencies {
+            let state = match (&agency.problem, agency.stale) {
+                (Some(problem), _) => format!("LEFT OUT: {problem}"),
+                (None, true) => format!("{} records, an export is stale", agency.records),
+                (None, false) => format!("{} records", agency.records),
+            };
+            writeln!(f, "  {:<24} {state}", agency.id.as_str())?;
+        }
+        writeln!(
+            f,
+            "{} records are {} persons in {} households; {} candidate pairs, {} ambiguous records",
+            self.records, self.persons, self.households, self.candidate_pairs, self.ambiguous
+        )?;
+        writeln!(f, "Signals were asked for on {} records.", self.signals_asked_for)?;
+        match self.alerts.len() {
+            0 => writeln!(f, "No alert.")?,
+            1 => writeln!(f, "1 alert:")?,
+            several => writeln!(f, "{several} alerts:")?,
+        }
+        self.alerts.iter().try_for_each(|alert| write!(f, "\n{alert}"))
+    }
+}
+
+impl fmt::Display for AlertReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alert_id, revision, change, subject, people, tier, score, range, .. } = self;
+        let people = if *people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+        writeln!(f, "{alert_id}  {change} (revision {revision})  {subject} of {people}")?;
+        writeln!(
+            f,
+            "  {tier}, joined score {score:.1} (between {:.1} and {:.1}); the best agency alone {:.1}",
+            range[0], range[1], self.best_single_agency
+        )?;
+        for line in &self.lines {
+            writeln!(f, "  {:>5.1}  {}", line.points, line.sentence)?;
+        }
+        for rule in &self.interactions {
+            writeln!(f, "  {:>5.1}  {} [{}]", f64::from(rule.points), rule.sentence, rule.id)?;
+        }
+        if self.breadth > 0 {
+            writeln!(f, "  {:>5.1}  several agencies see harm", f64::from(self.breadth))?;
+        }
+        for recipient in &self.recipients {
+            let asked = match recipient.duty {
+                Duty::Lead => "is asked to lead",
+                Duty::Inform => "is informed",
+            };
+            writeln!(f, "  -> {} {asked} ({} records)", recipient.agency, recipient.records)?;
+        }
+        self.unknowns.iter().try_for_each(|unknown| writeln!(f, "  ?  {unknown}"))
+    }
+}

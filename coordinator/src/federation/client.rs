@@ -1,0 +1,260 @@
+//! One node's calls, typed and bounded: what comes back is checked before anybody believes it.
+
+use std::time::Duration;
+
+use causeway_proto::{
+    alert::Alert,
+    dwelling::Residence,
+    ids::{Handle, SweepId},
+    kind::MatchKeyKind,
+    limits::MESSAGE_BYTES,
+    linkage::{
+        comparison::{self, Comparison},
+        levels::ComparisonField,
+    },
+    pb::{
+        self, alert_service_client::AlertServiceClient,
+        comparison_service_client::ComparisonServiceClient,
+        dwelling_service_client::DwellingServiceClient, signal_service_client::SignalServiceClient,
+        sweep_service_client::SweepServiceClient, token_service_client::TokenServiceClient,
+    },
+    refusal,
+    signal::Signal,
+    sweep::{Opened, Opening},
+    wire::WireError,
+};
+use tonic::{Code, Request, Status, Streaming, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::Problem;
+
+/// Handles asked about in one query of dwellings or signals: answers stay well below a message.
+pub const HANDLES: usize = 1000;
+
+/// Questions in one `Compare`: `4096 * WIDTH` would be most of a message.
+pub const COMPARISONS: usize = 2048;
+
+const _: () = assert!(COMPARISONS * comparison::WIDTH < MESSAGE_BYTES / 2);
+
+/// Calls to one node.
+#[derive(Clone)]
+pub struct NodeClient {
+    channel: Channel,
+    deadline: Duration,
+}
+
+/// One question of the second look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Whom.
+    pub handle: Handle,
+    /// Salted by which kind's token.
+    pub kind: MatchKeyKind,
+    /// In which slot.
+    pub slot: u8,
+}
+
+/// What a node counted on one field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// Which field.
+    pub field: ComparisonField,
+    /// One count a level, lowest first.
+    pub counts: Vec<f64>,
+}
+
+/// Makes a client of one service with the sizes that both ends agree on.
+macro_rules! client {
+    ($client:ident, $self:expr) => {
+        $client::new($self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    };
+}
+
+impl NodeClient {
+    /// Calls over `channel`, each with `deadline`.
+    pub fn new(channel: Channel, deadline: Duration) -> Self {
+        Self { channel, deadline }
+    }
+
+    /// Asks whether the node serves.
+    pub async fn health(&self) -> Result<(), Problem> {
+        let request = self.request(HealthCheckRequest { service: String::new() });
+        let answer = HealthClient::new(self.channel.clone()).check(request).await;
+        match answer.map_err(|status| self.problem("Check", &status))?.into_inner().status() {
+            ServingStatus::Serving => Ok(()),
+            _ => Err(Problem::Unreachable("it is not serving yet, or is draining".into())),
+        }
+    }
+
+    /// Opens a sweep.
+    pub async fn open(&self, opening: Opening) -> Result<Opened, Problem> {
+        let request = self.request(pb::OpenSweepRequest::from(opening));
+        let answer = client!(SweepServiceClient, self).open_sweep(request).await;
+        let answer = answer.map_err(|status| self.problem("OpenSweep", &status))?;
+        Opened::try_from(answer.into_inner()).map_err(broke)
+    }
+
+    /// Closes a sweep.
+    pub async fn close(&self, sweep: SweepId) -> Result<(), Problem> {
+        let request = self.request(pb::CloseSweepRequest { sweep_id: id(sweep) });
+        let answer = client!(SweepServiceClient, self).close_sweep(request).await;
+        answer.map(|_| ()).map_err(|status| self.problem("CloseSweep", &status))
+    }
+
+    /// Begins, or resumes, the token stream. The stream itself has no deadline: each message of it
+    /// has.
+    pub async fn stream_tokens(
+        &self,
+        sweep: SweepId,
+        after: u64,
+    ) -> Result<Streaming<pb::StreamTokensResponse>, Problem> {
+        let request = Request::new(pb::StreamTokensRequest { sweep_id: id(sweep), after });
+        let mut client = client!(TokenServiceClient, self);
+        let answer = tokio::time::timeout(self.deadline, client.stream_tokens(request)).await;
+        let answer =
+            answer.map_err(|_| Problem::TooSlow { call: "StreamTokens", after: self.deadline })?;
+        Ok(answer.map_err(|status| self.problem("StreamTokens", &status))?.into_inner())
+    }
+
+    /// Asks how often two different people of the agency agree.
+    pub async fn sample(&self, sweep: SweepId, pairs: u32) -> Result<Vec<Counted>, Problem> {
+        let request = self.request(pb::SampleAgreementRequest { sweep_id: id(sweep), pairs });
+        let answer = client!(ComparisonServiceClient, self).sample_agreement(request).await;
+        let answer = answer.map_err(|status| self.problem("SampleAgreement", &status))?;
+        let fields = answer.into_inner().fields;
+        fields.into_iter().map(counted).collect::<Result<_, _>>().map_err(broke)
+    }
+
+    /// Asks for comparisons, at most [`COMPARISONS`] at a time.
+    pub async fn compare(
+        &self,
+        sweep: SweepId,
+        questions: &[Question],
+    ) -> Result<Vec<Comparison>, Problem> {
+        let request = self.request(pb::CompareRequest {
+            sweep_id: id(sweep),
+            handles: questions.iter().flat_map(|q| *q.handle.as_bytes()).collect(),
+            kinds: questions.iter().map(|q| q.kind.number()).collect(),
+            slots: questions.iter().map(|q| q.slot).collect(),
+        });
+        let answer = client!(ComparisonServiceClient, self).compare(request).await;
+        let answer = answer.map_err(|status| self.problem("Compare", &status))?.into_inner();
+        if answer.layout != comparison::LAYOUT || answer.width as usize != comparison::WIDTH {
+            return Err(Problem::Broke("its comparisons have another layout: is it newer?".into()));
+        }
+        let compared: Vec<Comparison> =
+            Comparison::read_column(&answer.comparisons).map_err(broke)?.collect();
+        same_number("Compare", questions.len(), compared.len())?;
+        Ok(compared)
+    }
+
+    /// Asks where people live, at most [`HANDLES`] at a time.
+    pub async fn dwellings(
+        &self,
+        sweep: SweepId,
+        handles: &[Handle],
+    ) -> Result<Vec<Residence>, Problem> {
+        let handles_column = column(handles);
+        let request = self
+            .request(pb::QueryDwellingsRequest { sweep_id: id(sweep), handles: handles_column });
+        let answer = client!(DwellingServiceClient, self).query_dwellings(request).await;
+        let answer = answer.map_err(|status| self.problem("QueryDwellings", &status))?;
+        let residences = answer.into_inner().residences;
+        same_number("QueryDwellings", handles.len(), residences.len())?;
+        residences.into_iter().map(Residence::try_from).collect::<Result<_, _>>().map_err(broke)
+    }
+
+    /// Asks for the signals of people, asking for fewer at a time where an answer is too large.
+    pub async fn signals(
+        &self,
+        sweep: SweepId,
+        handles: &[Handle],
+    ) -> Result<Vec<Vec<Signal>>, Problem> {
+        let mut waiting = vec![handles];
+        let mut signals = Vec::with_capacity(handles.len());
+        while let Some(handles) = waiting.pop() {
+            let request = pb::QuerySignalsRequest { sweep_id: id(sweep), handles: column(handles) };
+            let answer =
+                client!(SignalServiceClient, self).query_signals(self.request(request)).await;
+            let subjects = match answer {
+                Ok(answer) => answer.into_inner().subjects,
+                Err(status) if too_large(&status) && handles.len() > 1 => {
+                    let (first, rest) = handles.split_at(handles.len() / 2);
+                    waiting.extend([rest, first]);
+                    continue;
+                }
+                Err(status) => return Err(self.problem("QuerySignals", &status)),
+            };
+            same_number("QuerySignals", handles.len(), subjects.len())?;
+            for subject in subjects {
+                let checked: Result<Vec<Signal>, WireError> =
+                    subject.signals.into_iter().map(Signal::try_from).collect();
+                signals.push(checked.map_err(broke)?);
+            }
+        }
+        Ok(signals)
+    }
+
+    /// Delivers a revision of an alert. Returns whether the node had it already.
+    pub async fn deliver(&self, alert: Alert) -> Result<bool, Problem> {
+        let request = self.request(pb::DeliverAlertRequest { alert: Some(alert.into()) });
+        let answer = client!(AlertServiceClient, self).deliver_alert(request).await;
+        let answer = answer.map_err(|status| self.problem("DeliverAlert", &status))?;
+        Ok(answer.into_inner().duplicate)
+    }
+
+    /// Returns how long each call may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Sorts out why a call of this client failed.
+    pub fn problem(&self, call: &'static str, status: &Status) -> Problem {
+        Problem::of(call, self.deadline, status)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.deadline);
+        request
+    }
+}
+
+fn counted(field: pb::FieldAgreement) -> Result<Counted, WireError> {
+    let kind = ComparisonField::from_wire(field.field)?;
+    let rule = "a finite count for each level of the field";
+    let sane = field.counts.iter().all(|count| (0.0..1e12).contains(count));
+    if field.counts.len() != kind.levels() || !sane {
+        return Err(WireError::Invalid { field: "counts", rule });
+    }
+    Ok(Counted { field: kind, counts: field.counts })
+}
+
+fn same_number(call: &'static str, asked: usize, answered: usize) -> Result<(), Problem> {
+    if asked == answered {
+        return Ok(());
+    }
+    Err(Problem::Broke(format!("{call} answered {answered} of {asked} questions")))
+}
+
+fn too_large(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted
+        && refusal::reason(status).as_deref() == Some("ASK_FOR_FEWER")
+}
+
+fn column(handles: &[Handle]) -> Vec<u8> {
+    handles.iter().flat_map(|handle| *handle.as_bytes()).collect()
+}
+
+fn id(sweep: SweepId) -> Vec<u8> {
+    sweep.as_bytes().to_vec()
+}
+
+/// A message that broke the contract.
+pub(super) fn broke(error: WireError) -> Problem {
+    Problem::Broke(error.to_string())
+}

@@ -1,0 +1,206 @@
+//! Follows one node's token stream, resuming it where it broke, and hands on whole columns.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_proto::{
+    ids::{Handle, SweepId},
+    kind::MatchKeyKind,
+    limits::TOKEN_BYTES,
+    pb::{self, stream_tokens_response::Column},
+    token::PersonFlags,
+    wire::WireError,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Problem,
+    client::{NodeClient, broke},
+};
+use crate::link::rekey::Rekey;
+
+/// What a node's stream consists of, in order: its people, then every kind.
+#[derive(Debug)]
+pub enum Piece {
+    /// Handles and flags, by row.
+    People(Vec<Handle>, Vec<PersonFlags>),
+    /// One kind's tokens under their new names, row after row.
+    Tokens(MatchKeyKind, Vec<u64>),
+    /// The node did not get to the end.
+    Failed(Problem),
+}
+
+/// The first pause before a broken stream is resumed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Follows the stream of `rows` rows to its end and sends the pieces.
+///
+/// A stream that breaks is resumed at its last position, as long as the node comes back within
+/// `patience`.
+pub async fn follow(
+    client: NodeClient,
+    sweep: SweepId,
+    rows: u64,
+    patience: Duration,
+    rekey: Arc<Rekey>,
+    out: mpsc::Sender<Piece>,
+) {
+    let mut reader = Reader::new(rows, rekey);
+    let mut gone_since: Option<Instant> = None;
+    let mut pause = PAUSE;
+    loop {
+        let before = reader.position;
+        let problem = match reader.read_on(&client, sweep, &out).await {
+            Ok(()) => return,
+            Err(problem) => problem,
+        };
+        if reader.position > before {
+            (gone_since, pause) = (None, PAUSE);
+        }
+        let since = *gone_since.get_or_insert_with(Instant::now);
+        if !problem.is_passing() || since.elapsed() + pause > patience {
+            // Nobody listens any more where the sweep was given up.
+            let _ = out.send(Piece::Failed(problem)).await;
+            return;
+        }
+        tracing::info!(%problem, position = reader.position, "resumes a token stream");
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// How far a stream has come.
+struct Reader {
+    rows: u64,
+    rekey: Arc<Rekey>,
+    position: u64,
+    /// 0 is the handle column; then kinds in the order of [`MatchKeyKind::ALL`].
+    column: usize,
+    rows_of_column: u64,
+    handles: Vec<Handle>,
+    flags: Vec<PersonFlags>,
+    tokens: Vec<u64>,
+}
+
+impl Reader {
+    fn new(rows: u64, rekey: Arc<Rekey>) -> Self {
+        Self {
+            rows,
+            rekey,
+            position: 0,
+            column: 0,
+            rows_of_column: 0,
+            handles: Vec::new(),
+            flags: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+
+    /// Reads from the last position to the end, or to what stops it.
+    async fn read_on(
+        &mut self,
+        client: &NodeClient,
+        sweep: SweepId,
+        out: &mpsc::Sender<Piece>,
+    ) -> Result<(), Problem> {
+        if self.rows == 0 {
+            return self.nothing(out).await;
+        }
+        let mut stream = client.stream_tokens(sweep, self.position).await?;
+        loop {
+            let deadline = client.deadline();
+            let message = timeout(deadline, stream.message()).await;
+            let message =
+                message.map_err(|_| Problem::TooSlow { call: "StreamTokens", after: deadline })?;
+            match message.map_err(|status| client.problem("StreamTokens", &status))? {
+                Some(response) => {
+                    let piece = self.take(response).map_err(broke)?;
+                    let Some(piece) = piece else { continue };
+                    if out.send(piece).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                None if self.column > MatchKeyKind::COUNT => return Ok(()),
+                None => return Err(Problem::Broke("its token stream ended too early".into())),
+            }
+        }
+    }
+
+    /// Sends the empty columns of a node without people.
+    async fn nothing(&mut self, out: &mpsc::Sender<Piece>) -> Result<(), Problem> {
+        let kinds = MatchKeyKind::ALL.iter().map(|kind| Piece::Tokens(*kind, Vec::new()));
+        for piece in std::iter::once(Piece::People(Vec::new(), Vec::new())).chain(kinds) {
+            if out.send(piece).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one message in; returns a column when it is whole.
+    fn take(&mut self, response: pb::StreamTokensResponse) -> Result<Option<Piece>, WireError> {
+        let invalid = |field, rule| Err(WireError::Invalid { field, rule });
+        if response.position <= self.position {
+            return invalid("position", "above the one before");
+        }
+        if response.first_row != self.rows_of_column {
+            return invalid("first_row", "the row after the last one");
+        }
+        let added = match response.column {
+            Some(Column::People(people)) if self.column == 0 => self.people(&people)?,
+            Some(Column::Tokens(tokens)) if self.column > 0 => self.tokens(&tokens)?,
+            Some(_) => return invalid("column", "the next one of the stream"),
+            None => return Err(WireError::Missing("column")),
+        };
+        self.position = response.position;
+        self.rows_of_column += added;
+        match self.rows_of_column.cmp(&self.rows) {
+            std::cmp::Ordering::Less => Ok(None),
+            std::cmp::Ordering::Greater => invalid("column", "as long as `records` said"),
+            std::cmp::Ordering::Equal => Ok(Some(self.whole())),
+        }
+    }
+
+    fn people(&mut self, people: &pb::People) -> Result<u64, WireError> {
+        let handles = Handle::from_column("handles", &people.handles)?;
+        if handles.len() != people.flags.len() || handles.is_empty() {
+            return Err(WireError::Invalid { field: "flags", rule: "one for each handle" });
+        }
+        let rows = handles.len() as u64;
+        self.handles.extend(handles);
+        self.flags.extend(people.flags.iter().copied().map(PersonFlags));
+        Ok(rows)
+    }
+
+    fn tokens(&mut self, tokens: &pb::Tokens) -> Result<u64, WireError> {
+        let kind = MatchKeyKind::from_wire(tokens.kind)?;
+        if MatchKeyKind::ALL.get(self.column - 1) != Some(&kind) {
+            return Err(WireError::Invalid { field: "kind", rule: "the next one of the recipe" });
+        }
+        if tokens.slots as usize != kind.slots() {
+            return Err(WireError::Invalid { field: "slots", rule: "those of the recipe" });
+        }
+        let width = kind.slots() * TOKEN_BYTES;
+        let rows = tokens.tokens.len() / width;
+        if rows == 0 || !tokens.tokens.len().is_multiple_of(width) {
+            let actual = tokens.tokens.len();
+            return Err(WireError::Ragged { field: "tokens", width, actual });
+        }
+        self.rekey.column(kind, &tokens.tokens, &mut self.tokens);
+        Ok(rows as u64)
+    }
+
+    fn whole(&mut self) -> Piece {
+        let column = self.column;
+        (self.column, self.rows_of_column) = (column + 1, 0);
+        match column.checked_sub(1) {
+            None => {
+                let people = (std::mem::take(&mut self.handles), std::mem::take(&mut self.flags));
+                Piece::People(people.0, people.1)
+            }
+            Some(kind) => Piece::Tokens(MatchKeyKind::ALL[kind], std::mem::take(&mut self.tokens)),
+        }
+    }
+}

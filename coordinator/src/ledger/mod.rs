@@ -1,0 +1,153 @@
+//! What was decided and what is still to be delivered, in SQLite or PostgreSQL.
+//!
+//! SQLite by default; PostgreSQL when two coordinators share the work. One set of SQL runs on both:
+//! only the types in the migrations differ. Each submodule owns one table, and its functions take a
+//! transaction, so that a decision and its deliveries are written together or not at all.
+//!
+//! Nothing in here joins to a person without a node: handles stand in the outbox until they are
+//! delivered, and nowhere else.
+
+pub mod alerts;
+pub mod outbox;
+pub mod sweeps;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+/// A handle on the coordinator's database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Ledger {
+    /// One file, one coordinator.
+    Sqlite(SqlitePool),
+    /// A server that several coordinators share.
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropping it without `commit` undoes it.
+#[derive(Debug)]
+pub enum Tx {
+    /// In the file.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// On the server.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// The database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It could not be opened or reached.
+    #[error("could not open the ledger")]
+    Open(#[source] sqlx::Error),
+    /// A migration failed, or the database was written by a newer version.
+    #[error("could not bring the ledger's schema up to date")]
+    Migrate(#[from] MigrateError),
+    /// A statement failed.
+    #[error("a ledger statement failed")]
+    Statement(#[from] sqlx::Error),
+    /// A row breaks a rule the schema should have kept.
+    #[error("the ledger holds an impossible {0}")]
+    Corrupt(&'static str),
+}
+
+/// Runs one expression on whichever database it is; both are checked by the compiler.
+macro_rules! on {
+    ($tx:expr, |$conn:ident| $body:expr) => {
+        match $tx {
+            $crate::ledger::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+            $crate::ledger::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+use on;
+
+impl Ledger {
+    /// Opens the file at `path`, creating and migrating it as needed.
+    pub async fn open_file(path: &Path) -> Result<Self, LedgerError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was decided survives a power cut, too.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true);
+        let pool =
+            SqlitePoolOptions::new().connect_with(options).await.map_err(LedgerError::Open)?;
+        migrator(include_str!("../../migrations/sqlite/0001_ledger.sql")).run(&pool).await?;
+        Ok(Self::Sqlite(pool))
+    }
+
+    /// Connects to the PostgreSQL database at `url`, migrating it as needed.
+    pub async fn connect(url: &str) -> Result<Self, LedgerError> {
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::from_secs(10))
+            .connect(url)
+            .await
+            .map_err(LedgerError::Open)?;
+        migrator(include_str!("../../migrations/postgres/0001_ledger.sql")).run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Tx, LedgerError> {
+        Ok(match self {
+            // The write lock at once: a transaction that began by reading could not always take it
+            // later.
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("begin immediate").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction for reading only.
+    pub async fn read(&self) -> Result<Tx, LedgerError> {
+        Ok(match self {
+            Self::Sqlite(pool) => Tx::Sqlite(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+}
+
+impl Tx {
+    /// Makes everything that was written in it durable.
+    pub async fn commit(self) -> Result<(), LedgerError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Migrations only go forward and are never edited once merged.
+fn migrator(sql: &'static str) -> Migrator {
+    let simple = MigrationType::Simple;
+    let first = Migration::new(1, "ledger".into(), simple, sql.into_sql_str(), false);
+    Migrator::with_migrations(vec![first])
+}
+
+/// Reads an unsigned number that the schema keeps as a signed one.
+fn unsigned(what: &'static str, value: i64) -> Result<u64, LedgerError> {
+    value.try_into().map_err(|_| LedgerError::Corrupt(what))
+}
+
+/// Writes an unsigned number. Counters and times stay far below 2^63.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Reads a 16-byte id.
+fn id(what: &'static str, value: Vec<u8>) -> Result<[u8; 16], LedgerError> {
+    value.try_into().map_err(|_| LedgerError::Corrupt(what))
+}

@@ -1,0 +1,153 @@
+//! The `outbox` table: deliveries that were decided, leased to whoever tries them, retried until
+//! the recipient has them on disk.
+
+use causeway_proto::ids::{AgencyId, AlertId};
+
+use super::{LedgerError, Tx, id, on, signed, unsigned};
+
+/// A delivery on its way, leased to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number.
+    pub id: i64,
+    /// Which alert.
+    pub alert: AlertId,
+    /// Which revision.
+    pub revision: u32,
+    /// To whom.
+    pub recipient: AgencyId,
+    /// The encoded `causeway.v1.Alert`.
+    pub body: Vec<u8>,
+    /// How often it was tried, this time included.
+    pub attempts: u32,
+}
+
+/// How far an alert's deliveries have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The agencies it goes to, in order.
+    pub recipients: Vec<AgencyId>,
+    /// How many have it on disk.
+    pub delivered: u32,
+}
+
+/// Decides a delivery. Deciding it twice is one delivery.
+pub async fn put(
+    tx: &mut Tx,
+    alert: AlertId,
+    revision: u32,
+    recipient: &AgencyId,
+    body: &[u8],
+    now_ms: u64,
+) -> Result<(), LedgerError> {
+    let insert = "insert into outbox (alert_id, revision, recipient, body, next_try_ms)
+         values ($1, $2, $3, $4, $5) on conflict (alert_id, revision, recipient) do nothing";
+    on!(tx, |conn| sqlx::query(insert)
+        .bind(&alert.as_bytes()[..])
+        .bind(i64::from(revision))
+        .bind(recipient.as_str())
+        .bind(body)
+        .bind(signed(now_ms))
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Leases up to `limit` deliveries that are due. A lease that is not settled in time runs out, and
+/// the delivery is due again: its recipient recognises it.
+pub async fn lease(
+    tx: &mut Tx,
+    now_ms: u64,
+    until_ms: u64,
+    limit: u32,
+) -> Result<Vec<Delivery>, LedgerError> {
+    // The outer conditions are checked again by PostgreSQL when another coordinator held the row.
+    let update = "update outbox set lease_until_ms = $1, attempts = attempts + 1
+         where delivered_ms is null and next_try_ms <= $2 and lease_until_ms <= $2 and id in
+         (select id from outbox
+          where delivered_ms is null and next_try_ms <= $2 and lease_until_ms <= $2
+          order by id limit $3)
+         returning id, alert_id, revision, recipient, body, attempts";
+    type Row = (i64, Vec<u8>, i64, String, Vec<u8>, i64);
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(update)
+        .bind(signed(until_ms))
+        .bind(signed(now_ms))
+        .bind(i64::from(limit))
+        .fetch_all(conn)
+        .await)?;
+    let mut leased: Vec<Delivery> = rows
+        .into_iter()
+        .map(|(number, alert, revision, recipient, body, attempts)| {
+            Ok(Delivery {
+                id: number,
+                alert: AlertId::from_bytes(id("alert id", alert)?),
+                revision: revision.try_into().map_err(|_| LedgerError::Corrupt("revision"))?,
+                recipient: recipient.parse().map_err(|_| LedgerError::Corrupt("recipient"))?,
+                body,
+                attempts: attempts.try_into().map_err(|_| LedgerError::Corrupt("attempts"))?,
+            })
+        })
+        .collect::<Result<_, LedgerError>>()?;
+    leased.sort_by_key(|delivery| delivery.id);
+    Ok(leased)
+}
+
+/// Records that the recipient has it on disk, and forgets the handles.
+pub async fn delivered(tx: &mut Tx, number: i64, now_ms: u64) -> Result<(), LedgerError> {
+    let empty: &[u8] = &[];
+    let update = "update outbox set delivered_ms = $1, body = $2, problem = null where id = $3";
+    on!(tx, |conn| sqlx::query(update)
+        .bind(signed(now_ms))
+        .bind(empty)
+        .bind(number)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Gives a delivery back that did not succeed, to be tried again later.
+pub async fn retry(
+    tx: &mut Tx,
+    number: i64,
+    next_try_ms: u64,
+    problem: &str,
+) -> Result<(), LedgerError> {
+    let update =
+        "update outbox set lease_until_ms = 0, next_try_ms = $1, problem = $2 where id = $3";
+    on!(tx, |conn| sqlx::query(update)
+        .bind(signed(next_try_ms))
+        .bind(problem)
+        .bind(number)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Returns how many deliveries wait, and when the next of them is due.
+pub async fn waiting(tx: &mut Tx) -> Result<(u64, Option<u64>), LedgerError> {
+    let select = "select count(*), min(case when next_try_ms > lease_until_ms
+         then next_try_ms else lease_until_ms end) from outbox where delivered_ms is null";
+    let (count, due): (i64, Option<i64>) =
+        on!(tx, |conn| sqlx::query_as(select).fetch_one(conn).await)?;
+    Ok((unsigned("count", count)?, due.map(|ms| unsigned("time", ms)).transpose()?))
+}
+
+/// Returns how far one revision's deliveries have come.
+pub async fn reached(tx: &mut Tx, alert: AlertId, revision: u32) -> Result<Reached, LedgerError> {
+    let select = "select recipient, delivered_ms from outbox
+         where alert_id = $1 and revision = $2 order by recipient";
+    let rows: Vec<(String, Option<i64>)> = on!(tx, |conn| sqlx::query_as(select)
+        .bind(&alert.as_bytes()[..])
+        .bind(i64::from(revision))
+        .fetch_all(conn)
+        .await)?;
+    let delivered = rows.iter().filter(|(_, delivered)| delivered.is_some()).count();
+    let recipients = rows
+        .into_iter()
+        .map(|(name, _)| name.parse().map_err(|_| LedgerError::Corrupt("recipient")))
+        .collect::<Result<_, _>>()?;
+    Ok(Reached { recipients, delivered: u32::try_from(delivered).unwrap_or(u32::MAX) })
+}

@@ -1,0 +1,174 @@
+//! Delivers what was decided, until the recipient has it on disk.
+//!
+//! A delivery is leased before it is tried, so that two coordinators don't both send it; a lease
+//! that its holder did not settle runs out, and whoever tries again is recognised by the recipient.
+//! Sent at least once and stored once comes to delivered once.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_proto::{alert::Alert, pb};
+use futures::future::join_all;
+use prost::Message;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    federation::{Federation, Problem},
+    ledger::{
+        Ledger, LedgerError,
+        outbox::{self, Delivery},
+    },
+};
+
+/// Deliveries tried at the same time.
+const AT_ONCE: u32 = 16;
+/// How long a delivery may take, and so how long its lease has to last.
+const CALL: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(30);
+/// The first pause before a delivery is tried again, and the longest.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// How long to sleep when nothing is due, at most: another coordinator may have died with a lease.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Delivers from the ledger to the federation.
+#[derive(Clone)]
+pub struct Courier {
+    /// What is to be delivered.
+    pub ledger: Ledger,
+    /// To whom.
+    pub federation: Arc<Federation>,
+    /// Rung when something new was decided.
+    pub bell: Arc<Notify>,
+    /// Unix milliseconds, now.
+    pub now_ms: fn() -> u64,
+}
+
+impl Courier {
+    /// Delivers for ever.
+    pub async fn run(self) {
+        loop {
+            match self.round().await {
+                Ok(0) => {
+                    let pause = self.until_next().await;
+                    // Woken early when something was decided.
+                    let _ = timeout(pause, self.bell.notified()).await;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the outbox could not be read; tries again");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Delivers until nothing waits, or until `patience` is over. Returns how many still wait.
+    pub async fn drain(&self, patience: Duration) -> Result<u64, LedgerError> {
+        let deliver = async {
+            loop {
+                let done = self.round().await?;
+                let mut tx = self.ledger.read().await?;
+                let (waiting, _) = outbox::waiting(&mut tx).await?;
+                if waiting == 0 {
+                    return Ok::<_, LedgerError>(());
+                }
+                if done == 0 {
+                    sleep(self.until_next().await.min(PAUSE)).await;
+                }
+            }
+        };
+        if let Ok(outcome) = timeout(patience, deliver).await {
+            outcome?;
+        }
+        let mut tx = self.ledger.read().await?;
+        Ok(outbox::waiting(&mut tx).await?.0)
+    }
+
+    /// Tries what is due. Returns how many were tried.
+    async fn round(&self) -> Result<usize, LedgerError> {
+        let now_ms = (self.now_ms)();
+        let until_ms = now_ms + u64::try_from(LEASE.as_millis()).expect("half a minute");
+        let mut tx = self.ledger.begin().await?;
+        let leased = outbox::lease(&mut tx, now_ms, until_ms, AT_ONCE).await?;
+        tx.commit().await?;
+        let tried = leased.len();
+        let mut deliveries = Vec::with_capacity(tried);
+        for delivery in &leased {
+            deliveries.push(self.deliver(delivery));
+        }
+        let outcomes = join_all(deliveries).await;
+        for (delivery, outcome) in leased.iter().zip(outcomes) {
+            self.settle(delivery, outcome).await?;
+        }
+        Ok(tried)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<bool, Problem> {
+        let Some(member) = self.federation.member(&delivery.recipient) else {
+            return Err(Problem::Refused("it is not enrolled any more".into()));
+        };
+        let alert = pb::Alert::decode(&*delivery.body).ok().and_then(|a| Alert::try_from(a).ok());
+        let Some(alert) = alert else {
+            return Err(Problem::Failed("the outbox holds something that is no alert".into()));
+        };
+        member.client(CALL).deliver(alert).await
+    }
+
+    async fn settle(
+        &self,
+        delivery: &Delivery,
+        outcome: Result<bool, Problem>,
+    ) -> Result<(), LedgerError> {
+        let now_ms = (self.now_ms)();
+        let mut tx = self.ledger.begin().await?;
+        match outcome {
+            Ok(duplicate) => {
+                tracing::info!(
+                    alert.id = %delivery.alert, revision = delivery.revision,
+                    agency.id = %delivery.recipient, duplicate, "delivered"
+                );
+                outbox::delivered(&mut tx, delivery.id, now_ms).await?;
+            }
+            Err(problem) => {
+                let pause = pause_after(delivery.attempts);
+                tracing::warn!(
+                    alert.id = %delivery.alert, agency.id = %delivery.recipient, %problem,
+                    attempts = delivery.attempts, wait_ms = pause, "could not deliver; tries again"
+                );
+                outbox::retry(&mut tx, delivery.id, now_ms + pause, &problem.to_string()).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    async fn until_next(&self) -> Duration {
+        let due = async {
+            let mut tx = self.ledger.read().await?;
+            Ok::<_, LedgerError>(outbox::waiting(&mut tx).await?.1)
+        };
+        match due.await {
+            Ok(Some(due)) => Duration::from_millis(due.saturating_sub((self.now_ms)())).min(IDLE),
+            Ok(None) | Err(_) => IDLE,
+        }
+    }
+}
+
+/// Milliseconds to wait after so many attempts: twice as long every time.
+fn pause_after(attempts: u32) -> u64 {
+    let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    u64::try_from(pause.min(LONGEST_PAUSE).as_millis()).expect("ten minutes at most")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_end_at_ten_minutes() {
+        assert_eq!([1, 2, 3].map(pause_after), [500, 1000, 2000]);
+        assert_eq!(pause_after(1000), 600_000);
+    }
+}

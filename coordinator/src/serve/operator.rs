@@ -1,0 +1,193 @@
+//! Answers whoever runs the coordinator. Nothing here says who anybody is, or lists who was not
+//! surfaced.
+
+use std::{pin::Pin, sync::Arc};
+
+use causeway_proto::{
+    day::Day,
+    ids::AlertId,
+    pb::{
+        self, evidence::What, operator_service_server::OperatorService, run_sweep_response::Event,
+    },
+    refusal,
+    wire::WireError,
+};
+use futures::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::Desk;
+use crate::{
+    app::{AppError, Issued},
+    clock,
+    cycle::{
+        progress,
+        report::{AlertReport, LinkReport},
+    },
+};
+
+/// Progress events that a slow listener may fall behind. Past it, events are left out: the next one
+/// says how far the step is anyway.
+const EVENTS: usize = 64;
+
+#[tonic::async_trait]
+impl OperatorService for Desk {
+    type RunSweepStream = Pin<Box<dyn Stream<Item = Result<pb::RunSweepResponse, Status>> + Send>>;
+
+    async fn get_status(
+        &self,
+        _: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        let status = self.0.status().await.map_err(to_status)?;
+        Ok(Response::new(pb::GetStatusResponse {
+            deployment: status.deployment.to_string(),
+            model_version: status.model,
+            nodes: status
+                .nodes
+                .into_iter()
+                .map(|node| pb::NodeStatus {
+                    agency: node.id.to_string(),
+                    kind: node.kind.to_wire(),
+                    reachable: node.problem.is_none(),
+                    problem: node.problem.unwrap_or_default(),
+                })
+                .collect(),
+            alerts_open: status.alerts,
+            deliveries_waiting: status.deliveries_waiting,
+            last_sweep_id: status.last_sweep.map(|s| s.id.as_bytes().to_vec()).unwrap_or_default(),
+            last_sweep_ms: status.last_sweep_ms.unwrap_or_default(),
+        }))
+    }
+
+    async fn run_sweep(
+        &self,
+        request: Request<pb::RunSweepRequest>,
+    ) -> Result<Response<Self::RunSweepStream>, Status> {
+        let as_at = match request.into_inner().as_at_day {
+            Some(day) => Day::from_wire("as_at_day", day)?,
+            None => clock::today(),
+        };
+        let turn = self.0.turn().map_err(to_status)?;
+        let (out, events) = mpsc::channel(EVENTS);
+        let coordinator = self.0.clone();
+        // The sweep goes on when the listener leaves: it was asked for.
+        tokio::spawn(async move {
+            let listener = out.clone();
+            let tell = move |event: progress::Event| {
+                // A full channel loses this event and nothing else.
+                let _ = listener.try_send(Ok(progress_message(event)));
+            };
+            let outcome = coordinator.sweep(turn, as_at, Arc::new(tell)).await;
+            let last = outcome.map_err(to_status).map(|outcome| {
+                let report = serde_json::to_string(&outcome.report).expect("plain data");
+                let sweep_id = outcome.sweep.as_bytes().to_vec();
+                let result = pb::SweepResult { sweep_id, report };
+                pb::RunSweepResponse { event: Some(Event::Result(result)) }
+            });
+            let _ = out.send(last).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+    }
+
+    async fn list_issued_alerts(
+        &self,
+        request: Request<pb::ListIssuedAlertsRequest>,
+    ) -> Result<Response<pb::ListIssuedAlertsResponse>, Status> {
+        let request = request.into_inner();
+        if !request.page_token.is_empty() {
+            return Err(WireError::Invalid { field: "page_token", rule: "empty" }.into());
+        }
+        let size = match request.page_size {
+            0 => 50,
+            size => size.min(200),
+        };
+        let alerts = self.0.alerts(size).await.map_err(to_status)?;
+        let alerts = alerts.into_iter().map(issued).collect();
+        Ok(Response::new(pb::ListIssuedAlertsResponse { alerts, next_page_token: String::new() }))
+    }
+
+    async fn explain_alert(
+        &self,
+        request: Request<pb::ExplainAlertRequest>,
+    ) -> Result<Response<pb::ExplainAlertResponse>, Status> {
+        let id = AlertId::from_wire("alert_id", &request.get_ref().alert_id)?;
+        let Some((alert, report)) = self.0.explain(id).await.map_err(to_status)? else {
+            let message = "the coordinator never issued an alert of that id";
+            return Err(refusal::status(Code::NotFound, "NO_SUCH_ALERT", message));
+        };
+        Ok(Response::new(pb::ExplainAlertResponse {
+            alert: Some(issued(alert)),
+            lines: lines(&report),
+            links: report.links.iter().map(link).collect(),
+        }))
+    }
+}
+
+fn progress_message(event: progress::Event) -> pb::RunSweepResponse {
+    let progress = pb::SweepProgress {
+        step: event.step.as_str().to_owned(),
+        agency: event.agency.map(|agency| agency.to_string()).unwrap_or_default(),
+        done: event.done,
+        total: event.total,
+        problem: event.problem.map(|problem| problem.to_string()).unwrap_or_default(),
+    };
+    pb::RunSweepResponse { event: Some(Event::Progress(progress)) }
+}
+
+fn issued(issued: Issued) -> pb::IssuedAlert {
+    let Issued { alert, reached } = issued;
+    pb::IssuedAlert {
+        alert_id: alert.id.as_bytes().to_vec(),
+        revision: alert.revision,
+        change: alert.change.to_wire(),
+        tier: alert.tier.to_wire(),
+        score_tenths: alert.score_tenths,
+        as_at_day: alert.as_at.number(),
+        recipients: reached.recipients.iter().map(ToString::to_string).collect(),
+        delivered: reached.delivered,
+    }
+}
+
+fn lines(report: &AlertReport) -> Vec<pb::ExplainedLine> {
+    let lines = report.lines.iter().map(|line| pb::ExplainedLine {
+        what: line.code.to_string(),
+        sentence: line.sentence.clone(),
+        points: line.points,
+    });
+    let rules = report.interactions.iter().map(|rule| pb::ExplainedLine {
+        what: rule.id.clone(),
+        sentence: rule.sentence.clone(),
+        points: rule.points.into(),
+    });
+    lines.chain(rules).collect()
+}
+
+fn link(link: &LinkReport) -> pb::ExplainedLink {
+    let fields = link.fields.iter().map(|field| pb::Evidence {
+        what: Some(What::Field(field.field.to_wire())),
+        level: u32::try_from(field.level).unwrap_or(u32::MAX),
+        bits: field.bits,
+    });
+    pb::ExplainedLink {
+        agency_a: link.agencies[0].to_string(),
+        agency_b: link.agencies[1].to_string(),
+        evidence: fields.collect(),
+        bits: link.bits.unwrap_or(0.0),
+    }
+}
+
+/// Logs what went wrong here, and tells the caller only that something did.
+fn to_status(error: AppError) -> Status {
+    match error {
+        AppError::Running => {
+            let message = "the coordinator is sweeping already: wait until it is done";
+            refusal::status(Code::FailedPrecondition, "SWEEP_RUNNING", message)
+        }
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a call failed");
+            let message = "the coordinator could not do that; its log says why";
+            refusal::status(Code::Internal, "COORDINATOR_FAILED", message)
+        }
+    }
+}
