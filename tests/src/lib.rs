@@ -1,0 +1,8 @@
+//! Whole towns: several nodes, one coordinator, real TLS, real files.
+
+pub mod cli;
+pub mod link;
+pub mod postgres;
+pub mod standard;
+pub mod town;
+pub mod truth;

@@ -1,0 +1,121 @@
+//! `town link`: runs real nodes and a real coordinator over records whose truth is known.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use causeway_proto::catalogue::AgencyKind;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    standard,
+    town::{Agency, FeedFile, Plan, Town, process::Launcher},
+    truth::{self, Quality},
+};
+
+/// What linking came to, as `town link --json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkReport {
+    /// Source records.
+    pub records: usize,
+    /// Agencies.
+    pub agencies: usize,
+    /// Pairs of people of different agencies that share a match-key.
+    pub candidate_pairs: u64,
+    /// Pairs that were looked at a second time.
+    pub compared_pairs: u64,
+    /// Pairs that are one person by their own weight.
+    pub links: u64,
+    /// Persons.
+    pub persons: u64,
+    /// By link.
+    pub pairwise: Quality,
+    /// By final person.
+    pub cluster: Quality,
+    /// Records with two candidates that could not be told apart.
+    pub ambiguous: u64,
+    /// How long the steps took.
+    pub seconds: BTreeMap<String, f64>,
+    /// The most memory that a process used, in MiB.
+    pub peak_rss_mib: BTreeMap<String, u64>,
+}
+
+/// Links a folder with one CSV file per agency in the standard columns.
+///
+/// Writes every candidate pair to the file `pairs` where one is named.
+pub fn link(
+    data: &Path,
+    folder: &Path,
+    pairs: Option<&Path>,
+    launcher: Launcher,
+) -> anyhow::Result<LinkReport> {
+    let began = Instant::now();
+    let sources = standard::read_folder(data)?;
+    anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
+    let mut agencies = Vec::new();
+    for (at, source) in sources.iter().enumerate() {
+        let id = format!("agency-{}", at + 1);
+        let (feed, mapping, file) = standard::export(source, &folder.join("exports").join(&id))?;
+        agencies.push(Agency {
+            policy: standard::policy(&id),
+            id: id.parse()?,
+            kind: AgencyKind::ALL[at % AgencyKind::ALL.len()],
+            feeds: vec![FeedFile { id: feed, mapping, file }],
+            dials_out: false,
+        });
+    }
+    let plan = Plan { agencies, as_at: standard::as_at(&sources)?, measure_links: true };
+    let mut town = Town::make(&folder.join("town"), launcher, plan)?;
+    let ingesting = Instant::now();
+    town.ingest()?;
+    let ingest = ingesting.elapsed().as_secs_f64();
+    town.start_nodes()?;
+    let links = folder.join("links.csv");
+    let as_at = standard::as_at(&sources)?.to_string();
+    let links_text = links.display().to_string();
+    let args = ["sweep", "--as-at", &as_at, "--links-out", &links_text];
+    let (report, output) = town.coordinate(&args)?;
+    let nodes_peak = town.nodes_peak_mib();
+    town.stop()?;
+
+    let truths: Vec<BTreeMap<String, String>> =
+        sources.iter().map(|source| source.truth.clone()).collect();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let judgement = runtime.block_on(truth::judge(&town, &links, &truths))?;
+    let number = |name: &str| report[name].as_u64().unwrap_or(0);
+    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
+    for step in ["stream", "group", "compare", "cluster"] {
+        seconds.insert(step.into(), report["seconds"][step].as_f64().unwrap_or(0.0));
+    }
+    seconds.insert("ingest".into(), ingest);
+    seconds.insert("total".into(), began.elapsed().as_secs_f64());
+    problems(&report)?;
+    if let Some(pairs) = pairs {
+        judgement.write_pairs(pairs)?;
+    }
+    Ok(LinkReport {
+        records: judgement.records.len(),
+        agencies: sources.len(),
+        candidate_pairs: number("candidate_pairs"),
+        compared_pairs: number("compared_pairs"),
+        links: number("links"),
+        persons: number("persons"),
+        pairwise: judgement.pairwise(),
+        cluster: judgement.clusters(),
+        ambiguous: number("ambiguous"),
+        seconds,
+        peak_rss_mib: BTreeMap::from([
+            ("coordinator".to_owned(), output.peak_kib / 1024),
+            ("nodes".to_owned(), nodes_peak),
+        ]),
+    })
+}
+
+/// Fails if a node dropped out: the figures would be about something else.
+fn problems(report: &Value) -> anyhow::Result<()> {
+    for agency in report["agencies"].as_array().into_iter().flatten() {
+        if let Some(problem) = agency["problem"].as_str() {
+            anyhow::bail!("{} {problem}", agency["id"]);
+        }
+    }
+    Ok(())
+}
