@@ -1,6 +1,7 @@
 //! Whole towns: several nodes, one coordinator, real TLS, real files.
 
 pub mod cli;
+pub mod data;
 pub mod link;
 pub mod postgres;
 pub mod standard;
