@@ -2,9 +2,11 @@
 
 use std::{io::Write, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use causeway_proto::day::Day;
+use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
+    demo,
     link::{self, LinkReport},
     town::process::Launcher,
 };
@@ -12,14 +14,55 @@ use crate::{
 /// Tries Causeway on one machine: real nodes and a real coordinator, each a process of its own,
 /// over mutual TLS on the loopback interface.
 #[derive(Debug, Parser)]
-#[command(name = "town", version, arg_required_else_help = true)]
+#[command(
+    name = "town",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command, `town` gives the demonstration."
+)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: Demo,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Demo {
+    #[command(flatten)]
+    people: Population,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Population {
+    /// The day it speaks of: the planted households' stories run through 2025
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "2025-02-25")]
+    as_at: Day,
+    /// Which background people; the same number gives the same ones
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// About how many background people each agency holds
+    #[arg(long, default_value_t = 2000)]
+    people: usize,
+}
+
+impl Population {
+    fn settings(&self) -> demo::Settings {
+        demo::Settings { as_at: self.as_at, seed: self.seed, people: self.people }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a town with planted households among background people, sweep it once, and say who is
+    /// alerted and why
+    #[command(after_help = "\
+Nine agencies' nodes and one coordinator, each a process of its own, over mutual TLS. Everybody is
+invented. Days to try: 2025-02-25, 2025-08-25, 2025-09-23.")]
+    Demo(Demo),
     /// Link records whose truth is known, and measure how well it went
     #[command(after_help = "\
 The folder holds one CSV file per agency with these columns, any of which may be empty or missing:
@@ -48,7 +91,9 @@ Example: town link data/febrl4 --json")]
 
 /// Does what the arguments ask for.
 pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
-    match &args.command {
+    let Some(command) = &args.command else { return give_demo(&args.demo, out) };
+    match command {
+        Command::Demo(demo) => give_demo(demo, out),
         Command::Link { folder, pairs, json } => {
             let scratch = tempfile::tempdir()?;
             let report = link::link(folder, scratch.path(), pairs.as_deref(), Launcher::this()?)?;
@@ -60,6 +105,15 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
         Command::Node(args) => causeway_node::cli::run(args, out),
         Command::Coordinator(args) => causeway_coordinator::cli::run(args, out),
     }
+}
+
+fn give_demo(args: &Demo, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let report = demo::demo(&args.people.settings(), scratch.path(), Launcher::this()?)?;
+    if args.json {
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?);
+    }
+    demo::print(&report, out)
 }
 
 fn print_link(report: &LinkReport, out: &mut (impl Write + Send)) -> anyhow::Result<()> {

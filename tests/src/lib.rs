@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod data;
+pub mod demo;
 pub mod link;
 pub mod postgres;
 pub mod standard;

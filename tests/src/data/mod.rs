@@ -3,6 +3,8 @@
 //! [`planted`] are the scenarios whose outcome is known, [`background`] everybody else, and
 //! [`exports`] writes both as the agencies' systems would.
 
+pub mod background;
+pub mod exports;
 pub mod planted;
 
 use causeway_node::source::{RawPerson, Restriction, Role};

@@ -201,6 +201,13 @@ impl Town {
         Ok(self.launcher.json(Agent::Node, &self.node_config(agency), args)?.0)
     }
 
+    /// Runs one command of a node and returns what it printed for people.
+    pub fn tell_node(&self, agency: &AgencyId, args: &[&str]) -> anyhow::Result<String> {
+        let output = self.launcher.run(Agent::Node, &self.node_config(agency), args)?;
+        ensure!(output.status.success(), "`{}` failed: {}", args.join(" "), output.err.trim());
+        Ok(output.out)
+    }
+
     /// Stops everybody.
     pub fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(mut coordinator) = self.coordinator.take() {

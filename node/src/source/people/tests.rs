@@ -207,7 +207,8 @@ fn files_of_other_shapes_are_read_as_the_mapping_says() {
 
 #[test]
 fn nothing_of_a_row_is_shown() {
-    let (rows, report) = read("TENANT-71,Mary,,Price,,,1,LIVE,\nTENANT-72,Mary,,Price,31872,,1,LIVE,\n");
+    let (rows, report) =
+        read("TENANT-71,Mary,,Price,,,1,LIVE,\nTENANT-72,Mary,,Price,31872,,1,LIVE,\n");
     let shown = format!("{rows:?} {report:?} {}", report.quarantine[0]);
     let refused = refused(MAPPING, b"Mary,Price,Dob\nMary,Price,Dob\n");
     let shown = shown + &refused;
