@@ -63,6 +63,16 @@ enum Command {
 Nine agencies' nodes and one coordinator, each a process of its own, over mutual TLS. Everybody is
 invented. Days to try: 2025-02-25, 2025-08-25, 2025-09-23.")]
     Demo(Demo),
+    /// Make the same town and leave it running, to try the agents' own commands on it
+    #[command(after_help = "\
+Example: town up --dir /tmp/town")]
+    Up {
+        /// An empty folder for everything that the town writes, if not a new temporary one
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        people: Population,
+    },
     /// Link records whose truth is known, and measure how well it went
     #[command(after_help = "\
 The folder holds one CSV file per agency with these columns, any of which may be empty or missing:
@@ -94,6 +104,13 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
     let Some(command) = &args.command else { return give_demo(&args.demo, out) };
     match command {
         Command::Demo(demo) => give_demo(demo, out),
+        Command::Up { dir, people } => {
+            let dir = match dir {
+                Some(dir) => dir.clone(),
+                None => tempfile::Builder::new().prefix("town-").tempdir()?.keep(),
+            };
+            demo::up(&people.settings(), &dir, Launcher::this()?, out)
+        }
         Command::Link { folder, pairs, json } => {
             let scratch = tempfile::tempdir()?;
             let report = link::link(folder, scratch.path(), pairs.as_deref(), Launcher::this()?)?;

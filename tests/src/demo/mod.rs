@@ -2,6 +2,7 @@
 
 mod print;
 mod scenario;
+mod up;
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +12,11 @@ use std::{
 };
 
 use anyhow::Context;
-use causeway_proto::{catalogue::AgencyKind, day::Day};
+use causeway_proto::{catalogue::AgencyKind, day::Day, ids::AgencyId};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::{print::print, scenario::Scenario};
+pub use self::{print::print, scenario::Scenario, up::up};
 use crate::{
     data::{People, Truth, background, exports, planted},
     town::{Plan, Town, process::Launcher},
@@ -104,11 +105,20 @@ pub fn people(settings: &Settings) -> anyhow::Result<People> {
     Ok(people)
 }
 
-/// Makes a town in an empty folder, sweeps it once and returns what came of it.
-///
-/// Progress goes to standard error.
-pub fn demo(settings: &Settings, folder: &Path, launcher: Launcher) -> anyhow::Result<DemoReport> {
-    let mut clock = Clock::default();
+/// A town whose nodes answer.
+struct Raised {
+    town: Town,
+    people: People,
+    receipts: Vec<(AgencyId, Value)>,
+}
+
+/// Makes a town in an empty folder, as far as nodes that answer over their agencies' exports.
+fn raise(
+    settings: &Settings,
+    folder: &Path,
+    launcher: Launcher,
+    clock: &mut Clock,
+) -> anyhow::Result<Raised> {
     let people = people(settings)?;
     let mut agencies = exports::write(&people, &folder.join("exports"), settings.as_at)?;
     for agency in &mut agencies {
@@ -116,14 +126,24 @@ pub fn demo(settings: &Settings, folder: &Path, launcher: Launcher) -> anyhow::R
         // signals. An agency's default is to bring nobody else.
         agency.policy += "\n[scope]\npeople = \"everybody\"\n";
     }
-    let kinds: Vec<AgencyKind> = agencies.iter().map(|agency| agency.kind).collect();
     clock.lap("exports", &format!("{} agencies wrote their exports", agencies.len()));
     let plan = Plan { agencies, as_at: settings.as_at, measure_links: true };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let receipts = town.ingest()?;
-    clock.lap("ingest", "every node took in its agency's exports");
+    let rows = receipts.iter().filter_map(|(_, receipt)| receipt["file"]["taken"].as_u64());
+    clock.lap("ingest", &format!("every node took in its exports: {} rows", rows.sum::<u64>()));
     town.start_nodes()?;
     clock.lap("start", &format!("{} nodes answer over mutual TLS", town.nodes().len()));
+    Ok(Raised { town, people, receipts })
+}
+
+/// Makes a town in an empty folder, sweeps it once and returns what came of it.
+///
+/// Progress goes to standard error.
+pub fn demo(settings: &Settings, folder: &Path, launcher: Launcher) -> anyhow::Result<DemoReport> {
+    let mut clock = Clock::default();
+    let Raised { mut town, people, receipts } = raise(settings, folder, launcher, &mut clock)?;
+    let kinds: Vec<AgencyKind> = town.nodes().iter().map(|node| node.agency.kind).collect();
     let (links, as_at) = (folder.join("links.csv"), settings.as_at.to_string());
     let links_text = links.display().to_string();
     let (swept, _) = town.coordinate(&["sweep", "--as-at", &as_at, "--links-out", &links_text])?;
@@ -157,22 +177,23 @@ pub fn demo(settings: &Settings, folder: &Path, launcher: Launcher) -> anyhow::R
 
 fn agency_reports(
     town: &Town,
-    receipts: &[(causeway_proto::ids::AgencyId, Value)],
+    receipts: &[(AgencyId, Value)],
     swept: &Value,
 ) -> anyhow::Result<Vec<AgencyReport>> {
     let mut reports = Vec::new();
     for node in town.nodes() {
         let id = &node.agency.id;
-        let receipt = receipts.iter().find(|(of, _)| of == id).context("nothing was taken in")?;
-        let found = swept["agencies"].as_array().into_iter().flatten();
-        let found = found.clone().find(|agency| agency["id"] == id.as_str());
+        let mut found = swept["agencies"].as_array().into_iter().flatten();
+        let found = found.find(|agency| agency["id"] == id.as_str());
         let found = found.context("the sweep lacks an agency")?;
         if let Some(problem) = found["problem"].as_str() {
             anyhow::bail!("{id} {problem}");
         }
+        // People come before events.
+        let receipt = receipts.iter().find(|(of, _)| of == id).context("nothing was taken in")?;
         reports.push(AgencyReport {
             id: node.agency.kind,
-            records: receipt.1["file"]["taken"].as_u64().context("a receipt without rows")?,
+            records: receipt.1["file"]["taken"].as_u64().unwrap_or(0),
             people: found["records"].as_u64().unwrap_or(0),
         });
     }
