@@ -1,6 +1,9 @@
 //! What became of a file: counts, and which rows were set aside under which rule.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use serde::Serialize;
 
@@ -170,10 +173,32 @@ pub struct SourceReport {
     /// Keys of rows set aside, as far as they can be read: what they are about is not gone. Never
     /// shown.
     #[serde(skip)]
-    pub(crate) keys_set_aside: HashSet<String>,
+    pub(crate) keys_set_aside: Keys,
     /// Rows set aside whose key cannot be read.
     #[serde(skip)]
     pub(crate) keyless: u64,
+}
+
+/// Keys of rows, which may be people's numbers: they are looked up, and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Keys(HashSet<String>);
+
+impl Keys {
+    /// Remembers a key.
+    pub(crate) fn insert(&mut self, key: String) {
+        self.0.insert(key);
+    }
+
+    /// Returns whether a key is among them.
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.0.contains(key)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
 }
 
 /// Why a file that could be read is refused as a whole.
