@@ -1,5 +1,6 @@
 //! Whole towns: several nodes, one coordinator, real TLS, real files.
 
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod demo;

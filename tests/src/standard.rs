@@ -70,19 +70,21 @@ pub fn export(
         writer.write_record(kept.iter().map(|at| &row[*at]))?;
     }
     writer.flush()?;
-    let columns: String = kept
-        .iter()
-        .map(|at| &header[*at])
-        .filter(|column| *column != "local_id")
-        .map(|column| format!("{column} = \"{column}\"\n"))
-        .collect();
-    let text = format!(
+    let kept: Vec<&str> = kept.iter().map(|at| header[*at].as_str()).collect();
+    let text = self::mapping(&kept);
+    fs::write(&mapping, text)?;
+    Ok(("people".into(), mapping, file))
+}
+
+/// Returns the mapping of an export with these of the standard columns.
+pub fn mapping(header: &[&str]) -> String {
+    let ours = header.iter().filter(|column| !["local_id", "truth_id"].contains(column));
+    let columns: String = ours.map(|column| format!("{column} = \"{column}\"\n")).collect();
+    format!(
         "id = \"people\"\nabout = \"people\"\ndates = [\"%Y-%m-%d\"]\nkey = [\"local_id\"]\n\
          max_quarantine_pct = 50\naccept_test_ranges = true\nyear_only_first_january = false\n\n\
          [columns]\n{columns}"
-    );
-    fs::write(&mapping, text)?;
-    Ok(("people".into(), mapping, file))
+    )
 }
 
 /// Returns a day after nearly everybody's birth: the end of the year in which the youngest are born.
