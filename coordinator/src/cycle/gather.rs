@@ -140,7 +140,7 @@ pub async fn gather(
     let mut pairs = Vec::new();
     let kinds = MatchKeyKind::ALL.len() as u64;
     for (at, kind) in (1..).zip(MatchKeyKind::ALL) {
-        let mut column = Column::new(*kind);
+        let mut column = Column::new(*kind, records.len());
         for agency in 0..agencies.len() {
             let Some(tokens) = next_tokens(cycle, agencies, &mut streams, agency).await else {
                 continue;
@@ -150,11 +150,11 @@ pub async fn gather(
                     ids[scheme] = *token;
                 }
             }
-            column.add(records.first(agency), &tokens);
+            column.add(agency, records.first(agency), &tokens);
         }
         let grouping = Instant::now();
-        let found = tokio::task::block_in_place(|| column.pairs(&records));
-        pairs = block::merge(pairs, found);
+        let found = tokio::task::block_in_place(|| column.pairs());
+        pairs = tokio::task::block_in_place(|| block::merge(pairs, found));
         seconds.group += grouping.elapsed().as_secs_f64();
         cycle.progress.step(Step::Group, None, at, kinds);
     }

@@ -3,7 +3,7 @@
 //! Each node is asked about as many decoys again, with kinds in the same proportions, so that being
 //! asked tells it little about which of its people are known elsewhere.
 
-use std::{collections::HashMap, time::Instant};
+use std::{ops::Range, time::Instant};
 
 use causeway_proto::{
     ids::SweepId,
@@ -12,6 +12,7 @@ use causeway_proto::{
 };
 use futures::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{Cycle, Linked, Taking, gather::Gathered, progress::Step, report::Seconds};
@@ -20,7 +21,7 @@ use crate::{
         Member, Problem,
         client::{COMPARISONS, Question},
     },
-    link::{Records, decide},
+    link::{Pair, Records, decide},
 };
 
 /// Pairs of its own people that each node is asked to sample.
@@ -28,6 +29,10 @@ const SAMPLED_PAIRS: u32 = 300_000;
 
 /// A record and the slot of the match-key that salts its comparison.
 type Ask = (u32, MatchKeyKind, u8);
+
+/// Pairs looked at in one go: enough that a node reads its rows segment by segment, few enough that
+/// their comparisons (about 100 MiB) are soon forgotten.
+const PAIRS_AT_ONCE: usize = 1 << 18;
 
 /// Takes the second look and puts persons together.
 pub async fn link(
@@ -40,26 +45,19 @@ pub async fn link(
     let began = Instant::now();
     let Gathered { records, mut pairs } = gathered;
     let strangers = strangers(cycle, sweep, agencies).await;
-
-    let mut asks: Vec<Ask> = Vec::with_capacity(2 * pairs.len());
-    for pair in &pairs {
-        let (kind, [a, b]) = pair.carrier();
-        asks.extend([(pair.a, kind, a), (pair.b, kind, b)]);
+    let mut levels = Vec::with_capacity(pairs.len());
+    let total = pairs.len() as u64;
+    for chunk in pairs.chunks(PAIRS_AT_ONCE) {
+        levels.extend(look(cycle, sweep, agencies, &records, chunk).await);
+        cycle.progress.step(Step::Compare, None, levels.len() as u64, total);
     }
-    asks.sort_unstable();
-    asks.dedup();
-    let compared = compare(cycle, sweep, agencies, &records, &asks).await;
-
     // A node that dropped out takes its pairs along.
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
-    pairs.retain(|pair| in_it(pair.a) && in_it(pair.b));
-    let levels: Vec<Levels> = pairs
-        .iter()
-        .map(|pair| {
-            let (kind, [a, b]) = pair.carrier();
-            Levels::of(&compared[&(pair.a, kind, a)], &compared[&(pair.b, kind, b)])
-        })
-        .collect();
+    if !agencies.iter().all(Taking::is_in) {
+        let mut kept = pairs.iter().map(|pair| in_it(pair.a) && in_it(pair.b));
+        levels.retain(|_| kept.next() == Some(true));
+        pairs.retain(|pair| in_it(pair.a) && in_it(pair.b));
+    }
     seconds.compare = began.elapsed().as_secs_f64();
 
     let clustering = Instant::now();
@@ -92,35 +90,49 @@ async fn strangers(cycle: &Cycle<'_>, sweep: SweepId, agencies: &mut [Taking<'_>
     strangers
 }
 
-/// Asks every node about its part of the pairs, decoys among them.
-async fn compare(
+/// Asks every node about its part of the pairs, decoys among them, and returns how well each agrees.
+///
+/// Of a pair whose node dropped out nothing is known.
+async fn look(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
     records: &Records,
-    asks: &[Ask],
-) -> HashMap<Ask, Comparison> {
-    let mine = |agency: usize| {
-        let (first, end) = (records.first(agency), records.end(agency));
-        let from = asks.partition_point(|(record, ..)| *record < first);
-        let to = asks.partition_point(|(record, ..)| *record < end);
-        &asks[from..to]
-    };
+    pairs: &[Pair],
+) -> Vec<Levels> {
+    let mut asks: Vec<Ask> = Vec::with_capacity(2 * pairs.len());
+    for pair in pairs {
+        let (kind, [a, b]) = pair.carrier();
+        asks.extend([(pair.a, kind, a), (pair.b, kind, b)]);
+    }
+    asks.par_sort_unstable();
+    asks.dedup();
     let mut asking = Vec::with_capacity(agencies.len());
     for (at, agency) in agencies.iter().enumerate() {
-        let asks = if agency.is_in() { mine(at) } else { &[] };
-        let asks = with_decoys(asks, records, at);
-        asking.push(compare_one(cycle, sweep, agency.member, records, asks));
+        let (first, end) = (records.first(at), records.end(at));
+        let from = asks.partition_point(|(record, ..)| *record < first);
+        let to = asks.partition_point(|(record, ..)| *record < end);
+        let mine = if agency.is_in() { &asks[from..to] } else { &[] };
+        asking.push(compare_one(cycle, sweep, agency.member, records, mine, first..end));
     }
     let answers = join_all(asking).await;
-    let mut all = HashMap::with_capacity(asks.len());
-    for (agency, answer) in agencies.iter_mut().zip(answers) {
+    let mut compared = Vec::with_capacity(asks.len());
+    for (at, (agency, answer)) in agencies.iter_mut().zip(answers).enumerate() {
         match answer {
-            Ok(compared) => all.extend(compared),
+            Ok(mine) => compared.extend(mine),
             Err(problem) => agency.drop_out(cycle.progress, Step::Compare, problem),
         }
+        let end = asks.partition_point(|(record, ..)| *record < records.end(at));
+        compared.resize(end, Comparison::EMPTY);
     }
-    all
+    let answer = |ask: Ask| &compared[asks.binary_search(&ask).expect("it was asked")];
+    tokio::task::block_in_place(|| {
+        let levels = |pair: &Pair| {
+            let (kind, [a, b]) = pair.carrier();
+            Levels::of(answer((pair.a, kind, a)), answer((pair.b, kind, b)))
+        };
+        pairs.par_iter().map(levels).collect()
+    })
 }
 
 /// Asks one node about its part, a batch at a time.
@@ -129,31 +141,32 @@ async fn compare_one(
     sweep: SweepId,
     member: &Member,
     records: &Records,
-    asks: Vec<Ask>,
-) -> Result<Vec<(Ask, Comparison)>, Problem> {
+    asks: &[Ask],
+    own: Range<u32>,
+) -> Result<Vec<Comparison>, Problem> {
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
-    for batch in asks.chunks(COMPARISONS) {
-        let questions: Vec<Question> = batch
-            .iter()
-            .map(|(record, kind, slot)| Question {
-                handle: records.handle(*record),
-                kind: *kind,
-                slot: *slot,
-            })
-            .collect();
+    let mut genuine = asks.iter().peekable();
+    for batch in with_decoys(asks, own).chunks(COMPARISONS) {
+        let question = |(record, kind, slot): &Ask| Question {
+            handle: records.handle(*record),
+            kind: *kind,
+            slot: *slot,
+        };
+        let questions: Vec<Question> = batch.iter().map(question).collect();
         let answers = client.compare(sweep, &questions).await?;
-        compared.extend(batch.iter().copied().zip(answers));
-        let (done, total) = (compared.len() as u64, asks.len() as u64);
-        cycle.progress.step(Step::Compare, Some(&member.id), done, total);
+        for (ask, answer) in batch.iter().zip(answers) {
+            if genuine.next_if_eq(&ask).is_some() {
+                compared.push(answer);
+            }
+        }
     }
     Ok(compared)
 }
 
 /// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and
 /// puts everything in the order of the stream, in which the node keeps its rows.
-fn with_decoys(asks: &[Ask], records: &Records, agency: usize) -> Vec<Ask> {
-    let (first, end) = (records.first(agency), records.end(agency));
+fn with_decoys(asks: &[Ask], own: Range<u32>) -> Vec<Ask> {
     let mut all = asks.to_vec();
     let mut seed = [0; 32];
     if asks.is_empty() || SystemRandom::new().fill(&mut seed).is_err() {
@@ -161,7 +174,7 @@ fn with_decoys(asks: &[Ask], records: &Records, agency: usize) -> Vec<Ask> {
     }
     let mut random = StdRng::from_seed(seed);
     for (_, kind, slot) in asks {
-        all.push((random.random_range(first..end), *kind, *slot));
+        all.push((random.random_range(own.clone()), *kind, *slot));
     }
     all.sort_unstable();
     all.dedup();

@@ -2,13 +2,13 @@
 //!
 //! One kind at a time, so that only one kind's column is in memory; what remains of it is the pairs
 //! and a bit each. Tokens are uniform already, so a partition by their upper bits spreads them
-//! evenly, and the lower bits serve as the hash within (STACK.md 5).
+//! evenly (STACK.md 5), and the lower bits serve as the hash within. Most tokens are one record's
+//! alone: a bitmap that fits the processor's cache sets those aside before anything is sorted.
 
 use causeway_proto::kind::MatchKeyKind;
-use hashbrown::HashTable;
 use rayon::prelude::*;
 
-use super::{Pair, Records};
+use super::Pair;
 
 /// A token that more records than this share names a crowd, not a person. LINKAGE.md 2.2.
 const MOST_IN_BLOCK: usize = 200;
@@ -16,11 +16,15 @@ const MOST_IN_BLOCK: usize = 200;
 /// Partitions by the upper bits: more scatter over too many pages. STACK.md 5.
 const PARTITION_BITS: u32 = 8;
 
+/// Bits of the bitmap for each token: one in eight of the lonely ones is sorted for nothing.
+const BITS_PER_TOKEN: usize = 8;
+
 /// One token of one record.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     token: u64,
     record: u32,
+    agency: u16,
     slot: u8,
 }
 
@@ -32,24 +36,31 @@ pub struct Column {
 }
 
 impl Column {
-    /// Begins an empty column.
-    pub fn new(kind: MatchKeyKind) -> Self {
-        Self { kind, partitions: vec![Vec::new(); 1 << PARTITION_BITS] }
+    /// Begins an empty column for about so many records.
+    pub fn new(kind: MatchKeyKind, records: usize) -> Self {
+        let expected = records * kind.slots() >> PARTITION_BITS;
+        // A little more than on average, so that most partitions never grow.
+        let partition = || Vec::with_capacity(expected + expected / 16 + 16);
+        Self { kind, partitions: (0..1 << PARTITION_BITS).map(|_| partition()).collect() }
     }
 
     /// Adds an agency's tokens, `slots` a row, row after row from its first record on.
-    pub fn add(&mut self, first_record: u32, tokens: &[u64]) {
+    ///
+    /// # Panics
+    /// If there are more than 65,536 agencies: the settings bound them.
+    pub fn add(&mut self, agency: usize, first_record: u32, tokens: &[u64]) {
+        let agency = u16::try_from(agency).expect("the settings bound the agencies");
         let slots = self.kind.slots();
         for (record, row) in (first_record..).zip(tokens.chunks_exact(slots)) {
             for (slot, token) in (0..).zip(row) {
                 let partition = &mut self.partitions[(token >> (64 - PARTITION_BITS)) as usize];
-                partition.push(Entry { token: *token, record, slot });
+                partition.push(Entry { token: *token, record, slot, agency });
             }
         }
     }
 
     /// Returns every pair of records of different agencies that share a token, once, in order.
-    pub fn pairs(self, records: &Records) -> Vec<Pair> {
+    pub fn pairs(self) -> Vec<Pair> {
         let (kind, carrier) = (1 << self.kind.index(), self.kind.index());
         let carrier = u8::try_from(carrier).expect("few kinds");
         let mut pairs: Vec<Pair> = self
@@ -57,11 +68,14 @@ impl Column {
             .into_par_iter()
             .flat_map_iter(|entries| {
                 let mut pairs = Vec::new();
-                for block in blocks(&entries) {
+                let shared = shared(entries);
+                for block in shared.chunk_by(|x, y| x.token == y.token) {
+                    if block.len() > MOST_IN_BLOCK {
+                        continue;
+                    }
                     for (at, x) in block.iter().enumerate() {
-                        let agency = records.agency(x.record);
                         for y in &block[at + 1..] {
-                            if records.agency(y.record) != agency {
+                            if x.agency != y.agency {
                                 let (a, b) = if x.record < y.record { (x, y) } else { (y, x) };
                                 let slots = a.slot | b.slot << 4;
                                 let (a, b) = (a.record, b.record);
@@ -73,71 +87,66 @@ impl Column {
                 pairs
             })
             .collect();
-        pairs.par_sort_unstable();
-        pairs.dedup_by_key(|pair| (pair.a, pair.b));
+        pairs.par_sort_unstable_by_key(|pair| (Pair::place(pair), pair.slots));
+        pairs.dedup_by_key(|pair| pair.place());
         pairs
     }
 }
 
-/// A token is as good as a hash already; but the table looks at the upper bits first, and those are
-/// the same throughout a partition.
-const fn hash(token: u64) -> u64 {
-    token.rotate_left(PARTITION_BITS)
-}
-
-/// The sets of entries with one token, of a size worth pairing.
-fn blocks(entries: &[Entry]) -> Vec<Vec<Entry>> {
-    // The table holds the first entry of each token; the chain leads to the others.
-    let mut firsts: HashTable<u32> = HashTable::with_capacity(entries.len());
-    let mut next = vec![u32::MAX; entries.len()];
-    let mut sizes = vec![1u32; entries.len()];
-    let mut shared = Vec::new();
-    for (at, entry) in (0u32..).zip(entries) {
-        let same = |other: &u32| entries[*other as usize].token == entry.token;
-        match firsts.find(hash(entry.token), same) {
-            Some(first) => {
-                let first = *first as usize;
-                if sizes[first] == 1 {
-                    shared.push(first);
-                }
-                sizes[first] += 1;
-                next[at as usize] = next[first];
-                next[first] = at;
-            }
-            None => {
-                let rehash = |other: &u32| hash(entries[*other as usize].token);
-                firsts.insert_unique(hash(entry.token), at, rehash);
-            }
-        }
+/// Returns the entries whose token may be another's, too, in the order of their tokens.
+fn shared(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let bits = (BITS_PER_TOKEN * entries.len()).next_power_of_two().max(64);
+    let place = |entry: &Entry| {
+        let bit = entry.token as usize & (bits - 1);
+        (bit / 64, 1u64 << (bit % 64))
+    };
+    let (mut once, mut again) = (vec![0u64; bits / 64], vec![0u64; bits / 64]);
+    for (word, bit) in entries.iter().map(place) {
+        again[word] |= once[word] & bit;
+        once[word] |= bit;
     }
-    shared.retain(|first| sizes[*first] as usize <= MOST_IN_BLOCK);
-    shared
-        .into_iter()
-        .map(|first| {
-            let mut block = Vec::with_capacity(sizes[first] as usize);
-            let mut at = first as u32;
-            while at != u32::MAX {
-                block.push(entries[at as usize]);
-                at = next[at as usize];
-            }
-            block
-        })
-        .collect()
+    entries.retain(|entry| {
+        let (word, bit) = place(entry);
+        again[word] & bit != 0
+    });
+    entries.sort_unstable_by_key(|entry| entry.token);
+    entries
 }
 
 /// Merges the pairs of one more kind into those known so far; both are in order.
 pub fn merge(known: Vec<Pair>, found: Vec<Pair>) -> Vec<Pair> {
-    if known.is_empty() {
-        return found;
+    if known.is_empty() || found.is_empty() {
+        return if known.is_empty() { found } else { known };
     }
+    // Slices of both that hold the same records can be merged side by side.
+    let size = known.len().div_ceil(rayon::current_num_threads() * 4);
+    let parts: Vec<(&[Pair], &[Pair])> = known
+        .chunks(size)
+        .enumerate()
+        .map(|(at, part)| {
+            let from = match at {
+                0 => 0,
+                _ => found.partition_point(|pair| pair.place() < part[0].place()),
+            };
+            let to = known.get((at + 1) * size).map_or(found.len(), |next| {
+                found.partition_point(|pair| pair.place() < next.place())
+            });
+            (part, &found[from..to])
+        })
+        .collect();
+    let merged: Vec<Vec<Pair>> =
+        parts.into_par_iter().map(|(known, found)| merge_part(known, found)).collect();
+    merged.concat()
+}
+
+fn merge_part(known: &[Pair], found: &[Pair]) -> Vec<Pair> {
     let mut merged = Vec::with_capacity(known.len() + found.len());
-    let mut found = found.into_iter().peekable();
-    for mut pair in known {
-        let place = |pair: &Pair| (pair.a, pair.b);
-        while let Some(new) = found.next_if(|new| place(new) < place(&pair)) {
+    let mut found = found.iter().copied().peekable();
+    for mut pair in known.iter().copied() {
+        while let Some(new) = found.next_if(|new| new.place() < pair.place()) {
             merged.push(new);
         }
-        if let Some(again) = found.next_if(|new| place(new) == place(&pair)) {
+        if let Some(again) = found.next_if(|new| new.place() == pair.place()) {
             pair.kinds |= again.kinds;
         }
         merged.push(pair);
@@ -150,19 +159,9 @@ pub fn merge(known: Vec<Pair>, found: Vec<Pair>) -> Vec<Pair> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use causeway_proto::{ids::Handle, token::PersonFlags};
     use proptest::prelude::*;
 
-    use super::{super::Roll, *};
-
-    fn records(sizes: &[usize]) -> Records {
-        let roll = |rows: &usize| Roll {
-            handles: vec![Handle::from_bytes([0; 16]); *rows],
-            flags: vec![PersonFlags(0); *rows],
-            strong_ids: vec![[0; 3]; *rows],
-        };
-        Records::new(sizes.iter().map(roll).collect())
-    }
+    use super::*;
 
     /// Spreads a small number over all bits, as tokens are.
     fn token(n: u64) -> u64 {
@@ -171,11 +170,10 @@ mod tests {
 
     #[test]
     fn a_pair_is_found_once_with_the_slots_of_both() {
-        let records = records(&[1, 1]);
-        let mut column = Column::new(MatchKeyKind::NamesYears);
-        column.add(0, &[token(1), token(2)]);
-        column.add(1, &[token(2), token(1)]);
-        let pairs = column.pairs(&records);
+        let mut column = Column::new(MatchKeyKind::NamesYears, 2);
+        column.add(0, 0, &[token(1), token(2)]);
+        column.add(1, 1, &[token(2), token(1)]);
+        let pairs = column.pairs();
         assert_eq!(pairs.len(), 1);
         assert_eq!((pairs[0].a, pairs[0].b), (0, 1));
         let (kind, [a, b]) = pairs[0].carrier();
@@ -184,12 +182,11 @@ mod tests {
 
     #[test]
     fn a_crowd_is_no_block_and_an_agency_is_not_paired_with_itself() {
-        let records = records(&[150, 60, 2]);
-        let mut column = Column::new(MatchKeyKind::Phone);
-        column.add(0, &[token(1); 150]);
-        column.add(150, &[token(1); 60]);
-        column.add(210, &[token(2), token(2)]);
-        assert_eq!(column.pairs(&records), []);
+        let mut column = Column::new(MatchKeyKind::Phone, 212);
+        column.add(0, 0, &[token(1); 150]);
+        column.add(1, 150, &[token(1); 60]);
+        column.add(2, 210, &[token(2), token(2)]);
+        assert_eq!(column.pairs(), []);
     }
 
     proptest! {
@@ -197,15 +194,14 @@ mod tests {
         fn blocks_of_partitions_are_the_pairs_that_a_plain_join_finds(
             tokens in prop::collection::vec(0u64..40, 60),
         ) {
-            let records = records(&[20, 20, 20]);
             let mut expected = BTreeMap::new();
             let mut known = Vec::new();
             for (kind, shift) in [(MatchKeyKind::Nhs, 0), (MatchKeyKind::Email, 13)] {
-                let mut column = Column::new(kind);
+                let mut column = Column::new(kind, 60);
                 let value = |record: usize| token(tokens[(record + shift) % 60] + shift as u64 * 100);
                 for agency in 0..3 {
                     let mine: Vec<u64> = (0..20).map(|row| value(agency * 20 + row)).collect();
-                    column.add(agency as u32 * 20, &mine);
+                    column.add(agency, agency as u32 * 20, &mine);
                 }
                 for a in 0..60 {
                     for b in a + 1..60 {
@@ -214,7 +210,7 @@ mod tests {
                         }
                     }
                 }
-                known = merge(known, column.pairs(&records));
+                known = merge(known, column.pairs());
             }
             let found: BTreeMap<_, _> = known.iter().map(|p| ((p.a, p.b), p.kinds)).collect();
             prop_assert_eq!(found.len(), known.len());

@@ -136,6 +136,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Returns the two records as one number, in the order of pairs.
+    pub fn place(&self) -> u64 {
+        u64::from(self.a) << 32 | u64::from(self.b)
+    }
+
     /// Returns the carrier and the slots of both.
     pub fn carrier(&self) -> (MatchKeyKind, [u8; 2]) {
         (MatchKeyKind::ALL[usize::from(self.carrier)], [self.slots & 15, self.slots >> 4])
