@@ -1,7 +1,7 @@
 //! The command line of a coordinator.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -27,7 +27,7 @@ use crate::{
     app::{self, Coordinator, Issued},
     clock,
     config::CoordinatorConfig,
-    cycle::progress,
+    cycle::{progress, report::LinkReport, waterfall},
     measure,
     score::{Model, replay},
     telemetry::{self, LogFormat},
@@ -99,6 +99,9 @@ enum Command {
     Explain {
         /// The alert's id, as `alerts` prints it
         alert: AlertId,
+        /// Draw the evidence of its links into this file, too
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// Score households from a CSV file, without any node
     ///
@@ -174,10 +177,15 @@ async fn command(
             let issued = app::issued(&ledger, *limit).await?;
             list(args, &issued, out)
         }
-        Command::Explain { alert } => {
+        Command::Explain { alert, svg } => {
             let ledger = app::open_ledger(&config.ledger).await?;
             let found = app::explain(&ledger, *alert).await?;
             let (_, report) = found.with_context(|| format!("alert {alert} was never issued"))?;
+            if let Some(path) = svg {
+                let picture = waterfall::svg(&report.links);
+                fs::write(path, picture)
+                    .with_context(|| format!("could not write {}", path.display()))?;
+            }
             if args.json {
                 writeln!(out, "{}", serde_json::to_string(&report)?)?;
             } else {
@@ -386,10 +394,7 @@ fn list(args: &Args, issued: &[Issued], out: &mut (dyn Write + Send)) -> anyhow:
     Ok(())
 }
 
-fn write_links(
-    links: &[crate::cycle::report::LinkReport],
-    out: &mut (dyn Write + Send),
-) -> anyhow::Result<()> {
+fn write_links(links: &[LinkReport], out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     for link in links {
         let [a, b] = &link.agencies;
         match link.bits {
@@ -397,10 +402,7 @@ fn write_links(
             None => writeln!(out, "\n  link {a} - {b}: joined by other records")?,
         }
         writeln!(out, "    shared match-keys: {}", link.kinds.join(", "))?;
-        for field in &link.fields {
-            let (name, level, bits) = (field.field, field.level, field.bits);
-            writeln!(out, "    {name:<10} level {level}  {bits:+6.1}")?;
-        }
+        write!(out, "{}", waterfall::text(link))?;
     }
     Ok(())
 }

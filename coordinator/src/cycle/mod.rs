@@ -15,6 +15,7 @@ pub mod progress;
 pub mod report;
 pub mod second_look;
 pub mod surface;
+pub mod waterfall;
 
 use std::time::{Duration, Instant};
 

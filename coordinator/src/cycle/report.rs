@@ -170,10 +170,17 @@ pub struct LinkReport {
     pub agencies: [AgencyId; 2],
     /// The match weight in bits, everything included; `None` where other records join the two.
     pub bits: Option<f64>,
+    /// The odds in bits that any two records of different agencies are one person.
+    #[serde(default)]
+    pub prior: f64,
     /// Which match-keys they share.
     pub kinds: Vec<String>,
     /// How well each field agrees, and what that says in bits.
     pub fields: Vec<FieldReport>,
+    /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
+    /// and whether either agency has another candidate.
+    #[serde(default)]
+    pub context: f64,
 }
 
 /// How well one field agrees.
@@ -232,14 +239,19 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
         let level = levels.get(*field)?;
         Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
     });
+    let fields: Vec<FieldReport> = fields.collect();
+    let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at].map(tenth));
+    let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
     LinkReport {
         agencies: [agency(pair.a), agency(pair.b)],
-        bits: linked.decision.bits[at].map(tenth),
+        bits,
+        prior,
         kinds: kinds
             .filter(|kind| pair.kinds >> kind.index() & 1 == 1)
             .map(ToString::to_string)
             .collect(),
-        fields: fields.collect(),
+        fields,
+        context: bits.map_or(0.0, |bits| tenth(bits - told)),
     }
 }
 

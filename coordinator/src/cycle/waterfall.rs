@@ -1,0 +1,159 @@
+//! Draws how the evidence for a link adds up: from the prior odds, field by field, to the match
+//! weight. In kinds and levels, never values, so it can be shown to anybody who may see the alert.
+
+use std::fmt::Write;
+
+use super::report::LinkReport;
+
+/// Characters of a text bar on either side of nothing.
+const HALF: f64 = 24.0;
+/// One picture's width, and the height of a line, in pixels.
+const WIDTH: f64 = 720.0;
+const LINE: f64 = 22.0;
+/// Where bars begin in a picture, right of the names.
+const LEFT: f64 = 230.0;
+
+/// One step of the sum.
+struct Step {
+    name: String,
+    bits: f64,
+    /// What all steps before come to.
+    from: f64,
+}
+
+fn steps(link: &LinkReport) -> Vec<Step> {
+    let fields = link
+        .fields
+        .iter()
+        .map(|field| (format!("{} (level {})", field.field, field.level), field.bits));
+    let mut from = 0.0;
+    std::iter::once(("odds of any two records".to_owned(), link.prior))
+        .chain(fields)
+        .chain(std::iter::once(("numbers, relatives, rivals".to_owned(), link.context)))
+        .map(|(name, bits)| {
+            let step = Step { name, bits, from };
+            from += bits;
+            step
+        })
+        .collect()
+}
+
+/// The furthest that the sum gets from nothing.
+fn reach(steps: &[Step]) -> f64 {
+    let furthest = |step: &Step| step.from.abs().max((step.from + step.bits).abs());
+    steps.iter().map(furthest).fold(1.0, f64::max)
+}
+
+/// Returns the evidence as lines of text, a bar to each.
+pub fn text(link: &LinkReport) -> String {
+    let steps = steps(link);
+    let scale = HALF / reach(&steps);
+    let mut out = String::new();
+    for Step { name, bits, from } in &steps {
+        let (a, b) = (HALF + from * scale, HALF + (from + bits) * scale);
+        let bar: String = (0..=(2.0 * HALF) as usize)
+            .map(|at| match at as f64 {
+                at if at >= a.min(b).round() && at < a.max(b).round() => {
+                    if *bits > 0.0 {
+                        '█'
+                    } else {
+                        '░'
+                    }
+                }
+                at if at == HALF => '│',
+                _ => ' ',
+            })
+            .collect();
+        // Writing to a text cannot fail.
+        let _ = writeln!(out, "    {name:<28} {bits:+7.1}  {}", bar.trim_end());
+    }
+    if let Some(bits) = link.bits {
+        let _ = writeln!(out, "    {:<28} {bits:+7.1}  bits: link from 0 on", "match weight");
+    }
+    out
+}
+
+/// Returns the evidence of every link as one SVG picture.
+pub fn svg(links: &[LinkReport]) -> String {
+    let mut body = String::new();
+    let mut top = 8.0;
+    for link in links {
+        let [a, b] = &link.agencies;
+        let title = match link.bits {
+            Some(bits) => format!("{a} – {b}: {bits:+.1} bits"),
+            None => format!("{a} – {b}: joined by other records"),
+        };
+        let _ =
+            writeln!(body, "<text x='8' y='{:.0}' font-weight='bold'>{title}</text>", top + 15.0);
+        let kinds = link.kinds.join(", ");
+        let _ = writeln!(body, "<title>shared match-keys: {kinds}</title>");
+        top += LINE;
+        let steps = steps(link);
+        let scale = (WIDTH - LEFT - 70.0) / 2.0 / reach(&steps);
+        let zero = LEFT + (WIDTH - LEFT - 70.0) / 2.0;
+        let bottom = top + LINE * steps.len() as f64;
+        let _ = writeln!(
+            body,
+            "<line x1='{zero:.1}' y1='{top:.1}' x2='{zero:.1}' y2='{bottom:.1}' stroke='#888'/>"
+        );
+        for Step { name, bits, from } in &steps {
+            let (x, y) = (zero + scale * from.min(from + bits), top + 4.0);
+            let colour = if *bits < 0.0 { "#b4452c" } else { "#2c6fb4" };
+            let (width, height, base) = ((scale * bits.abs()).max(1.0), LINE - 8.0, top + 15.0);
+            let _ = writeln!(
+                body,
+                "<text x='16' y='{base:.1}'>{name}</text>\
+                 <rect x='{x:.1}' y='{y:.1}' width='{width:.1}' height='{height:.1}' fill='{colour}'/>\
+                 <text x='{:.1}' y='{base:.1}'>{bits:+.1}</text>",
+                WIDTH - 60.0
+            );
+            top += LINE;
+        }
+        top += LINE;
+    }
+    format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{top:.0}' \
+         font-family='sans-serif' font-size='13'>\n<rect width='100%' height='100%' \
+         fill='white'/>\n{body}</svg>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::linkage::levels::ComparisonField;
+
+    use super::{super::report::FieldReport, *};
+
+    fn link() -> LinkReport {
+        LinkReport {
+            agencies: ["police".parse().unwrap(), "housing".parse().unwrap()],
+            bits: Some(4.0),
+            prior: -12.0,
+            kinds: vec!["surname+birth".into()],
+            fields: vec![
+                FieldReport { field: ComparisonField::ALL[0], level: 3, bits: 10.5 },
+                FieldReport { field: ComparisonField::ALL[1], level: 0, bits: -2.5 },
+            ],
+            context: 8.0,
+        }
+    }
+
+    #[test]
+    fn a_waterfall_ends_where_the_match_weight_is() {
+        let steps = steps(&link());
+        let last = steps.last().unwrap();
+        assert!((last.from + last.bits - 4.0).abs() < 1e-9);
+        let text = text(&link());
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("+10.5") && text.contains("-12.0"), "{text}");
+    }
+
+    #[test]
+    fn a_picture_has_a_bar_for_each_step_and_is_well_formed() {
+        let svg = svg(&[link(), LinkReport { bits: None, ..link() }]);
+        assert_eq!(svg.matches("<rect x=").count(), 8);
+        assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+        assert!(svg.contains("joined by other records"));
+    }
+}
