@@ -37,7 +37,7 @@ use crate::{
     config::SweepConfig,
     federation::{Federation, Member, Problem},
     ledger::{Ledger, LedgerError, sweeps},
-    link::{Pair, Records, decide::Decision, rekey::NoRandomness},
+    link::{Pair, Records, decide::Decision, quality::LinkQuality, rekey::NoRandomness},
     score::Model,
 };
 
@@ -181,6 +181,8 @@ impl Cycle<'_> {
         let houses = homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut seconds).await;
         let surfaced =
             surface::surface(self, sweep, as_at, &agencies, &linked, &houses, &mut seconds).await?;
+        let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
+        let drift = self.drift(&quality).await?;
         seconds.total = began.elapsed().as_secs_f64();
 
         let report = SweepReport {
@@ -196,11 +198,30 @@ impl Cycle<'_> {
             ambiguous: linked.decision.ambiguous.iter().filter(|unclear| **unclear).count(),
             households: houses.households.len(),
             signals_asked_for: houses.signals_asked_for,
+            quality,
+            drift,
             alerts: surfaced,
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);
         Ok(Outcome { sweep, report, linked })
+    }
+
+    /// Compares the weights with those of the last sweep that came to an end.
+    async fn drift(&self, quality: &LinkQuality) -> Result<Vec<String>, CycleError> {
+        /// What of an earlier report is looked at.
+        #[derive(serde::Deserialize)]
+        struct Earlier {
+            quality: LinkQuality,
+        }
+        let mut tx = self.ledger.begin().await?;
+        let report = sweeps::last_report(&mut tx).await?;
+        tx.commit().await?;
+        // The first sweep has no earlier one, and an older version's report has no weights.
+        let earlier = report.and_then(|report| serde_json::from_str::<Earlier>(&report).ok());
+        let drift = earlier.map_or_else(Vec::new, |e| quality.drift_since(&e.quality));
+        drift.iter().for_each(|drift| tracing::warn!(drift, "the weights are not what they were"));
+        Ok(drift)
     }
 
     /// Closes the sweep at every node that can be told, so that its keys are erased there.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Linked, Taking};
 use crate::{
-    link::Pair,
+    link::{Pair, quality::LinkQuality},
     score::{Scored, Tenths},
 };
 
@@ -44,6 +44,10 @@ pub struct SweepReport {
     pub households: usize,
     /// Records whose signals were asked for.
     pub signals_asked_for: usize,
+    /// How good the links probably are, by their own weights.
+    pub quality: LinkQuality,
+    /// What changed since the last sweep that a data steward should look at.
+    pub drift: Vec<String>,
     /// What was surfaced, most pressing first.
     pub alerts: Vec<AlertReport>,
     /// How long the steps took.
@@ -281,6 +285,17 @@ impl fmt::Display for SweepReport {
             self.records, self.persons, self.households, self.candidate_pairs, self.ambiguous
         )?;
         writeln!(f, "Signals were asked for on {} records.", self.signals_asked_for)?;
+        let [precision, recall] = [self.quality.precision, self.quality.recall];
+        writeln!(
+            f,
+            "By their own weights {:.2} % of the links are right ({:.2} to {:.2}), and {:.2} % of what \
+             shares a match-key was found.",
+            100.0 * precision.estimate,
+            100.0 * precision.low,
+            100.0 * precision.high,
+            100.0 * recall.estimate
+        )?;
+        self.drift.iter().try_for_each(|drift| writeln!(f, "  !  {drift}"))?;
         match self.alerts.len() {
             0 => writeln!(f, "No alert.")?,
             1 => writeln!(f, "1 alert:")?,

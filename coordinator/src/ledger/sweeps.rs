@@ -77,3 +77,10 @@ pub async fn last(tx: &mut Tx) -> Result<Option<PastSweep>, LedgerError> {
         closed_ms: closed_ms.map(|ms| unsigned("time", ms)).transpose()?,
     }))
 }
+
+/// Returns the report of the newest sweep that came to an end.
+pub async fn last_report(tx: &mut Tx) -> Result<Option<String>, LedgerError> {
+    let select = "select report from sweep where report is not null order by counter desc limit 1";
+    let row: Option<(String,)> = on!(tx, |conn| sqlx::query_as(select).fetch_optional(conn).await)?;
+    Ok(row.map(|(report,)| report))
+}

@@ -10,6 +10,7 @@
 
 pub mod block;
 pub mod decide;
+pub mod quality;
 pub mod rekey;
 
 use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};

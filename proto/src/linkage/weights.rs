@@ -154,6 +154,12 @@ impl Weights {
         (self.m[at][level] / self.u[at][level]).log2()
     }
 
+    /// Returns the m- and the u-probability of one field's level.
+    pub fn shares(&self, field: F, level: usize) -> (f64, f64) {
+        let at = field as usize;
+        (self.m[at][level], self.u[at][level])
+    }
+
     /// Returns the prior odds of a match in bits; negative, as most pairs are strangers.
     pub fn prior_bits(&self) -> f64 {
         self.matched.log2()
