@@ -3,6 +3,7 @@
 //! [`planted`] are the scenarios whose outcome is known, [`background`] everybody else, and
 //! [`exports`] writes both as the agencies' systems would.
 
+pub mod background;
 pub mod planted;
 
 use causeway_node::source::{RawPerson, Restriction, Role};
