@@ -11,6 +11,7 @@
 //! has, and the numbers of ranges that are never issued.
 
 mod agencies;
+mod happenings;
 mod homes;
 mod lives;
 mod names;
@@ -18,6 +19,9 @@ mod numbers;
 mod records;
 mod residents;
 mod slips;
+mod stories;
+#[cfg(test)]
+mod tests;
 
 use causeway_proto::day::Day;
 
@@ -32,5 +36,6 @@ pub fn people(seed: u64, per_agency: usize, as_at: Day) -> People {
     settler.die();
     let Settler { town, mut dice, .. } = settler;
     let held = records::write(&town, as_at, &mut dice);
-    People { records: held.into_iter().map(|held| held.record).collect(), happenings: Vec::new() }
+    let happenings = happenings::draw(&town, &held, as_at, &mut dice);
+    People { records: held.into_iter().map(|held| held.record).collect(), happenings }
 }
