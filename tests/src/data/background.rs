@@ -31,7 +31,8 @@ use super::People;
 /// Returns the background of a town: about `per_agency` records at each agency.
 pub fn people(seed: u64, per_agency: usize, as_at: Day) -> People {
     let mut settler = Settler::new(seed, as_at);
-    settler.settle(per_agency * 12 / 5);
+    // One in three is at school, which is the agency that can hold the fewest.
+    settler.settle(per_agency * 3);
     settler.move_house();
     settler.die();
     let Settler { town, mut dice, .. } = settler;

@@ -175,7 +175,7 @@ pub(super) const SYSTEMS: &[System] = &[
         agency: AgencyKind::Schools,
         source: "sims",
         prefix: "S1",
-        again: 60,
+        again: 80,
         title: 0,
         middle: 400,
         nickname: 120,
@@ -256,10 +256,10 @@ pub(super) fn holds(agency: AgencyKind, person: &Person, town: &Town, as_at: Day
     let first = household.members[0] == person.number;
     match agency {
         AgencyKind::Police => match age {
-            ..10 => 90,
-            10..18 => 260,
-            18..70 => 520,
-            _ => 330,
+            ..10 => 70,
+            10..18 => 220,
+            18..70 => 430,
+            _ => 280,
         },
         AgencyKind::Housing => match (household.social, age) {
             (true, 18..) => 960,
@@ -269,14 +269,14 @@ pub(super) fn holds(agency: AgencyKind, person: &Person, town: &Town, as_at: Day
         },
         AgencyKind::AdultSocialCare => match age {
             ..18 => 0,
-            18..65 => 430,
+            18..65 => 410,
             65..75 => 560,
             _ => 860,
         },
         AgencyKind::ChildrensSocialCare => match age {
-            ..18 => 560,
-            18..20 => 300,
-            _ if child => 340,
+            ..18 => 460,
+            18..20 => 260,
+            _ if child => 290,
             _ => 0,
         },
         AgencyKind::Schools => match age {
@@ -290,8 +290,8 @@ pub(super) fn holds(agency: AgencyKind, person: &Person, town: &Town, as_at: Day
         AgencyKind::Dwp => match age {
             ..17 => 0,
             66.. => 970,
-            _ if child => 620,
-            _ => 450,
+            _ if child => 600,
+            _ => 400,
         },
         AgencyKind::Revenues if first => 960,
         AgencyKind::Revenues if household.rooms => 0,

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The share of households that a story is sought for. Some agencies don't know them.
-const TOLD: f64 = 0.2;
+const TOLD: f64 = 0.16;
 /// The share of households that one of the few raised stories is sought for.
 const RAISED_SHARE: f64 = 0.004;
 /// How many stories are tried on a household.
@@ -33,12 +33,14 @@ pub(super) fn draw(town: &Town, held: &[Held], as_at: Day, dice: &mut StdRng) ->
     for (at, held_one) in held.iter().enumerate().filter(|(_, held)| held.current) {
         known[town.people[held_one.person].household].push(at);
     }
+    let code = |part: &Part| part.code.parse().expect("context is of the catalogue");
     let police = |at: &usize| held[*at].record.agency == AgencyKind::Police;
     let last = Day::new(2025, 12, 31).expect("it is a day");
     let mut teller = Teller {
         town,
         held,
         police: (0..held.len()).filter(police).collect(),
+        context: CONTEXT.iter().map(|(part, share)| (*part, code(part), *share)).collect(),
         from: as_at.plus(-730),
         to: last.max(as_at),
         events: 0,
@@ -59,6 +61,7 @@ struct Teller<'a> {
     held: &'a [Held],
     /// Everybody whom the police hold, by place.
     police: Vec<usize>,
+    context: Vec<(Part, SignalCode, u32)>,
     from: Day,
     to: Day,
     events: usize,
@@ -119,8 +122,10 @@ impl Teller<'_> {
         let around = self.between(self.from, self.to);
         for Cast { part, code, at, days } in cast {
             for _ in 0..self.dice.random_range(1..=part.times) {
-                let half = self.dice.random_range(-STORY_DAYS / 2..=STORY_DAYS / 2);
-                let start = around.plus(half).clamp(days.0, days.1);
+                let near = (around.plus(-STORY_DAYS / 2), around.plus(STORY_DAYS / 2));
+                let near = (near.0.max(days.0), near.1.min(days.1));
+                let (first, last) = if near.0 <= near.1 { near } else { *days };
+                let start = self.between(first, last);
                 let event = self.event(*code, *at, role(part.code), start);
                 self.others(&event, part, known);
                 if part.code == "ASC_SUICIDAL_DISCLOSURE" {
@@ -167,16 +172,28 @@ impl Teller<'_> {
                 .find(|at| self.days(&self.held[*at], event.code, part.whom).is_some());
             self.name(event, another, event.role);
         }
-        if event.role == Role::Victim {
-            for (role, share) in
-                [(Role::Witness, 0.3), (Role::Reporter, 0.25), (Role::Suspect, 0.3)]
-            {
-                if self.dice.random_bool(share) {
-                    let at = self.police[self.dice.random_range(0..self.police.len())];
-                    self.name(event, Some(at), role);
-                }
+        if event.role != Role::Victim {
+            return;
+        }
+        for (role, share) in [(Role::Witness, 0.3), (Role::Reporter, 0.25), (Role::Suspect, 0.3)] {
+            if self.dice.random_bool(share) {
+                let anybody = self.police[self.dice.random_range(0..self.police.len())];
+                let at_home = role == Role::Suspect && part.code.starts_with("POL_DA_");
+                let partner = self.man_of(known).filter(|_| at_home);
+                self.name(event, Some(partner.unwrap_or(anybody)), role);
             }
         }
+    }
+
+    /// Finds a man of the household whom the police hold.
+    fn man_of(&self, known: &[usize]) -> Option<usize> {
+        known.iter().copied().find(|at| {
+            let held = &self.held[*at];
+            let person = &self.town.people[held.person];
+            held.record.agency == AgencyKind::Police
+                && person.sex == Sex::Male
+                && person.age(self.from) >= 18
+        })
     }
 
     /// Names a person in an event that has happened, unless it names them already.
@@ -204,10 +221,9 @@ impl Teller<'_> {
 
     /// Records how a person lives, where their record says so.
     fn context(&mut self, at: usize) {
-        for (part, share) in CONTEXT {
-            let code: SignalCode = part.code.parse().expect("context is of the catalogue");
+        for (part, code, share) in self.context.clone() {
             let Some((first, last)) = self.days(&self.held[at], code, part.whom) else { continue };
-            if self.dice.random_range(0..1000) < *share {
+            if self.dice.random_range(0..1000) < share {
                 for _ in 0..self.dice.random_range(1..=part.times) {
                     let start = self.between(first, last);
                     self.event(code, at, Role::Subject, start);

@@ -126,8 +126,8 @@ impl Settler {
             home,
             members: Vec::new(),
             rooms,
-            social: self.dice.random_bool(0.45),
-            practice: self.dice.random_bool(0.5),
+            social: self.dice.random_bool(0.42),
+            practice: self.dice.random_bool(0.4),
         });
         match kind {
             Kind::Family => {
@@ -344,5 +344,44 @@ impl Person {
     /// Returns the age on a day, in years.
     pub(super) fn age(&self, on: Day) -> i32 {
         self.born.years_until(on)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_town_has_twins_sons_named_for_fathers_rooms_and_people_who_moved() {
+        let mut settler = Settler::new(1, "2025-11-01".parse().expect("it is a day"));
+        settler.settle(6_000);
+        settler.move_house();
+        settler.die();
+        let Settler { town, as_at, .. } = settler;
+
+        let (mut twins, mut namesakes) = (0, 0);
+        for household in &town.households {
+            let members: Vec<_> = household.members.iter().map(|at| &town.people[*at]).collect();
+            for (at, one) in members.iter().enumerate() {
+                assert!(std::ptr::eq(town.household_of(one), household));
+                for other in &members[at + 1..] {
+                    let names = |person: &Person| (person.forename.clone(), person.surname.clone());
+                    twins += usize::from(one.born == other.born && names(one) != names(other));
+                    namesakes += usize::from(one.born != other.born && names(one) == names(other));
+                }
+            }
+        }
+        let share = |is: &dyn Fn(&Person) -> bool| {
+            town.people.iter().filter(|person| is(person)).count() * 100 / town.people.len()
+        };
+        assert!((5..100).contains(&twins), "{twins}");
+        assert!((10..100).contains(&namesakes), "{namesakes}");
+        assert!((20..80).contains(&town.households.iter().filter(|h| h.rooms).count()));
+        assert!((25..40).contains(&share(&|person| person.age(as_at) < 18)));
+        assert!((5..20).contains(&share(&|person| person.age(as_at) >= 66)));
+        assert!((8..18).contains(&share(&|person| person.moved.is_some())));
+        assert!((8..30).contains(&share(&|person| person.before.is_some())));
+        assert!(town.people.iter().any(|person| person.died.is_some()));
+        assert!(town.people.iter().all(|person| person.born <= as_at));
     }
 }

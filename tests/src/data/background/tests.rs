@@ -248,3 +248,116 @@ fn no_household_is_high_on_any_week_of_the_year() {
         assert!(highest > 25.0, "{highest}");
     }
 }
+#[test]
+fn zz_figures() {
+    for seed in [1, 2] {
+        let t = std::time::Instant::now();
+        let people = town(seed);
+        let el = t.elapsed();
+        let mut n: BTreeMap<_, usize> = BTreeMap::new();
+        for r in &people.records {
+            *n.entry(r.agency.as_str()).or_default() += 1;
+        }
+        let households: BTreeSet<_> = people.records.iter().map(|r| &r.truth.household).collect();
+        let persons: BTreeSet<_> = people.records.iter().map(|r| &r.truth.person).collect();
+        println!(
+            "{el:?} {n:?} hh {} persons {} happenings {}",
+            households.len(),
+            persons.len(),
+            people.happenings.len()
+        );
+        let p = pooled(&people);
+        let harmed: Vec<_> = p.values().filter(|e| e.iter().any(|e| e.code.is_harm())).collect();
+        let multi = harmed
+            .iter()
+            .filter(|e| {
+                e.iter()
+                    .filter(|e| e.code.is_harm())
+                    .map(|e| e.code.spec().owner)
+                    .collect::<Vec<_>>()
+                    .windows(2)
+                    .any(|w| w[0] != w[1])
+            })
+            .count();
+        let mut max: Vec<f64> = harmed
+            .iter()
+            .map(|ev| {
+                let ev: Vec<_> = ev.iter().cloned().chain(children()).collect();
+                (0..365)
+                    .step_by(7)
+                    .map(|d| {
+                        score(Model::builtin(), &ev, day("2025-01-01").plus(d), |_| true)
+                            .exact_score
+                    })
+                    .fold(0.0, f64::max)
+            })
+            .collect();
+        max.sort_by(f64::total_cmp);
+        println!(
+            "harmed {} multi {multi} max {:?} p50 {} p90 {} p99 {}",
+            harmed.len(),
+            &max[max.len() - 8..],
+            max[max.len() / 2],
+            max[max.len() * 9 / 10],
+            max[max.len() * 99 / 100]
+        );
+        if seed == 9 {
+            for r in people.records.iter().step_by(373) {
+                let p = &r.person;
+                println!(
+                    "{} {} | {} {} {} {} a:{} {} {} | {} | {} | {} {} {} {} d:{} {}-{} | {} {}",
+                    r.agency,
+                    r.local_id,
+                    p.title,
+                    p.forename,
+                    p.middle,
+                    p.surname,
+                    p.alias,
+                    p.dob,
+                    p.sex,
+                    p.address,
+                    p.postcode,
+                    p.uprn,
+                    p.nhs,
+                    p.upn,
+                    p.nino,
+                    p.deceased,
+                    p.residence_from,
+                    p.residence_to,
+                    r.truth.person,
+                    r.truth.household
+                );
+            }
+            let h = &people.records[3000].truth.household;
+            for r in people.records.iter().filter(|r| &r.truth.household == h) {
+                let p = &r.person;
+                println!(
+                    "{} {} | {} {} {} {} a:{} {} {} | {} | {} | {} {} {} {} d:{} {}-{} | {} {}",
+                    r.agency,
+                    r.local_id,
+                    p.title,
+                    p.forename,
+                    p.middle,
+                    p.surname,
+                    p.alias,
+                    p.dob,
+                    p.sex,
+                    p.address,
+                    p.postcode,
+                    p.uprn,
+                    p.nhs,
+                    p.upn,
+                    p.nino,
+                    p.deceased,
+                    p.residence_from,
+                    p.residence_to,
+                    r.truth.person,
+                    r.truth.household
+                );
+            }
+            for h in people.happenings.iter().step_by(41) {
+                println!("{h:?}");
+            }
+        }
+    }
+}
