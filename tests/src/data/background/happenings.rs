@@ -26,6 +26,15 @@ const STORY_DAYS: i32 = 240;
 /// What may name another of the household too.
 const SHARED: &[&str] =
     &["POL_ASB_VICTIM", "HOU_ASB_COMPLAINANT", "HOU_ARREARS_8W", "HOU_NSP", "REV_ENFORCEMENT"];
+/// What somebody is suspected of, who is named too.
+const SUSPECTED: &[&str] = &[
+    "POL_ASB_VICTIM",
+    "POL_VICTIM_VIOLENCE",
+    "POL_HATE_INCIDENT",
+    "POL_HARASS_STALK",
+    "POL_DA_STD",
+    "POL_DA_HIGH",
+];
 
 /// Draws what happens from two years before a day until the end of 2025, or the day if it is later.
 pub(super) fn draw(town: &Town, held: &[Held], as_at: Day, dice: &mut StdRng) -> Vec<Happening> {
@@ -168,14 +177,19 @@ impl Teller<'_> {
     /// Names others who had a part: another of the household, and whom else the police met.
     fn others(&mut self, event: &Happening, part: &Part, known: &[usize]) {
         if SHARED.contains(&part.code) && self.dice.random_bool(0.3) {
-            let another = (known.iter().copied())
-                .find(|at| self.days(&self.held[*at], event.code, part.whom).is_some());
+            let fits = |at: &usize| {
+                let days = self.days(&self.held[*at], event.code, part.whom);
+                days.is_some_and(|(first, last)| (first..=last).contains(&event.start))
+            };
+            let another = known.iter().copied().find(fits);
             self.name(event, another, event.role);
         }
         if event.role != Role::Victim {
             return;
         }
-        for (role, share) in [(Role::Witness, 0.3), (Role::Reporter, 0.25), (Role::Suspect, 0.3)] {
+        let suspected = if SUSPECTED.contains(&part.code) { 0.4 } else { 0.0 };
+        let roles = [(Role::Witness, 0.3), (Role::Reporter, 0.25), (Role::Suspect, suspected)];
+        for (role, share) in roles {
             if self.dice.random_bool(share) {
                 let anybody = self.police[self.dice.random_range(0..self.police.len())];
                 let at_home = role == Role::Suspect && part.code.starts_with("POL_DA_");

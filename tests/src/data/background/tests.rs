@@ -5,8 +5,8 @@ use std::{
 
 use causeway_coordinator::score::{Event, Model, score};
 use causeway_node::{
-    normalise::{NhsNumber, Nino, Upn, Uprn},
-    source::RawPerson,
+    normalise::{NhsNumber, Nino, Person, Rules, Upn, Uprn, normalise},
+    source::{RawPerson, dates::DateFormats},
 };
 use causeway_proto::{
     alert::Tier,
@@ -142,6 +142,26 @@ fn identifiers_are_well_formed_and_one_persons_own() {
 }
 
 #[test]
+fn the_node_reads_nearly_all_of_it() {
+    let rules = Rules {
+        dates: DateFormats::new(&["%Y-%m-%d"], None).expect("the format is well formed"),
+        as_at: day("2025-11-01"),
+        year_only_first_january: true,
+        month_only_fifteenth: false,
+        accept_test_ranges: true,
+    };
+    let people = town(1);
+    let share = |is: &dyn Fn(&Person) -> bool| {
+        let read = people.records.iter().map(|record| normalise(&record.person, &rules).0);
+        read.filter(|person| is(person)).count() as f64 / people.records.len() as f64
+    };
+    // Only the fire service's unknown occupiers have no name.
+    assert!((0.90..0.97).contains(&share(&|person| !person.names.is_empty())));
+    assert!(share(&|person| person.address.is_dwelling()) == 1.0);
+    assert!((0.70..0.90).contains(&share(&|person| person.birth.day().is_some())));
+}
+
+#[test]
 fn people_are_known_to_several_agencies_and_not_in_one_spelling() {
     let people = town(1);
     let mut spellings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -222,8 +242,8 @@ fn no_story_makes_a_rule_or_reaches_its_tier_even_all_at_once() {
 
 #[test]
 fn no_household_is_high_on_any_week_of_the_year() {
-    for seed in [1, 2] {
-        let people = town(seed);
+    for (seed, as_at) in [(1, "2025-11-01"), (2, "2025-02-25")] {
+        let people = people(seed, PER_AGENCY, day(as_at));
         let households: BTreeSet<_> =
             people.records.iter().map(|record| &record.truth.household).collect();
         let pooled = pooled(&people);
@@ -248,115 +268,21 @@ fn no_household_is_high_on_any_week_of_the_year() {
         assert!(highest > 25.0, "{highest}");
     }
 }
+
 #[test]
-fn zz_figures() {
-    for seed in [1, 2] {
-        let t = std::time::Instant::now();
-        let people = town(seed);
-        let el = t.elapsed();
-        let mut n: BTreeMap<_, usize> = BTreeMap::new();
-        for r in &people.records {
-            *n.entry(r.agency.as_str()).or_default() += 1;
-        }
-        let households: BTreeSet<_> = people.records.iter().map(|r| &r.truth.household).collect();
-        let persons: BTreeSet<_> = people.records.iter().map(|r| &r.truth.person).collect();
-        println!(
-            "{el:?} {n:?} hh {} persons {} happenings {}",
-            households.len(),
-            persons.len(),
-            people.happenings.len()
-        );
-        let p = pooled(&people);
-        let harmed: Vec<_> = p.values().filter(|e| e.iter().any(|e| e.code.is_harm())).collect();
-        let multi = harmed
-            .iter()
-            .filter(|e| {
-                e.iter()
-                    .filter(|e| e.code.is_harm())
-                    .map(|e| e.code.spec().owner)
-                    .collect::<Vec<_>>()
-                    .windows(2)
-                    .any(|w| w[0] != w[1])
-            })
-            .count();
-        let mut max: Vec<f64> = harmed
-            .iter()
-            .map(|ev| {
-                let ev: Vec<_> = ev.iter().cloned().chain(children()).collect();
-                (0..365)
-                    .step_by(7)
-                    .map(|d| {
-                        score(Model::builtin(), &ev, day("2025-01-01").plus(d), |_| true)
-                            .exact_score
-                    })
-                    .fold(0.0, f64::max)
-            })
-            .collect();
-        max.sort_by(f64::total_cmp);
-        println!(
-            "harmed {} multi {multi} max {:?} p50 {} p90 {} p99 {}",
-            harmed.len(),
-            &max[max.len() - 8..],
-            max[max.len() / 2],
-            max[max.len() * 9 / 10],
-            max[max.len() * 99 / 100]
-        );
-        if seed == 9 {
-            for r in people.records.iter().step_by(373) {
-                let p = &r.person;
-                println!(
-                    "{} {} | {} {} {} {} a:{} {} {} | {} | {} | {} {} {} {} d:{} {}-{} | {} {}",
-                    r.agency,
-                    r.local_id,
-                    p.title,
-                    p.forename,
-                    p.middle,
-                    p.surname,
-                    p.alias,
-                    p.dob,
-                    p.sex,
-                    p.address,
-                    p.postcode,
-                    p.uprn,
-                    p.nhs,
-                    p.upn,
-                    p.nino,
-                    p.deceased,
-                    p.residence_from,
-                    p.residence_to,
-                    r.truth.person,
-                    r.truth.household
-                );
-            }
-            let h = &people.records[3000].truth.household;
-            for r in people.records.iter().filter(|r| &r.truth.household == h) {
-                let p = &r.person;
-                println!(
-                    "{} {} | {} {} {} {} a:{} {} {} | {} | {} | {} {} {} {} d:{} {}-{} | {} {}",
-                    r.agency,
-                    r.local_id,
-                    p.title,
-                    p.forename,
-                    p.middle,
-                    p.surname,
-                    p.alias,
-                    p.dob,
-                    p.sex,
-                    p.address,
-                    p.postcode,
-                    p.uprn,
-                    p.nhs,
-                    p.upn,
-                    p.nino,
-                    p.deceased,
-                    p.residence_from,
-                    p.residence_to,
-                    r.truth.person,
-                    r.truth.household
-                );
-            }
-            for h in people.happenings.iter().step_by(41) {
-                println!("{h:?}");
+fn two_households_joined_by_mistake_are_not_high_either() {
+    let people = town(1);
+    let pooled = pooled(&people);
+    let harmed: Vec<_> =
+        pooled.values().filter(|events| events.iter().any(|e| e.code.is_harm())).collect();
+    for (at, one) in harmed.iter().enumerate() {
+        for step in [1, 7, 31] {
+            let other = harmed[(at + step) % harmed.len()];
+            let events: Vec<_> = one.iter().chain(other).cloned().chain(children()).collect();
+            for days in (0..365).step_by(60) {
+                let as_at = day("2025-01-01").plus(days);
+                let scored = score(Model::builtin(), &events, as_at, |_| true);
+                assert!(scored.tier < Tier::T3, "{scored:?}");
             }
         }
     }
