@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use causeway_node::source::{
-    Feed, Mapping, PersonField, Restriction, Role,
+    Feed, Mapping, PersonField, Restriction,
     mapping::{Codes, Encoding},
 };
 use causeway_proto::{
@@ -197,10 +197,10 @@ fn event_value(
     Ok(match ours {
         "person" => happening.local_id.clone(),
         "event_ref" => happening.event_ref.clone(),
-        "type" => words_for(mapping, happening.code, happening.role)?,
+        "type" => words_for(mapping, happening.code)?,
         "role" => {
-            let of = |role: &&Role| **role == happening.role;
-            let words = mapping.roles.iter().find(|(_, role)| of(role)).map(|(words, _)| words);
+            let mut words = mapping.roles.iter().filter(|(_, role)| **role == happening.role);
+            let words = words.next().map(|(words, _)| words);
             words.cloned().with_context(|| {
                 format!(
                     "{} has no word for a {:?} of {}",
@@ -217,10 +217,11 @@ fn event_value(
     })
 }
 
-fn words_for(mapping: &Mapping, code: SignalCode, role: Role) -> anyhow::Result<String> {
+fn words_for(mapping: &Mapping, code: SignalCode) -> anyhow::Result<String> {
     let means = |codes: &Codes| match codes {
         Codes::One(one) => one == code.as_str(),
-        Codes::ByRole(by_role) => by_role.get(&role).is_some_and(|one| one == code.as_str()),
+        // A witness is written down under the same words.
+        Codes::ByRole(by_role) => by_role.values().any(|one| one == code.as_str()),
     };
     let words = mapping.codes.iter().find(|(_, codes)| means(codes)).map(|(words, _)| words);
     words.cloned().with_context(|| format!("{} has no word for {code}", mapping.id))
