@@ -50,6 +50,10 @@ pub enum StoreError {
 
 /// Rows in one multi-row insert: far below SQLite's limit of 32,766 values a statement.
 const INSERT_ROWS: usize = 2_000;
+/// A new store's pages.
+const PAGE_BYTES: u32 = 16 << 10;
+/// How much of the file is read without copying: 16 GiB of address space, not of memory.
+const MAPPED_BYTES: &str = "17179869184";
 
 impl Store {
     /// Opens the store at `path`, creating and migrating it as needed.
@@ -61,6 +65,9 @@ impl Store {
             // What was accepted survives a power cut, too.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(std::time::Duration::from_secs(60))
+            // Segments are blobs of 64 KiB and more: few large pages, read where they lie.
+            .page_size(PAGE_BYTES)
+            .pragma("mmap_size", MAPPED_BYTES)
             .pragma("cache_size", "-65536")
             .foreign_keys(true);
         Self::connect(SqlitePoolOptions::new(), options).await
