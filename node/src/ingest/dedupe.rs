@@ -14,7 +14,7 @@ use causeway_proto::{
         ambiguity,
         cluster::{self, Edge, Member},
         comparison::Comparison,
-        guards::{self, StrongIds, Verdict},
+        guards::{self, StrongIds},
         levels::{ComparisonField, Levels},
         weights::{Pattern, Strangers, Weights},
     },
@@ -74,8 +74,7 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         .iter()
         .zip(&ids)
         .map(|(levels, ids)| {
-            let open = guards::verdict(*levels, *ids) == Verdict::Open;
-            open.then(|| weights.score(*levels, ids.agreeing))
+            guards::guarded(guards::verdict(*levels, *ids), weights.score(*levels, ids.agreeing))
         })
         .collect();
     let by_pair: HashMap<(u32, u32), Option<f64>> =
@@ -182,7 +181,8 @@ fn learn(
     // Sums in a fixed order give the same weights every time.
     patterns.sort_unstable_by_key(|pattern| (pattern.levels, pattern.kinds));
     let all = comparisons.len() as f64;
-    Weights::estimate(&patterns, &strangers(comparisons), all * (all - 1.0) / 2.0)
+    // Most agencies hold few people twice: what distinguishes those cannot be learnt from them.
+    Weights::suppose(&patterns, &strangers(comparisons), all * (all - 1.0) / 2.0)
 }
 
 /// Counts how random pairs agree.

@@ -10,7 +10,10 @@
 //! Small towns have too few pairs to learn from, so every estimate begins with a prior that some
 //! hundred pairs outweigh.
 
-use super::levels::{ComparisonField as F, Levels};
+use super::{
+    guards::generations,
+    levels::{ComparisonField as F, Levels},
+};
 use crate::kind::MatchKeyKind as K;
 
 /// One number for each level of each field.
@@ -131,6 +134,21 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
+        Self::settle(patterns, strangers, total_pairs, |u| estimate_m(patterns, u))
+    }
+
+    /// Learns how strangers agree and how many pairs match, and takes from experience how one person
+    /// agrees: for records of which perhaps no two are one person.
+    pub fn suppose(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
+        Self::settle(patterns, strangers, total_pairs, |_| PRIOR_M.map(normalised))
+    }
+
+    fn settle(
+        patterns: &[Pattern],
+        strangers: &Strangers,
+        total_pairs: f64,
+        m: impl Fn(&Table) -> Table,
+    ) -> Self {
         let observed = strangers.observed();
         let mut weights = Self {
             m: PRIOR_M.map(normalised),
@@ -139,7 +157,7 @@ impl Weights {
             household: PRIOR_MATCHED / PRIOR_PAIRS,
         };
         for round in 0..3 {
-            weights.m = estimate_m(patterns, &weights.u);
+            weights.m = m(&weights.u);
             weights.settle_shares(patterns, total_pairs);
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
@@ -163,21 +181,33 @@ impl Weights {
     /// than strangers, a household or twins. `strong_ids` national numbers agree.
     pub fn score(&self, levels: Levels, strong_ids: u8) -> f64 {
         let strong = STRONG_ID_BITS * f64::from(strong_ids) * std::f64::consts::LN_2;
-        let [matched, household, twins] = self.log_odds(levels);
-        let rival = log_sum_exp(&[household, twins, 0.0]);
+        let [matched, rivals @ ..] = self.log_odds(levels);
+        let rival = log_sum_exp(&rivals);
         (matched + strong - rival) / std::f64::consts::LN_2
     }
 
-    /// Log-odds of each class against strangers, priors included.
-    fn log_odds(&self, levels: Levels) -> [f64; 3] {
-        let mut odds = [self.matched.ln(), self.household.ln(), (TWIN_SHARE * self.matched).ln()];
+    /// Log-odds of each class against strangers, priors included: one person, one household, twins,
+    /// parent and child of one name, and strangers themselves.
+    fn log_odds(&self, levels: Levels) -> [f64; 5] {
+        let rare = TWIN_SHARE * self.matched;
+        let mut odds = [self.matched.ln(), self.household.ln(), rare.ln(), rare.ln(), 0.0];
         for field in F::ALL {
             let Some(level) = levels.get(*field) else { continue };
             let at = *field as usize;
-            let ratio = (self.m[at][level] / self.u[at][level]).ln();
-            odds[0] += ratio;
-            odds[1] += if HOUSEHOLD.contains(field) { ratio } else { 0.0 };
-            odds[2] += if TWINS.contains(field) { ratio } else { 0.0 };
+            let ratio = |level: usize| (self.m[at][level] / self.u[at][level]).ln();
+            let agreement = ratio(level);
+            odds[0] += agreement;
+            odds[1] += if HOUSEHOLD.contains(field) { agreement } else { 0.0 };
+            odds[2] += if TWINS.contains(field) { agreement } else { 0.0 };
+            odds[3] += match field {
+                // A son may be born on his father's birthday, but not a digit from his birth date.
+                F::Birth if level <= 2 => agreement - ratio(0),
+                F::Birth | F::OtherId | F::Email => 0.0,
+                _ => agreement,
+            };
+        }
+        if !generations(levels) {
+            odds[3] = f64::NEG_INFINITY;
         }
         odds
     }
@@ -188,7 +218,7 @@ impl Weights {
             let [mut matched, mut household] = [0.0; 2];
             for pattern in patterns {
                 let odds = self.log_odds(pattern.levels);
-                let all = log_sum_exp(&[odds[0], odds[1], odds[2], 0.0]);
+                let all = log_sum_exp(&odds);
                 matched += pattern.pairs * (odds[0] - all).exp();
                 household += pattern.pairs * (odds[1] - all).exp();
             }
