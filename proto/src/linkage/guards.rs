@@ -23,7 +23,7 @@ pub struct StrongIds {
 pub enum Verdict {
     /// The weight decides.
     Open,
-    /// Twins, or parent and child, look like this: the weight has to tell them from one person.
+    /// Relatives look like this: the weight has to tell them from one person.
     Doubtful(Doubt),
     /// They may share a household, and nothing here says that they are one person.
     HouseholdOnly,
@@ -38,6 +38,8 @@ pub enum Doubt {
     Twins,
     /// Same names at one address, born 12 years apart or more.
     Generations,
+    /// The forename is an initial or missing, and the birth dates differ somewhere.
+    Initial,
 }
 
 /// Weight in bits from which a pair is told from what it could be mistaken for: eight times as
@@ -66,10 +68,11 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
         return Verdict::Doubtful(Doubt::Twins);
     }
     let thin = levels.initial_only() || levels.get(F::Forename).is_none();
-    if thin && !levels.at_least(F::Birth, 4) {
-        return Verdict::HouseholdOnly;
+    match levels.get(F::Birth) {
+        None if thin => Verdict::HouseholdOnly,
+        Some(..4) if thin => Verdict::Doubtful(Doubt::Initial),
+        _ => Verdict::Open,
     }
-    Verdict::Open
 }
 
 /// Returns whether parent and child of one name look like this.
@@ -127,6 +130,8 @@ mod tests {
     fn a_name_without_a_birth_date_needs_more_than_an_initial() {
         let mut thin = Levels::NONE.with(F::Surname, 7).with(F::Address, 5);
         assert_eq!(verdict(thin, StrongIds::default()), Verdict::HouseholdOnly);
+        thin = thin.with(F::Birth, 3);
+        assert_eq!(verdict(thin, StrongIds::default()), Verdict::Doubtful(Doubt::Initial));
         thin = thin.with(F::Birth, 5);
         assert_eq!(verdict(thin, StrongIds::default()), Verdict::Open);
     }

@@ -53,6 +53,8 @@ pub struct Weights {
 const U_FLOOR: f64 = 1e-9;
 /// Twins among pairs of one person; about 1 birth in 70 is one of twins.
 const TWIN_SHARE: f64 = 0.01;
+/// Relatives of whom one is on record with the other's number or email address.
+const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
 /// far below that because numbers get attached to the wrong person too.
 const STRONG_ID_BITS: f64 = 18.0;
@@ -195,14 +197,15 @@ impl Weights {
             let Some(level) = levels.get(*field) else { continue };
             let at = *field as usize;
             let ratio = |level: usize| (self.m[at][level] / self.u[at][level]).ln();
-            let agreement = ratio(level);
+            let (agreement, lent) = (ratio(level), self.lent(*field, level));
             odds[0] += agreement;
-            odds[1] += if HOUSEHOLD.contains(field) { agreement } else { 0.0 };
-            odds[2] += if TWINS.contains(field) { agreement } else { 0.0 };
+            odds[1] += if HOUSEHOLD.contains(field) { agreement } else { lent };
+            odds[2] += if TWINS.contains(field) { agreement } else { lent };
             odds[3] += match field {
                 // A son may be born on his father's birthday, but not a digit from his birth date.
                 F::Birth if level <= 2 => agreement - ratio(0),
-                F::Birth | F::OtherId | F::Email => 0.0,
+                F::Birth => 0.0,
+                F::OtherId | F::Email => lent,
                 _ => agreement,
             };
         }
@@ -210,6 +213,14 @@ impl Weights {
             odds[3] = f64::NEG_INFINITY;
         }
         odds
+    }
+
+    /// Log-odds of relatives against strangers where one gave the other's number or address.
+    fn lent(&self, field: F, level: usize) -> f64 {
+        match field {
+            F::OtherId | F::Email if level == 3 => (LENT_SHARE / self.u[field as usize][3]).ln(),
+            _ => 0.0,
+        }
     }
 
     /// Makes the shares of matches and households agree with what they themselves imply.
@@ -289,7 +300,7 @@ fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F:
     }
     // A key that uses nothing personal also finds households; with a personal field they are rare,
     // and a class for them would only soak up matches.
-    let personal = [F::Forename, F::Middle, F::OtherId, F::Email, F::Birth];
+    let personal = [F::Forename, F::Middle, F::Birth];
     let with_household = !used.iter().any(|field| personal.contains(field))
         && fields.iter().any(|field| !HOUSEHOLD.contains(field));
 
