@@ -185,7 +185,7 @@ fn learn(
     let all = comparisons.len() as f64;
     let strangers = strangers(comparisons);
     let total_pairs = all * (all - 1.0) / 2.0;
-    let supposed = Weights::suppose(&patterns, &strangers, total_pairs);
+    let supposed = Weights::suppose(&patterns, &strangers, all);
     // Most agencies hold few people twice, and would learn how relatives agree.
     if supposed.matched * total_pairs < LEARN_FROM_SHARE * all {
         return supposed;

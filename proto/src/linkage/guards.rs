@@ -63,7 +63,7 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
     if other_forename
         && levels.at_least(F::Birth, 5)
         && levels.at_least(F::Surname, 4)
-        && levels.at_least(F::Address, 4)
+        && levels.at_least(F::Address, 3)
     {
         return Verdict::Doubtful(Doubt::Twins);
     }

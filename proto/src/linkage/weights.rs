@@ -47,6 +47,8 @@ pub struct Weights {
     pub matched: f64,
     /// Share of all possible pairs that are one household.
     pub household: f64,
+    /// Share of all possible pairs that are twins, and as many parent and child of one name.
+    pub twins: f64,
 }
 
 /// The smallest u-probability: nobody has seen more pairs of strangers than this.
@@ -136,31 +138,37 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        Self::settle(patterns, strangers, total_pairs, |u| estimate_m(patterns, u))
+        Self::settle(patterns, strangers, total_pairs, 0.0, |u| estimate_m(patterns, u))
     }
 
     /// Learns how strangers agree and how many pairs match, and takes from experience how one person
-    /// agrees: for records of which perhaps no two are one person.
-    pub fn suppose(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        Self::settle(patterns, strangers, total_pairs, |_| PRIOR_M.map(normalised))
+    /// agrees: for the records of one agency, of which perhaps no two are one person. There, twins
+    /// are as many as people have them, however few records have a double.
+    pub fn suppose(patterns: &[Pattern], strangers: &Strangers, records: f64) -> Self {
+        let total_pairs = records * (records - 1.0) / 2.0;
+        let twins = TWIN_SHARE * records / (total_pairs + PRIOR_PAIRS);
+        Self::settle(patterns, strangers, total_pairs, twins, |_| PRIOR_M.map(normalised))
     }
 
     fn settle(
         patterns: &[Pattern],
         strangers: &Strangers,
         total_pairs: f64,
+        least_twins: f64,
         m: impl Fn(&Table) -> Table,
     ) -> Self {
         let observed = strangers.observed();
+        let prior = PRIOR_MATCHED / PRIOR_PAIRS;
         let mut weights = Self {
             m: PRIOR_M.map(normalised),
             u: floored(observed),
-            matched: PRIOR_MATCHED / PRIOR_PAIRS,
-            household: PRIOR_MATCHED / PRIOR_PAIRS,
+            matched: prior,
+            household: prior,
+            twins: least_twins.max(TWIN_SHARE * prior),
         };
         for round in 0..3 {
             weights.m = m(&weights.u);
-            weights.settle_shares(patterns, total_pairs);
+            weights.settle_shares(patterns, total_pairs, least_twins);
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
             }
@@ -191,8 +199,8 @@ impl Weights {
     /// Log-odds of each class against strangers, priors included: one person, one household, twins,
     /// parent and child of one name, and strangers themselves.
     fn log_odds(&self, levels: Levels) -> [f64; 5] {
-        let rare = TWIN_SHARE * self.matched;
-        let mut odds = [self.matched.ln(), self.household.ln(), rare.ln(), rare.ln(), 0.0];
+        let [matched, household, twins] = [self.matched, self.household, self.twins].map(f64::ln);
+        let mut odds = [matched, household, twins, twins, 0.0];
         for field in F::ALL {
             let Some(level) = levels.get(*field) else { continue };
             let at = *field as usize;
@@ -224,7 +232,7 @@ impl Weights {
     }
 
     /// Makes the shares of matches and households agree with what they themselves imply.
-    fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64) {
+    fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64, least_twins: f64) {
         for _ in 0..60 {
             let [mut matched, mut household] = [0.0; 2];
             for pattern in patterns {
@@ -236,6 +244,7 @@ impl Weights {
             let share = |sum: f64| (sum + PRIOR_MATCHED) / (total_pairs + PRIOR_PAIRS);
             let before = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
+            self.twins = least_twins.max(TWIN_SHARE * self.matched);
             if (self.matched / before - 1.0).abs() < 1e-6 {
                 break;
             }
@@ -249,7 +258,7 @@ impl Weights {
             let at = *field as usize;
             let inside = self.matched
                 + if HOUSEHOLD.contains(field) { self.household } else { 0.0 }
-                + if TWINS.contains(field) { TWIN_SHARE * self.matched } else { 0.0 };
+                + if TWINS.contains(field) { self.twins } else { 0.0 };
             let inside = inside.min(0.9);
             for (level, share) in u[at].iter_mut().enumerate().take(field.levels()) {
                 let rest = (observed[at][level] - inside * self.m[at][level]) / (1.0 - inside);
