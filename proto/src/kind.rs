@@ -3,7 +3,11 @@
 //! Numbers are the K-numbers of `linkage/LINKAGE.md`, go into key derivation, and are for ever. How
 //! a node fills a slot is in its `tokenise` module; what everybody can rely on is here.
 
-use crate::{pb, wire::wire_enum};
+use crate::{
+    limits::{RARE_NAMES_MAX_RECORDS, TOKEN_MAX_RECORDS},
+    pb,
+    wire::wire_enum,
+};
 
 /// The recipe this version follows. Nodes of different recipes are not linked.
 pub const RECIPE: u16 = 1;
@@ -51,7 +55,7 @@ wire_enum! {
         InitialHouseStreetYear = "initial+house+street+year",
         /// Birth date, middle initial, sex.
         BirthMiddleSex = "birth+middle+sex",
-        /// Names in order, only where the pair of names is rare.
+        /// Names in order, only where few of the node's people bear them.
         RareNames = "rare-names",
         /// Surname, middle initial, birth year.
         SurnameMiddleYear = "surname+middle+year",
@@ -100,6 +104,15 @@ impl MatchKeyKind {
             | M::SurnameInitialPostcode
             | M::NamesYears => 2,
             _ => 1,
+        }
+    }
+
+    /// Returns how many of a node's records may share a token of this kind; the node suppresses
+    /// tokens that more of them share.
+    pub const fn most_records(self) -> usize {
+        match self {
+            Self::RareNames => RARE_NAMES_MAX_RECORDS,
+            _ => TOKEN_MAX_RECORDS,
         }
     }
 

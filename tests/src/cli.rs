@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
     bench, demo,
-    link::{self, LinkReport},
+    link::{self, Details, LinkReport},
     town::process::Launcher,
 };
 
@@ -87,6 +87,9 @@ Example: town link data/febrl4 --json")]
         /// Write every candidate pair to this CSV file: truth, match-keys, levels, weight
         #[arg(long, value_name = "FILE")]
         pairs: Option<PathBuf>,
+        /// Write every record to this CSV file: truth, its node's person, final person
+        #[arg(long, value_name = "FILE")]
+        persons: Option<PathBuf>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
@@ -132,9 +135,10 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             };
             demo::up(&people.settings(), &dir, Launcher::this()?, out)
         }
-        Command::Link { folder, pairs, json } => {
+        Command::Link { folder, pairs, persons, json } => {
             let scratch = tempfile::tempdir()?;
-            let report = link::link(folder, scratch.path(), pairs.as_deref(), Launcher::this()?)?;
+            let wanted = Details { pairs: pairs.as_deref(), persons: persons.as_deref() };
+            let report = link::link(folder, scratch.path(), wanted, Launcher::this()?)?;
             if *json {
                 return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?);
             }

@@ -39,13 +39,20 @@ pub struct LinkReport {
     pub peak_rss_mib: BTreeMap<String, u64>,
 }
 
+/// Files to write for a closer look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details<'a> {
+    /// Every candidate pair.
+    pub pairs: Option<&'a Path>,
+    /// Every record with what it was taken for.
+    pub persons: Option<&'a Path>,
+}
+
 /// Links a folder with one CSV file per agency in the standard columns.
-///
-/// Writes every candidate pair to the file `pairs` where one is named.
 pub fn link(
     data: &Path,
     folder: &Path,
-    pairs: Option<&Path>,
+    details: Details<'_>,
     launcher: Launcher,
 ) -> anyhow::Result<LinkReport> {
     let began = Instant::now();
@@ -89,8 +96,11 @@ pub fn link(
     seconds.insert("ingest".into(), ingest);
     seconds.insert("total".into(), began.elapsed().as_secs_f64());
     problems(&report)?;
-    if let Some(pairs) = pairs {
+    if let Some(pairs) = details.pairs {
         judgement.write_pairs(pairs)?;
+    }
+    if let Some(persons) = details.persons {
+        judgement.write_persons(persons)?;
     }
     Ok(LinkReport {
         records: judgement.records.len(),

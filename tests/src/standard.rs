@@ -81,7 +81,7 @@ pub fn mapping(header: &[&str]) -> String {
     let ours = header.iter().filter(|column| !["local_id", "truth_id"].contains(column));
     let columns: String = ours.map(|column| format!("{column} = \"{column}\"\n")).collect();
     format!(
-        "id = \"people\"\nabout = \"people\"\ndates = [\"%Y-%m-%d\"]\nkey = [\"local_id\"]\n\
+        "id = \"people\"\nabout = \"people\"\ndates = [\"%Y-%m-%d\", \"%Y-%m\", \"%Y\"]\nkey = [\"local_id\"]\n\
          max_quarantine_pct = 50\naccept_test_ranges = true\nyear_only_first_january = false\n\n\
          [columns]\n{columns}"
     )

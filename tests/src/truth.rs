@@ -196,6 +196,24 @@ impl Judgement {
         Ok(writer.flush()?)
     }
 
+    /// Writes every record for a closer look: its agency and key, who it is, the person that its node
+    /// took it for, the person that the coordinator took it for, and whether that was unclear.
+    pub fn write_persons(&self, path: &Path) -> anyhow::Result<()> {
+        let mut writer = csv::Writer::from_path(path)?;
+        writer.write_record(["agency", "key", "truth", "local", "person", "ambiguous"])?;
+        for record in &self.records {
+            writer.write_record([
+                record.agency.to_string(),
+                record.key.clone(),
+                record.truth.clone(),
+                record.local.to_string(),
+                record.person.map_or_else(String::new, |person| person.to_string()),
+                u8::from(record.ambiguous).to_string(),
+            ])?;
+        }
+        Ok(writer.flush()?)
+    }
+
     /// How well the final persons came out: over pairs of records of different agencies, or over all
     /// pairs where there is one agency.
     pub fn clusters(&self) -> Quality {

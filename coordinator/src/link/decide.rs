@@ -18,6 +18,8 @@ use super::{Pair, Records, STRONG_KINDS};
 const FOUND: f64 = 0.97;
 /// No coverage is taken for more than this.
 const MOST_COVERAGE: f64 = 0.98;
+/// An agency has to hold more people than this before its coverage proves anything.
+const FEW_PEOPLE: f64 = 50.0;
 
 /// What became of all candidate pairs.
 #[derive(Debug)]
@@ -50,9 +52,15 @@ pub fn decide(
     let patterns = patterns(pairs, levels, &ids);
     let weights = Weights::estimate(&patterns, strangers, records.possible_pairs());
 
-    let mut bits = scores(levels, &ids, &weights);
-    let candidates = Candidates::of(records, pairs, &bits);
-    candidates.add_uniqueness(records, &mut bits);
+    let verdicts: Vec<Verdict> =
+        levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
+    let mut weighed = scores(levels, &ids, &weights);
+    Candidates::of(records, pairs, &verdicts, &weighed).add_uniqueness(records, &mut weighed);
+    let bits: Vec<Option<f64>> = verdicts
+        .iter()
+        .zip(weighed)
+        .map(|(verdict, bits)| guards::guarded(*verdict, bits))
+        .collect();
     let ambiguous = ambiguity::ambiguous(
         records.len(),
         pairs.iter().zip(&bits).map(|(pair, bits)| (pair.a, pair.b, *bits)),
@@ -118,17 +126,15 @@ fn patterns(pairs: &[Pair], levels: &[Levels], ids: &[StrongIds]) -> Vec<Pattern
     patterns
 }
 
-/// Weighs every pair that no guard forbids.
-fn scores(levels: &[Levels], ids: &[StrongIds], weights: &Weights) -> Vec<Option<f64>> {
+/// Weighs every pair.
+fn scores(levels: &[Levels], ids: &[StrongIds], weights: &Weights) -> Vec<f64> {
     let mut known: HashMap<(Levels, u8), f64> = HashMap::new();
     levels
         .iter()
         .zip(ids)
         .map(|(levels, ids)| {
-            (guards::verdict(*levels, *ids) == Verdict::Open).then(|| {
-                let key = (*levels, ids.agreeing);
-                *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
-            })
+            let key = (*levels, ids.agreeing);
+            *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
         })
         .collect()
 }
@@ -142,14 +148,17 @@ struct Candidate {
     bits: f64,
 }
 
-/// Every allowed pair from both sides: by record, then by the other's agency, then best first.
+/// Every pair that may link, from both sides: by record, then by the other's agency, then best first.
 struct Candidates(Vec<Candidate>);
 
 impl Candidates {
-    fn of(records: &Records, pairs: &[Pair], bits: &[Option<f64>]) -> Self {
+    fn of(records: &Records, pairs: &[Pair], verdicts: &[Verdict], bits: &[f64]) -> Self {
         let mut all: Vec<Candidate> = Vec::with_capacity(2 * pairs.len());
-        for (at, (pair, bits)) in (0..).zip(pairs.iter().zip(bits)) {
-            let Some(bits) = *bits else { continue };
+        for ((at, pair), (verdict, bits)) in (0..).zip(pairs).zip(verdicts.iter().zip(bits)) {
+            if matches!(verdict, Verdict::Veto | Verdict::HouseholdOnly) {
+                continue;
+            }
+            let bits = *bits;
             for (record, other) in [(pair.a, pair.b), (pair.b, pair.a)] {
                 let agency = u16::try_from(records.agency(other)).expect("few agencies");
                 all.push(Candidate { record, agency, pair: at, bits });
@@ -169,7 +178,7 @@ impl Candidates {
 
     /// Adds what it says that a record has one candidate only in an agency that holds each person
     /// once: a stranger would have had to miss the true one there. LINKAGE.md 2.8.
-    fn add_uniqueness(&self, records: &Records, bits: &mut [Option<f64>]) {
+    fn add_uniqueness(&self, records: &Records, bits: &mut [f64]) {
         let agencies = records.rolls.len();
         let mut found = vec![0.0; agencies * agencies];
         for run in self.runs() {
@@ -177,7 +186,7 @@ impl Candidates {
             found[mine * agencies + usize::from(run[0].agency)] += posterior(run[0].bits);
         }
         let bonus = |mine: usize, theirs: usize| {
-            let people = records.rolls[mine].handles.len().max(1) as f64;
+            let people = records.rolls[mine].handles.len() as f64 + FEW_PEOPLE;
             let coverage = (found[mine * agencies + theirs] / people).min(MOST_COVERAGE);
             -(1.0 - coverage * FOUND).log2()
         };
@@ -185,10 +194,8 @@ impl Candidates {
             let mine = records.agency(run[0].record);
             for (at, candidate) in run.iter().enumerate() {
                 let rival = if at == 0 { run.get(1) } else { run.first() };
-                if rival.is_none_or(|rival| rival.bits < 0.0)
-                    && let Some(bits) = &mut bits[candidate.pair as usize]
-                {
-                    *bits += bonus(mine, usize::from(candidate.agency));
+                if rival.is_none_or(|rival| rival.bits < 0.0) {
+                    bits[candidate.pair as usize] += bonus(mine, usize::from(candidate.agency));
                 }
             }
         }

@@ -9,12 +9,11 @@ use std::collections::HashMap;
 use aes::{Aes128, cipher::KeyInit};
 use causeway_proto::{
     kind::MatchKeyKind,
-    limits::TOKEN_MAX_RECORDS,
     linkage::{
         ambiguity,
         cluster::{self, Edge, Member},
         comparison::Comparison,
-        guards::{self, StrongIds, Verdict},
+        guards::{self, StrongIds},
         levels::{ComparisonField, Levels},
         weights::{Pattern, Strangers, Weights},
     },
@@ -42,6 +41,9 @@ pub struct Piece {
 /// Random pairs of different records to learn from how strangers agree: at most so many, and no more
 /// than there are.
 const SAMPLED_PAIRS: usize = 100_000;
+
+/// Matches among so many records teach how one person agrees: far more than there are twins.
+const LEARN_FROM_SHARE: f64 = 0.1;
 
 impl Piece {
     /// Prepares a record.
@@ -74,8 +76,7 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         .iter()
         .zip(&ids)
         .map(|(levels, ids)| {
-            let open = guards::verdict(*levels, *ids) == Verdict::Open;
-            open.then(|| weights.score(*levels, ids.agreeing))
+            guards::guarded(guards::verdict(*levels, *ids), weights.score(*levels, ids.agreeing))
         })
         .collect();
     let by_pair: HashMap<(u32, u32), Option<f64>> =
@@ -130,7 +131,7 @@ fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
         column.par_sort_unstable();
         column.dedup();
         for block in column.chunk_by(|x, y| x.0 == y.0) {
-            if block.len() > TOKEN_MAX_RECORDS {
+            if block.len() > kind.most_records() {
                 continue;
             }
             for (at, (_, a)) in block.iter().enumerate() {
@@ -182,7 +183,14 @@ fn learn(
     // Sums in a fixed order give the same weights every time.
     patterns.sort_unstable_by_key(|pattern| (pattern.levels, pattern.kinds));
     let all = comparisons.len() as f64;
-    Weights::estimate(&patterns, &strangers(comparisons), all * (all - 1.0) / 2.0)
+    let strangers = strangers(comparisons);
+    let total_pairs = all * (all - 1.0) / 2.0;
+    let supposed = Weights::suppose(&patterns, &strangers, all);
+    // Most agencies hold few people twice, and would learn how relatives agree.
+    if supposed.matched * total_pairs < LEARN_FROM_SHARE * all {
+        return supposed;
+    }
+    Weights::estimate(&patterns, &strangers, total_pairs)
 }
 
 /// Counts how random pairs agree.

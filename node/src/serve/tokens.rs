@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
-    limits::{TOKEN_BYTES, TOKEN_MAX_RECORDS},
+    limits::TOKEN_BYTES,
     pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
 };
 use futures::{Stream, StreamExt, stream};
@@ -192,7 +192,7 @@ impl Crowds {
                     let prefix = u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"));
                     let count = &mut counts[prefix as usize & (buckets - 1)];
                     *count = count.saturating_add(1);
-                    if usize::from(*count) > TOKEN_MAX_RECORDS {
+                    if usize::from(*count) > kind.most_records() {
                         keys.insert(*key);
                     }
                 }

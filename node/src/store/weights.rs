@@ -8,7 +8,7 @@ use super::StoreError;
 /// Keeps weights, replacing those before.
 pub async fn save(conn: &mut SqliteConnection, weights: &Weights) -> Result<(), StoreError> {
     let tables = [&weights.m, &weights.u].into_iter().flatten().flatten();
-    let numbers = tables.chain([&weights.matched, &weights.household]);
+    let numbers = tables.chain([&weights.matched, &weights.household, &weights.twins]);
     let body: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
     sqlx::query("insert or replace into weights (id, body) values (1, ?)")
         .bind(body)
@@ -24,14 +24,21 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
     let Some((body,)) = row else { return Ok(None) };
     let mut numbers = body.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
     let mut next = || numbers.next().filter(|number| number.is_finite());
-    let mut weights =
-        Weights { m: Default::default(), u: Default::default(), matched: 0.0, household: 0.0 };
+    let mut weights = Weights {
+        m: Default::default(),
+        u: Default::default(),
+        matched: 0.0,
+        household: 0.0,
+        twins: 0.0,
+    };
     for cell in weights.m.iter_mut().chain(&mut weights.u).flatten() {
         let Some(number) = next() else { return Ok(None) };
         *cell = number;
     }
-    let (Some(matched), Some(household)) = (next(), next()) else { return Ok(None) };
-    Ok(Some(Weights { matched, household, ..weights }))
+    let (Some(matched), Some(household), Some(twins)) = (next(), next(), next()) else {
+        return Ok(None);
+    };
+    Ok(Some(Weights { matched, household, twins, ..weights }))
 }
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ impl<'k> Comparer<'k> {
             (Atom::SurnameLast, Value::SurnameLast),
             (Atom::SurnameOther0, Value::SurnameOther0),
             (Atom::SurnameOther1, Value::SurnameOther1),
+            (Atom::Middle, Value::Middle),
         ];
         names.iter().for_each(|(atom, from)| self.name(*atom, value(*from), noise));
 

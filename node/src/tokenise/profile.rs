@@ -93,19 +93,6 @@ impl Profile {
         let dated = self.births.iter().any(|birth| birth.year.is_some());
         !dated && (!named || self.initial_only)
     }
-
-    /// Returns whether the leading pair of names is so rare that the names alone may be hashed.
-    pub fn has_rare_names(&self) -> bool {
-        /// Expect at most this many bearers of the pair of names…
-        const MOST_BEARERS: u64 = 4;
-        /// …among so many people: a large county's register.
-        const PEOPLE: u64 = 1_000_000;
-        /// A name that the tables do not hold is borne by fewer than 30 in a million.
-        const UNLISTED: u32 = 15;
-        let per_million = |listed: u32| u64::from(if listed == 0 { UNLISTED } else { listed });
-        let both = per_million(self.forename_per_million) * per_million(self.surname_per_million);
-        !self.initial_only && both * PEOPLE / 1_000_000 <= MOST_BEARERS * 1_000_000
-    }
 }
 
 /// Forms of a name that a profile keeps.

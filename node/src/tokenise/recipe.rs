@@ -245,7 +245,8 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
             births.iter().for_each(|b| slots.add(&[&b.full, &parts.middle, &p.sex]));
         }
         K::RareNames => {
-            if let Some((g, s)) = name_pairs().next().filter(|_| p.has_rare_names()) {
+            // Whether they are rare is for the stream to tell, which sees everybody.
+            if let Some((g, s)) = name_pairs().next().filter(|(g, _)| g.text.len() > 1) {
                 slots.add(&in_order(&g.text, &s.text));
             }
         }

@@ -35,10 +35,11 @@ pub enum Value {
     Email,
     EmailLocal,
     Phone,
+    Middle,
 }
 
 /// How many values are compared whole.
-pub const VALUES: usize = Value::Phone as usize + 1;
+pub const VALUES: usize = Value::Middle as usize + 1;
 
 /// Texts that are compared letter by letter, by place in [`Sketch::texts`].
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +119,7 @@ pub fn encode(profile: &Profile) -> Vec<u8> {
         &p.email,
         local,
         &p.phone,
+        if p.middle.len() > 1 { &p.middle } else { "" },
     ];
     let texts: [&str; TEXTS] = [
         forename(0),

@@ -9,6 +9,8 @@ pub const CLOSE_BITS: f64 = 3.0;
 
 /// Returns for each record whether its best candidates cannot be told apart.
 ///
+/// A candidate that fits a third record clearly better, somebody else than this one, is spoken for.
+///
 /// `pairs` are records by number with their match weight, `None` where a guard forbids the link;
 /// `are_two` says whether two records are known to be two people.
 pub fn ambiguous(
@@ -25,13 +27,29 @@ pub fn ambiguous(
     for mine in candidates.chunk_by(|x, y| x.0 == y.0) {
         let (record, best, _) = mine[0];
         let close = mine.partition_point(|(_, bits, _)| best - bits < CLOSE_BITS);
-        let close = &mine[..close];
-        ambiguous[record as usize] = close
+        if close < 2 {
+            continue;
+        }
+        let free: Vec<u32> = mine[..close]
             .iter()
-            .enumerate()
-            .any(|(at, (_, _, x))| close[at + 1..].iter().any(|(_, _, y)| are_two(*x, *y)));
+            .filter(|(_, bits, other)| {
+                !candidates_of(&candidates, *other).iter().any(|(_, better, third)| {
+                    *better >= bits + CLOSE_BITS && *third != record && are_two(record, *third)
+                })
+            })
+            .map(|(.., other)| *other)
+            .collect();
+        ambiguous[record as usize] =
+            free.iter().enumerate().any(|(at, x)| free[at + 1..].iter().any(|y| are_two(*x, *y)));
     }
     ambiguous
+}
+
+/// The candidates of one record, out of everybody's in order.
+fn candidates_of(candidates: &[(u32, f64, u32)], record: u32) -> &[(u32, f64, u32)] {
+    let from = candidates.partition_point(|(of, ..)| *of < record);
+    let to = candidates.partition_point(|(of, ..)| *of <= record);
+    &candidates[from..to]
 }
 
 #[cfg(test)]
@@ -45,5 +63,15 @@ mod tests {
         assert_eq!(ambiguous(3, pairs(), |_, _| false), [false; 3]);
         let clear = [(0, 1, Some(9.0)), (0, 2, Some(5.0))].into_iter();
         assert_eq!(ambiguous(3, clear, |_, _| true), [false; 3]);
+    }
+
+    #[test]
+    fn a_candidate_that_fits_somebody_else_better_is_no_rival() {
+        let pairs =
+            |better| [(0, 1, Some(9.0)), (0, 2, Some(8.0)), (3, 2, Some(better))].into_iter();
+        assert_eq!(ambiguous(4, pairs(11.0), |_, _| true), [false; 4]);
+        assert!(ambiguous(4, pairs(10.0), |_, _| true)[0]);
+        // The third record may be this one's own double.
+        assert!(ambiguous(4, pairs(11.0), |x, y| (x.min(y), x.max(y)) != (0, 3))[0]);
     }
 }

@@ -1,12 +1,12 @@
 //! The packed comparison: what a node says of one record so that it can be held against another.
 //!
-//! Layout 1, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
+//! Layout 2, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
 //! bits each), then every [`Word`] (64 bits each), in the order listed here.
 //!
 //! An atom is a keyed hash of one value, a word a set of keyed bits. Both are salted by the token
 //! that the two records share, so they can be compared inside that block and nowhere else. Names,
-//! formal names and further forms share one hash domain, so that a forename in the surname's place
-//! still agrees. Atoms whose number would speak (formal names, rarity, further forms) are filled
+//! formal names, middle names and further forms share one hash domain, so that a forename in another
+//! name's place still agrees. Atoms whose number would speak (formal names, rarity, further forms) are filled
 //! with keyed noise where there is nothing to say.
 
 use crate::wire::WireError;
@@ -15,7 +15,7 @@ use crate::wire::WireError;
 pub const WIDTH: usize = 4 + 2 * Atom::COUNT + 8 * Word::COUNT;
 
 /// The version of this layout, as `CompareResponse.layout` says it.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// A keyed hash of one value, 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Atom {
     SurnameOther1,
     /// First letter of the middle name.
     MiddleInitial,
+    /// The middle name, where it is more than an initial.
+    Middle,
     /// Birth year.
     Year,
     /// Birth month.

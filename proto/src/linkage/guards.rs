@@ -3,7 +3,11 @@
 //! Statistics accept an error in a thousand; a wrong link harms a stranger. These rules (DOMAIN.md
 //! 5.6, V2 to V4 and H1) stand before the weights, at both ends.
 
-use super::levels::{ComparisonField as F, Levels};
+use super::{
+    ambiguity::CLOSE_BITS,
+    cluster::ABSENT_BITS,
+    levels::{ComparisonField as F, Levels},
+};
 
 /// What two records' national numbers say, over the schemes that both carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,57 +23,76 @@ pub struct StrongIds {
 pub enum Verdict {
     /// The weight decides.
     Open,
-    /// They may share a household, and are not known to be one person.
-    HouseholdOnly(Doubt),
-    /// They are two people.
-    Veto(Conflict),
+    /// Relatives look like this: the weight has to tell them from one person.
+    Doubtful(Doubt),
+    /// They may share a household, and nothing here says that they are one person.
+    HouseholdOnly,
+    /// Both carry a number of one national scheme, and the numbers differ: they are two people.
+    Veto,
 }
 
-/// Why a pair proves a household at most.
+/// Whom a pair may be, if not one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Doubt {
-    /// Same surname, birth date and address, and another forename: twins look like this.
-    Twin,
-    /// The forename is an initial or missing, and no full birth date speaks for it.
-    Thin,
+    /// Same surname, birth date and address, and another forename.
+    Twins,
+    /// Same names at one address, born 12 years apart or more.
+    Generations,
+    /// The forename is an initial or missing, and the birth dates differ somewhere.
+    Initial,
 }
 
-/// Why a pair is two people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Conflict {
-    /// Both carry a number of one national scheme, and the numbers differ.
-    StrongId,
-    /// Same names at one address, born 12 years apart or more: parent and child.
-    Generation,
-}
+/// Weight in bits from which a pair is told from what it could be mistaken for: eight times as
+/// likely one person as everything else.
+pub const CLEAR_BITS: f64 = CLOSE_BITS;
 
 /// Applies the guards to one compared pair.
 pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
     if ids.conflicting > 0 {
-        return Verdict::Veto(Conflict::StrongId);
+        return Verdict::Veto;
     }
     let personal =
         ids.agreeing > 0 || levels.at_least(F::OtherId, 3) || levels.at_least(F::Email, 3);
     if personal {
         return Verdict::Open;
     }
-    let elsewhere = levels.get(F::Address) == Some(0);
-    if levels.generation_apart() && levels.at_least(F::Forename, 3) && !elsewhere {
-        return Verdict::Veto(Conflict::Generation);
+    if generations(levels) {
+        return Verdict::Doubtful(Doubt::Generations);
     }
     let other_forename = levels.get(F::Forename).is_some_and(|level| level <= 2);
     if other_forename
         && levels.at_least(F::Birth, 5)
         && levels.at_least(F::Surname, 4)
-        && levels.at_least(F::Address, 4)
+        && levels.at_least(F::Address, 3)
     {
-        return Verdict::HouseholdOnly(Doubt::Twin);
+        return Verdict::Doubtful(Doubt::Twins);
     }
     let thin = levels.initial_only() || levels.get(F::Forename).is_none();
-    if thin && !levels.at_least(F::Birth, 4) {
-        return Verdict::HouseholdOnly(Doubt::Thin);
+    match levels.get(F::Birth) {
+        None if thin => Verdict::HouseholdOnly,
+        Some(..4) if thin => Verdict::Doubtful(Doubt::Initial),
+        _ => Verdict::Open,
     }
-    Verdict::Open
+}
+
+/// Returns whether parent and child of one name look like this.
+pub(super) fn generations(levels: Levels) -> bool {
+    let elsewhere = levels.get(F::Address) == Some(0);
+    levels.generation_apart() && levels.at_least(F::Forename, 3) && !elsewhere
+}
+
+/// Returns what a pair's weight counts for after the guards: `None` for two people.
+///
+/// Where the guards leave it open, a pair speaks neither for one person nor against, like one that
+/// was never compared: others have to decide.
+pub fn guarded(verdict: Verdict, bits: f64) -> Option<f64> {
+    match verdict {
+        Verdict::Open => Some(bits),
+        Verdict::Doubtful(_) if bits >= CLEAR_BITS => Some(bits),
+        Verdict::Doubtful(_) if bits < 0.0 => None,
+        Verdict::Doubtful(_) | Verdict::HouseholdOnly => Some(bits.min(ABSENT_BITS)),
+        Verdict::Veto => None,
+    }
 }
 
 #[cfg(test)]
@@ -85,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn twins_are_a_household_unless_a_personal_number_agrees() {
+    fn twins_are_in_doubt_unless_a_personal_number_agrees() {
         let twins = pair(2, 6, 5, 5);
-        assert_eq!(verdict(twins, StrongIds::default()), Verdict::HouseholdOnly(Doubt::Twin));
+        assert_eq!(verdict(twins, StrongIds::default()), Verdict::Doubtful(Doubt::Twins));
         let same_number = StrongIds { agreeing: 1, conflicting: 0 };
         assert_eq!(verdict(twins, same_number), Verdict::Open);
         assert_eq!(
@@ -100,14 +123,27 @@ mod tests {
     #[test]
     fn numbers_that_differ_veto_everything_else() {
         let ids = StrongIds { agreeing: 1, conflicting: 1 };
-        assert_eq!(verdict(pair(7, 7, 5, 5), ids), Verdict::Veto(Conflict::StrongId));
+        assert_eq!(verdict(pair(7, 7, 5, 5), ids), Verdict::Veto);
     }
 
     #[test]
     fn a_name_without_a_birth_date_needs_more_than_an_initial() {
         let mut thin = Levels::NONE.with(F::Surname, 7).with(F::Address, 5);
-        assert_eq!(verdict(thin, StrongIds::default()), Verdict::HouseholdOnly(Doubt::Thin));
+        assert_eq!(verdict(thin, StrongIds::default()), Verdict::HouseholdOnly);
+        thin = thin.with(F::Birth, 3);
+        assert_eq!(verdict(thin, StrongIds::default()), Verdict::Doubtful(Doubt::Initial));
         thin = thin.with(F::Birth, 5);
         assert_eq!(verdict(thin, StrongIds::default()), Verdict::Open);
+    }
+
+    #[test]
+    fn a_doubtful_pair_needs_a_clear_weight_and_a_thin_one_never_links() {
+        let twins = Verdict::Doubtful(Doubt::Twins);
+        assert_eq!(guarded(twins, CLEAR_BITS), Some(CLEAR_BITS));
+        assert_eq!(guarded(twins, CLEAR_BITS - 0.1), Some(ABSENT_BITS));
+        assert_eq!(guarded(twins, -0.1), None);
+        assert_eq!(guarded(Verdict::HouseholdOnly, 12.0), Some(ABSENT_BITS));
+        assert_eq!(guarded(Verdict::Veto, 40.0), None);
+        assert_eq!(guarded(Verdict::Open, -1.0), Some(-1.0));
     }
 }

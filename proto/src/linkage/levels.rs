@@ -5,7 +5,7 @@
 //!
 //! | field | levels |
 //! |---|---|
-//! | forename | 0 differs; 1 initial; 2 D >= .45; 3 D >= .65, or same sound and D >= .3; 4 formal name shared, or one is only that initial; 5, 6, 7 equal and common, uncommon, rare; 8 in the surname's place |
+//! | forename | 0 differs; 1 initial; 2 D >= .45; 3 D >= .65, or same sound and D >= .3; 4 formal name shared, or one is only that initial, or the other's middle name; 5, 6, 7 equal and common, uncommon, rare; 8 in the surname's place |
 //! | surname | 0 differs; 1 D >= .4; 2 D >= .55 or same sound; 3 D >= .7 or a part equal; 4 to 7 equal, by rarity; 8 in the forename's place |
 //! | middle | 0 differs; 1 initial; 2 D >= .7 |
 //! | birth | 0 differs; 1 year, or day and month on a partial date, or two digits differ, or within 2 years; 2 two of three parts, or within 31 days; 3 one digit differs or two are exchanged; 4 day and month swapped; 5 equal |
@@ -132,7 +132,8 @@ impl Levels {
         if both(Presence::SURNAME) {
             set(F::Surname, if swapped { 8 } else { surname(a, b) });
         }
-        if both(Presence::MIDDLE) {
+        // A middle name that went by as forename has spoken.
+        if both(Presence::MIDDLE) && !known_by_middle(a, b) {
             set(F::Middle, middle(a, b));
         }
         if let Some(level) = birth(a, b) {
@@ -159,7 +160,8 @@ impl Levels {
             set(F::Phone, fuzzy(a, b, Atom::Phone, Word::Phone, &[0.7]));
         }
 
-        if levels.get(F::Forename) == Some(4) && shortened(a, b) && !formal_shared(a, b) {
+        let spelt_out = formal_shared(a, b) || known_by_middle(a, b);
+        if levels.get(F::Forename) == Some(4) && shortened(a, b) && !spelt_out {
             levels.0 |= INITIAL_ONLY;
         }
         if both(Presence::YEAR) && !GENERATIONS.iter().any(|bin| same(a, b, *bin)) {
@@ -234,6 +236,12 @@ fn shortened(a: &Comparison, b: &Comparison) -> bool {
     (a.presence.has(initial) || b.presence.has(initial)) && same(a, b, Atom::ForenameInitial)
 }
 
+/// Returns whether one goes by the other's middle name. Otherwise the atom holds noise.
+fn known_by_middle(a: &Comparison, b: &Comparison) -> bool {
+    let crossed = |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::Middle);
+    !same(a, b, Atom::Forename) && (crossed(a, b) || crossed(b, a))
+}
+
 fn formal_shared(a: &Comparison, b: &Comparison) -> bool {
     shares(a, b, &FORMAL)
 }
@@ -250,7 +258,7 @@ fn forename(a: &Comparison, b: &Comparison) -> usize {
     if shares(a, b, &FORENAMES) {
         return 5;
     }
-    if formal_shared(a, b) || shortened(a, b) {
+    if formal_shared(a, b) || shortened(a, b) || known_by_middle(a, b) {
         return 4;
     }
     let similarity = best_dice(a, b, &FORENAME_WORDS);

@@ -10,7 +10,10 @@
 //! Small towns have too few pairs to learn from, so every estimate begins with a prior that some
 //! hundred pairs outweigh.
 
-use super::levels::{ComparisonField as F, Levels};
+use super::{
+    guards::generations,
+    levels::{ComparisonField as F, Levels},
+};
 use crate::kind::MatchKeyKind as K;
 
 /// One number for each level of each field.
@@ -44,12 +47,16 @@ pub struct Weights {
     pub matched: f64,
     /// Share of all possible pairs that are one household.
     pub household: f64,
+    /// Share of all possible pairs that are twins, and as many parent and child of one name.
+    pub twins: f64,
 }
 
 /// The smallest u-probability: nobody has seen more pairs of strangers than this.
 const U_FLOOR: f64 = 1e-9;
 /// Twins among pairs of one person; about 1 birth in 70 is one of twins.
 const TWIN_SHARE: f64 = 0.01;
+/// Relatives of whom one is on record with the other's number or email address.
+const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
 /// far below that because numbers get attached to the wrong person too.
 const STRONG_ID_BITS: f64 = 18.0;
@@ -131,16 +138,37 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
+        Self::settle(patterns, strangers, total_pairs, 0.0, |u| estimate_m(patterns, u))
+    }
+
+    /// Learns how strangers agree and how many pairs match, and takes from experience how one person
+    /// agrees: for the records of one agency, of which perhaps no two are one person. There, twins
+    /// are as many as people have them, however few records have a double.
+    pub fn suppose(patterns: &[Pattern], strangers: &Strangers, records: f64) -> Self {
+        let total_pairs = records * (records - 1.0) / 2.0;
+        let twins = TWIN_SHARE * records / (total_pairs + PRIOR_PAIRS);
+        Self::settle(patterns, strangers, total_pairs, twins, |_| PRIOR_M.map(normalised))
+    }
+
+    fn settle(
+        patterns: &[Pattern],
+        strangers: &Strangers,
+        total_pairs: f64,
+        least_twins: f64,
+        m: impl Fn(&Table) -> Table,
+    ) -> Self {
         let observed = strangers.observed();
+        let prior = PRIOR_MATCHED / PRIOR_PAIRS;
         let mut weights = Self {
             m: PRIOR_M.map(normalised),
             u: floored(observed),
-            matched: PRIOR_MATCHED / PRIOR_PAIRS,
-            household: PRIOR_MATCHED / PRIOR_PAIRS,
+            matched: prior,
+            household: prior,
+            twins: least_twins.max(TWIN_SHARE * prior),
         };
         for round in 0..3 {
-            weights.m = estimate_m(patterns, &weights.u);
-            weights.settle_shares(patterns, total_pairs);
+            weights.m = m(&weights.u);
+            weights.settle_shares(patterns, total_pairs, least_twins);
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
             }
@@ -169,38 +197,60 @@ impl Weights {
     /// than strangers, a household or twins. `strong_ids` national numbers agree.
     pub fn score(&self, levels: Levels, strong_ids: u8) -> f64 {
         let strong = STRONG_ID_BITS * f64::from(strong_ids) * std::f64::consts::LN_2;
-        let [matched, household, twins] = self.log_odds(levels);
-        let rival = log_sum_exp(&[household, twins, 0.0]);
+        let [matched, rivals @ ..] = self.log_odds(levels);
+        let rival = log_sum_exp(&rivals);
         (matched + strong - rival) / std::f64::consts::LN_2
     }
 
-    /// Log-odds of each class against strangers, priors included.
-    fn log_odds(&self, levels: Levels) -> [f64; 3] {
-        let mut odds = [self.matched.ln(), self.household.ln(), (TWIN_SHARE * self.matched).ln()];
+    /// Log-odds of each class against strangers, priors included: one person, one household, twins,
+    /// parent and child of one name, and strangers themselves.
+    fn log_odds(&self, levels: Levels) -> [f64; 5] {
+        let [matched, household, twins] = [self.matched, self.household, self.twins].map(f64::ln);
+        let mut odds = [matched, household, twins, twins, 0.0];
         for field in F::ALL {
             let Some(level) = levels.get(*field) else { continue };
             let at = *field as usize;
-            let ratio = (self.m[at][level] / self.u[at][level]).ln();
-            odds[0] += ratio;
-            odds[1] += if HOUSEHOLD.contains(field) { ratio } else { 0.0 };
-            odds[2] += if TWINS.contains(field) { ratio } else { 0.0 };
+            let ratio = |level: usize| (self.m[at][level] / self.u[at][level]).ln();
+            let (agreement, lent) = (ratio(level), self.lent(*field, level));
+            odds[0] += agreement;
+            odds[1] += if HOUSEHOLD.contains(field) { agreement } else { lent };
+            odds[2] += if TWINS.contains(field) { agreement } else { lent };
+            odds[3] += match field {
+                // A son may be born on his father's birthday, but not a digit from his birth date.
+                F::Birth if level <= 2 => agreement - ratio(0),
+                F::Birth => 0.0,
+                F::OtherId | F::Email => lent,
+                _ => agreement,
+            };
+        }
+        if !generations(levels) {
+            odds[3] = f64::NEG_INFINITY;
         }
         odds
     }
 
+    /// Log-odds of relatives against strangers where one gave the other's number or address.
+    fn lent(&self, field: F, level: usize) -> f64 {
+        match field {
+            F::OtherId | F::Email if level == 3 => (LENT_SHARE / self.u[field as usize][3]).ln(),
+            _ => 0.0,
+        }
+    }
+
     /// Makes the shares of matches and households agree with what they themselves imply.
-    fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64) {
+    fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64, least_twins: f64) {
         for _ in 0..60 {
             let [mut matched, mut household] = [0.0; 2];
             for pattern in patterns {
                 let odds = self.log_odds(pattern.levels);
-                let all = log_sum_exp(&[odds[0], odds[1], odds[2], 0.0]);
+                let all = log_sum_exp(&odds);
                 matched += pattern.pairs * (odds[0] - all).exp();
                 household += pattern.pairs * (odds[1] - all).exp();
             }
             let share = |sum: f64| (sum + PRIOR_MATCHED) / (total_pairs + PRIOR_PAIRS);
             let before = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
+            self.twins = least_twins.max(TWIN_SHARE * self.matched);
             if (self.matched / before - 1.0).abs() < 1e-6 {
                 break;
             }
@@ -214,7 +264,7 @@ impl Weights {
             let at = *field as usize;
             let inside = self.matched
                 + if HOUSEHOLD.contains(field) { self.household } else { 0.0 }
-                + if TWINS.contains(field) { TWIN_SHARE * self.matched } else { 0.0 };
+                + if TWINS.contains(field) { self.twins } else { 0.0 };
             let inside = inside.min(0.9);
             for (level, share) in u[at].iter_mut().enumerate().take(field.levels()) {
                 let rest = (observed[at][level] - inside * self.m[at][level]) / (1.0 - inside);
@@ -265,7 +315,7 @@ fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F:
     }
     // A key that uses nothing personal also finds households; with a personal field they are rare,
     // and a class for them would only soak up matches.
-    let personal = [F::Forename, F::Middle, F::OtherId, F::Email, F::Birth];
+    let personal = [F::Forename, F::Middle, F::Birth];
     let with_household = !used.iter().any(|field| personal.contains(field))
         && fields.iter().any(|field| !HOUSEHOLD.contains(field));
 
