@@ -1,0 +1,7 @@
+//! Stories from end to end: real processes, real TLS, real files.
+
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+mod village;
+
+mod one_person_two_agencies;
