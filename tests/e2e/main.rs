@@ -4,4 +4,5 @@
 
 mod village;
 
+mod nothing_personal_leaves;
 mod one_person_two_agencies;

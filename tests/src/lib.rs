@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod data;
 pub mod link;
+pub mod needles;
 pub mod postgres;
 pub mod standard;
 pub mod town;
 pub mod truth;
+pub mod wiretap;
