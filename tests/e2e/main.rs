@@ -6,3 +6,4 @@ mod village;
 
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
+mod strangers_are_refused;
