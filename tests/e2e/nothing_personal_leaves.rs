@@ -5,63 +5,18 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use aho_corasick::AhoCorasick;
-use causeway_certs::{
-    dial,
-    files::IdentityFiles,
-    name::{Identity, Role},
-    tls::TlsState,
-};
+use causeway_certs::{dial, tls::TlsState};
 use causeway_proto::{
     limits::TOKEN_BYTES,
     pb::{self, stream_tokens_response::Column, sweep_service_client::SweepServiceClient},
 };
 use causeway_tests::{
     needles::Needles,
-    wiretap::{Call, Heard, Wiretap},
+    wiretap::{Call, Heard},
 };
 use time::OffsetDateTime;
 
-use crate::village::{self, FIVE, Village, alert, id};
-
-/// One listener per node, in the order of [`FIVE`].
-struct Tapped {
-    village: Village,
-    taps: Vec<Wiretap>,
-}
-
-/// A village where every line between the coordinator and a node is listened in on.
-fn tapped() -> anyhow::Result<Tapped> {
-    let village = village::five()?;
-    let mut taps = Vec::new();
-    for node in village.town.nodes() {
-        let address = node.address.clone().unwrap();
-        let (files, name) =
-            (identity_of(&village, node.agency.id.as_str()), node_name(&node.agency));
-        let coordinator = identity_of(&village, "coordinator");
-        taps.push(Wiretap::between(&coordinator, (&files, &name), address)?);
-    }
-    village.settings(|mut text| {
-        for (node, tap) in village.town.nodes().iter().zip(&taps) {
-            text = text.replace(node.address.as_ref().unwrap(), &tap.address());
-        }
-        text
-    })?;
-    Ok(Tapped { village, taps })
-}
-
-fn identity_of(village: &Village, who: &str) -> IdentityFiles {
-    IdentityFiles::in_folder(village.town.folder().join(who).join("identity"))
-}
-
-fn node_name(agency: &causeway_tests::town::Agency) -> Identity {
-    Identity::new("town".parse().unwrap(), Role::Node, agency.id.clone())
-}
-
-impl Tapped {
-    fn take(&self) -> Vec<Heard> {
-        self.taps.iter().map(Wiretap::take).collect()
-    }
-}
+use crate::village::{self, FIVE, Village, alert, id, tapped};
 
 #[test]
 fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Result<()> {
@@ -153,9 +108,9 @@ fn whoever_did_send_a_name_would_be_caught() -> anyhow::Result<()> {
     let leak = "Carol Denholm, 06/04/1987";
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let files = identity_of(&tapped.village, "coordinator");
+        let files = tapped.village.identity("coordinator");
         let tls = TlsState::load(&files, OffsetDateTime::now_utc())?;
-        let name = node_name(&tapped.village.town.nodes()[0].agency);
+        let name = tapped.village.name(FIVE[0]);
         let channel = dial::channel(&tls, tapped.taps[0].address(), name);
         let opening = pb::OpenSweepRequest { model_version: leak.into(), ..Default::default() };
         let mut request = tonic::Request::new(opening);

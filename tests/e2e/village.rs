@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use causeway_node::source::{RawPerson, Restriction, Role};
+use causeway_certs::{
+    files::IdentityFiles,
+    name::{Identity, Role},
+};
+use causeway_node::source::{RawPerson, Restriction, Role as Part};
 use causeway_proto::{
     catalogue::{AgencyKind, SignalCode},
     day::Day,
@@ -15,7 +19,11 @@ use causeway_proto::{
 };
 use causeway_tests::{
     data::{Happening, People, Record, Truth, planted},
-    town::{Agency, FeedFile, Plan, Town, process::Launcher},
+    town::{
+        Agency, FeedFile, Plan, Town,
+        process::{Launcher, Running},
+    },
+    wiretap::{Heard, Wiretap},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,6 +40,8 @@ pub(crate) const FIVE: [AgencyKind; 5] = [
     AgencyKind::Schools,
 ];
 
+/// How long to wait for what happens at once on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The household whose alert the stories wait for.
 const HOUSEHOLD: &str = "HA";
 /// How many neighbours there are.
@@ -89,6 +99,63 @@ pub(crate) fn five() -> anyhow::Result<Village> {
     Ok(village)
 }
 
+/// A village where every line between the coordinator and a node is listened in on.
+pub(crate) struct Tapped {
+    /// The village.
+    pub(crate) village: Village,
+    /// One listener per node, in the order of [`FIVE`].
+    pub(crate) taps: Vec<Wiretap>,
+}
+
+/// Makes a village of the five agencies with every node up and every line listened in on. The
+/// coordinator is not started.
+pub(crate) fn tapped() -> anyhow::Result<Tapped> {
+    let village = five()?;
+    let coordinator = village.identity("coordinator");
+    let mut taps = Vec::new();
+    for node in village.town.nodes() {
+        let files = village.identity(node.agency.id.as_str());
+        let name = village.name(node.agency.kind);
+        let address = node.address.clone().context("it listens")?;
+        taps.push(Wiretap::between(&coordinator, (&files, &name), address)?);
+    }
+    let tapped = Tapped { village, taps };
+    tapped.settings(|text| text)?;
+    Ok(tapped)
+}
+
+impl Tapped {
+    /// Returns what was heard on each line since the last time.
+    pub(crate) fn take(&self) -> Vec<Heard> {
+        self.taps.iter().map(Wiretap::take).collect()
+    }
+
+    /// Returns the listener on an agency's line.
+    pub(crate) fn tap(&self, kind: AgencyKind) -> &Wiretap {
+        &self.taps[self.village.place(kind)]
+    }
+
+    /// Writes the coordinator's settings so that it dials the listeners.
+    pub(crate) fn settings(&self, change: impl FnOnce(String) -> String) -> anyhow::Result<()> {
+        self.village.settings(|mut text| {
+            for (node, tap) in self.village.town.nodes().iter().zip(&self.taps) {
+                let address = node.address.as_deref().unwrap_or_default();
+                text = text.replace(address, &tap.address());
+            }
+            change(text)
+        })
+    }
+
+    /// Starts an agency's node again, where its line then leads.
+    pub(crate) fn restart(&mut self, kind: AgencyKind) -> anyhow::Result<()> {
+        let place = self.village.place(kind);
+        self.village.town.start_node(place)?;
+        let address = self.village.town.nodes()[place].address.clone();
+        self.taps[place].lead_to(address.context("it listens")?);
+        Ok(())
+    }
+}
+
 /// Returns how to start agents.
 pub(crate) fn launcher() -> Launcher {
     Launcher::new(env!("CARGO_BIN_EXE_town"))
@@ -115,6 +182,22 @@ impl Village {
     pub(crate) fn place(&self, kind: AgencyKind) -> usize {
         let nodes = self.town.nodes().iter();
         nodes.map(|node| node.agency.kind).position(|k| k == kind).expect("it is in the village")
+    }
+
+    /// Returns an agency's node while it runs.
+    pub(crate) fn node(&mut self, kind: AgencyKind) -> anyhow::Result<&mut Running> {
+        let place = self.place(kind);
+        self.town.node_mut(place).running()
+    }
+
+    /// Returns the files of a member's identity.
+    pub(crate) fn identity(&self, who: &str) -> IdentityFiles {
+        IdentityFiles::in_folder(self.town.folder().join(who).join("identity"))
+    }
+
+    /// Returns what an agency's node is called.
+    pub(crate) fn name(&self, kind: AgencyKind) -> Identity {
+        Identity::new(self.town.ca().deployment().clone(), Role::Node, id(kind))
     }
 
     /// Returns a folder for whatever else a story makes.
@@ -254,7 +337,7 @@ fn neighbour(number: usize, kinds: &[AgencyKind], people: &mut People) -> anyhow
                 local_id,
                 event_ref: format!("ARREARS-{number}"),
                 code: "HOU_ARREARS_8W".parse()?,
-                role: Role::Subject,
+                role: Part::Subject,
                 start: Day::new(2024, 11, 4).context("a day")?,
                 end: None,
             });
@@ -351,9 +434,9 @@ fn export(people: &People, kind: AgencyKind, folder: &Path) -> anyhow::Result<Ve
     writer.write_record(["EVENT", "REF", "TYPE", "ROLE", "START", "END"])?;
     for h in people.happenings.iter().filter(|happening| happening.agency == kind) {
         let role = match h.role {
-            Role::Victim => "VICTIM",
-            Role::Suspect => "SUSPECT",
-            Role::Witness => "WITNESS",
+            Part::Victim => "VICTIM",
+            Part::Suspect => "SUSPECT",
+            Part::Witness => "WITNESS",
             _ => "SUBJECT",
         };
         let end = h.end.map(|day| day.to_string()).unwrap_or_default();

@@ -2,7 +2,8 @@
 //!
 //! Holds both sides' keys, as no attacker does, so that a test can read what an honest coordinator
 //! and an honest node tell each other: every byte as it comes out of the TLS, and every call taken
-//! out of the HTTP/2, headers in plain text.
+//! out of the HTTP/2, headers in plain text. It can also meddle with a call, so that a process can be
+//! killed at a moment that would otherwise be a matter of luck.
 
 use std::{
     fmt::Write as _,
@@ -16,8 +17,8 @@ use std::{
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use causeway_certs::{files::IdentityFiles, name::Identity};
-use http::{HeaderMap, Request, Response};
-use http_body_util::combinators::BoxBody;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Empty, combinators::BoxBody};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     client, server,
@@ -41,6 +42,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 pub struct Wiretap {
     address: SocketAddr,
     heard: Shared,
+    line: Arc<Mutex<Conduct>>,
     // Its tasks end with it.
     _runtime: Runtime,
 }
@@ -54,6 +56,8 @@ pub struct Heard {
     pub from_node: Vec<u8>,
     /// The same as calls, in the order in which they began.
     pub calls: Vec<Call>,
+    /// How many calls were taken before these.
+    taken: usize,
 }
 
 /// One call.
@@ -67,6 +71,23 @@ pub struct Call {
     pub asked: Vec<u8>,
     /// What the node sent: gRPC frames.
     pub answered: Vec<u8>,
+}
+
+/// What to do to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    /// It never reaches the node, and fails as if nobody were there.
+    Refuse,
+    /// The node does what it is asked, and its answer never arrives.
+    HoldAnswer,
+    /// So many bytes of the answer arrive, and then nothing more.
+    CutAnswer(usize),
+}
+
+/// Where the line leads, and what it does on the way.
+struct Conduct {
+    address: String,
+    meddling: Option<(&'static str, Meddling)>,
 }
 
 type Shared = Arc<Mutex<Heard>>;
@@ -93,7 +114,8 @@ impl Wiretap {
         let name = ServerName::try_from(node.1.dns_name())?;
         let heard = Shared::default();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-        let line = Line { connector, name, address, heard: heard.clone() };
+        let conduct = Arc::new(Mutex::new(Conduct { address, meddling: None }));
+        let line = Line { connector, name, conduct: conduct.clone(), heard: heard.clone() };
         let address = listener.local_addr()?;
         runtime.spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
@@ -102,7 +124,17 @@ impl Wiretap {
                 tokio::spawn(async move { line.join(acceptor, tcp).await });
             }
         });
-        Ok(Self { address, heard, _runtime: runtime })
+        Ok(Self { address, heard, line: conduct, _runtime: runtime })
+    }
+
+    /// Meddles with the calls of one method from now on, or with none.
+    pub fn meddle(&self, with: Option<(&'static str, Meddling)>) {
+        lock(&self.line).meddling = with;
+    }
+
+    /// Leads new connections to the node where it answers now.
+    pub fn lead_to(&self, address: String) {
+        lock(&self.line).address = address;
     }
 
     /// Returns where the coordinator should dial.
@@ -110,9 +142,17 @@ impl Wiretap {
         self.address.to_string()
     }
 
-    /// Returns what came over the line since the last time, and forgets it.
+    /// Returns what came over the line since the last time, and forgets it. What is still to come of a
+    /// call that was taken is lost.
     pub fn take(&self) -> Heard {
-        std::mem::take(&mut lock(&self.heard))
+        let mut heard = lock(&self.heard);
+        let taken = heard.taken + heard.calls.len();
+        std::mem::replace(&mut heard, Heard { taken, ..Heard::default() })
+    }
+
+    /// Looks at what came over the line so far.
+    pub fn look<T>(&self, at: impl FnOnce(&Heard) -> T) -> T {
+        at(&lock(&self.heard))
     }
 }
 
@@ -120,6 +160,11 @@ impl Heard {
     /// Returns the calls of one method.
     pub fn of(&self, method: &str) -> impl Iterator<Item = &Call> {
         self.calls.iter().filter(move |call| call.path.rsplit('/').next() == Some(method))
+    }
+
+    /// A call by its number, unless it was taken.
+    fn call(&mut self, number: usize) -> Option<&mut Call> {
+        self.calls.get_mut(number.checked_sub(self.taken)?)
     }
 }
 
@@ -147,15 +192,16 @@ impl Call {
 struct Line {
     connector: TlsConnector,
     name: ServerName<'static>,
-    address: String,
+    conduct: Arc<Mutex<Conduct>>,
     heard: Shared,
 }
 
 impl Line {
     async fn join(self, acceptor: TlsAcceptor, tcp: TcpStream) -> anyhow::Result<()> {
+        let address = lock(&self.conduct).address.clone();
+        let far = TcpStream::connect(address).await?;
+        let far = self.connector.clone().connect(self.name.clone(), far).await?;
         let near = acceptor.accept(tcp).await?;
-        let far = TcpStream::connect(&self.address).await?;
-        let far = self.connector.connect(self.name, far).await?;
         let keep = |keep: fn(&mut Heard) -> &mut Vec<u8>| (self.heard.clone(), keep);
         let near = Listening { io: near, keep: keep(|heard| &mut heard.from_coordinator) };
         let far = Listening { io: far, keep: keep(|heard| &mut heard.from_node) };
@@ -163,56 +209,86 @@ impl Line {
         let executor = TokioExecutor::new();
         let (sender, connection) =
             client::conn::http2::handshake(executor.clone(), TokioIo::new(far)).await?;
-        tokio::spawn(connection);
-        let heard = self.heard;
-        let pass_on = service_fn(move |request| pass_on(request, sender.clone(), heard.clone()));
-        server::conn::http2::Builder::new(executor)
-            .serve_connection(TokioIo::new(near), pass_on)
-            .await?;
+        let pass_on = service_fn(move |request| self.clone().pass_on(request, sender.clone()));
+        let server = server::conn::http2::Builder::new(executor);
+        // When one side's connection ends, the other's does: neither can tell that we are here.
+        tokio::select! {
+            ended = server.serve_connection(TokioIo::new(near), pass_on) => ended?,
+            ended = connection => ended?,
+        }
         Ok(())
+    }
+
+    async fn pass_on(
+        self,
+        request: Request<Incoming>,
+        mut sender: Sender,
+    ) -> Result<Response<Answer>, hyper::Error> {
+        let path = request.uri().path().to_owned();
+        let method = path.rsplit('/').next().unwrap_or_default();
+        let meddling = lock(&self.conduct).meddling.filter(|(with, _)| *with == method);
+        let meddling = meddling.map(|(_, meddling)| meddling);
+        if meddling == Some(Meddling::Refuse) {
+            return Ok(nobody_there());
+        }
+        let heard = self.heard;
+        let call = {
+            let mut heard = lock(&heard);
+            heard.calls.push(Call { path, ..Call::default() });
+            heard.taken + heard.calls.len() - 1
+        };
+        note(&heard, call, request.headers());
+        let copied = |body, way, left| Copied { body, way, left, call, heard: heard.clone() };
+        let request = request.map(|asked| BoxBody::new(copied(asked, Way::Asked, None)));
+        sender.ready().await?;
+        let response = sender.send_request(request).await?;
+        note(&heard, call, response.headers());
+        let left = match meddling {
+            Some(Meddling::CutAnswer(left)) => Some(left),
+            _ => None,
+        };
+        let response = response.map(|answered| copied(answered, Way::Answered, left));
+        if meddling == Some(Meddling::HoldAnswer) {
+            // Read to the end, so that the node has done everything it will do.
+            response.into_body().collect().await?;
+            return std::future::pending().await;
+        }
+        Ok(response.map(BoxBody::new))
     }
 }
 
-type Sender = client::conn::http2::SendRequest<BoxBody<Bytes, hyper::Error>>;
+type Answer = BoxBody<Bytes, hyper::Error>;
+type Sender = client::conn::http2::SendRequest<Answer>;
 
-async fn pass_on(
-    request: Request<Incoming>,
-    mut sender: Sender,
-    heard: Shared,
-) -> Result<Response<BoxBody<Bytes, hyper::Error>>, hyper::Error> {
-    let call = {
-        let mut heard = lock(&heard);
-        let path = request.uri().path().to_owned();
-        heard.calls.push(Call { path, ..Call::default() });
-        heard.calls.len() - 1
-    };
-    note(&heard, call, request.headers());
-    let body = |body, way| BoxBody::new(Copied { body, way, call, heard: heard.clone() });
-    let request = request.map(|asked| body(asked, Way::Asked));
-    sender.ready().await?;
-    let response = sender.send_request(request).await?;
-    note(&heard, call, response.headers());
-    Ok(response.map(|answered| body(answered, Way::Answered)))
+/// What gRPC answers where nobody is there.
+fn nobody_there() -> Response<Answer> {
+    let nothing = Empty::new().map_err(|never| match never {});
+    let mut response = Response::new(BoxBody::new(nothing));
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static("14"));
+    response
 }
 
 fn note(heard: &Shared, call: usize, headers: &HeaderMap) {
-    // Forgotten in the middle of a call: nobody asks for it any more.
     let mut heard = lock(heard);
-    let Some(call) = heard.calls.get_mut(call) else { return };
+    let Some(call) = heard.call(call) else { return };
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         writeln!(call.headers, "{name}: {value}").expect("writing to a text cannot fail");
     }
 }
 
-fn lock(heard: &Shared) -> MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A body that is copied while it goes by.
 struct Copied {
     body: Incoming,
     way: Way,
+    /// How many bytes may still go by, where they are counted.
+    left: Option<usize>,
     call: usize,
     heard: Shared,
 }
@@ -225,13 +301,23 @@ impl Body for Copied {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if self.left == Some(0) {
+            // Nobody wakes up for this again until the connection ends.
+            return Poll::Pending;
+        }
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(left), Some(Ok(some))) = (self.left, &mut frame)
+            && let Some(data) = some.data_mut()
+        {
+            data.truncate(left);
+            self.left = Some(left - data.len());
+        }
         if let Some(Ok(frame)) = &frame {
             if let Some(trailers) = frame.trailers_ref() {
                 note(&self.heard, self.call, trailers);
             }
             if let Some(data) = frame.data_ref()
-                && let Some(call) = lock(&self.heard).calls.get_mut(self.call)
+                && let Some(call) = lock(&self.heard).call(self.call)
             {
                 match self.way {
                     Way::Asked => call.asked.extend_from_slice(data),

@@ -183,6 +183,16 @@ impl Running {
         self.wait()
     }
 
+    /// Stops it in its tracks, as a machine that hangs does: nothing is closed and nothing answered.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Returns the most memory it used so far, in KiB.
     pub fn peak_kib(&mut self) -> u64 {
         self.look();
