@@ -208,3 +208,21 @@ fn in_mid_stream(tapped: &Tapped, kind: AgencyKind) -> anyhow::Result<()> {
         Ok(still.then_some(()))
     })
 }
+
+#[test]
+fn an_alert_that_nobody_has_yet_is_delivered_before_the_next_sweep_and_not_decided_again()
+-> anyhow::Result<()> {
+    let mut tapped = tapped()?;
+    tapped.taps.iter().for_each(|tap| tap.meddle(Some((DELIVER, Refuse))));
+    tapped.village.town.start_coordinator()?;
+    let alert_id = decide(&tapped)?;
+    until("pauses to grow long", SOON, || {
+        let log = tapped.village.town.coordinator_mut().unwrap().log();
+        Ok(log.contains("wait_ms=4000").then_some(()))
+    })?;
+    // The next sweep comes round while everybody waits for the next try.
+    tapped.taps.iter().for_each(|tap| tap.meddle(None));
+    let report = tapped.village.sweep()?;
+    assert_eq!(report["alerts"], serde_json::json!([]), "it is known, and nothing is new");
+    everybody_has_it_once(&tapped, &alert_id)
+}
