@@ -24,7 +24,7 @@ use causeway_proto::{
 use time::OffsetDateTime;
 use tonic::{Code, Status, transport::Channel};
 
-use crate::village::{self, Making, Village, until};
+use crate::village::{Making, Village, until};
 
 /// Police and housing, and callers of any kind at their doors.
 struct Doors {
