@@ -4,6 +4,7 @@
 
 mod village;
 
+mod a_node_is_down;
 mod delivered_once;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;

@@ -12,13 +12,15 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context as TaskContext, Poll, ready},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use causeway_certs::{files::IdentityFiles, name::Identity};
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Empty, combinators::BoxBody};
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     client, server,
@@ -74,7 +76,7 @@ pub struct Call {
 }
 
 /// What to do to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Meddling {
     /// It never reaches the node, and fails as if nobody were there.
     Refuse,
@@ -82,6 +84,19 @@ pub enum Meddling {
     HoldAnswer,
     /// So many bytes of the answer arrive, and then nothing more.
     CutAnswer(usize),
+    /// Something else arrives, as from a hostile node: what is made of the node's answer.
+    Instead(fn(Vec<u8>) -> Served),
+}
+
+/// What arrives instead of an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    /// The body, in pieces.
+    pub pieces: Vec<Vec<u8>>,
+    /// How long to wait before each of them.
+    pub pause: Duration,
+    /// Whether to begin again at the end, for ever.
+    pub endless: bool,
 }
 
 /// Where the line leads, and what it does on the way.
@@ -169,6 +184,19 @@ impl Heard {
 }
 
 impl Call {
+    /// Writes messages as a body.
+    pub fn body<M: prost::Message>(messages: &[M]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for message in messages {
+            let message = message.encode_to_vec();
+            let length = u32::try_from(message.len()).expect("a message is small");
+            body.push(0);
+            body.extend(length.to_be_bytes());
+            body.extend(message);
+        }
+        body
+    }
+
     /// Reads the messages of a body.
     ///
     /// # Errors
@@ -228,7 +256,7 @@ impl Line {
         let method = path.rsplit('/').next().unwrap_or_default();
         let meddling = lock(&self.conduct).meddling.filter(|(with, _)| *with == method);
         let meddling = meddling.map(|(_, meddling)| meddling);
-        if meddling == Some(Meddling::Refuse) {
+        if matches!(meddling, Some(Meddling::Refuse)) {
             return Ok(nobody_there());
         }
         let heard = self.heard;
@@ -248,12 +276,42 @@ impl Line {
             _ => None,
         };
         let response = response.map(|answered| copied(answered, Way::Answered, left));
-        if meddling == Some(Meddling::HoldAnswer) {
+        match meddling {
             // Read to the end, so that the node has done everything it will do.
-            response.into_body().collect().await?;
-            return std::future::pending().await;
+            Some(Meddling::HoldAnswer) => {
+                response.into_body().collect().await?;
+                std::future::pending().await
+            }
+            Some(Meddling::Instead(make)) => {
+                let (parts, body) = response.into_parts();
+                let honest = body.collect().await?.to_bytes();
+                Ok(Response::from_parts(parts, make(honest.to_vec()).body()))
+            }
+            _ => Ok(response.map(BoxBody::new)),
         }
-        Ok(response.map(BoxBody::new))
+    }
+}
+
+impl Served {
+    /// Serves the pieces, and says that all is well.
+    fn body(self) -> Answer {
+        let Self { pieces, pause, endless } = self;
+        let pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
+        let rounds = if endless { usize::MAX } else { 1 };
+        let count = pieces.len();
+        let places = (0..rounds).flat_map(move |_| 0..count).map(move |at| pieces[at].clone());
+        let data = stream::iter(places).then(move |piece| async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            Ok(Frame::data(piece))
+        });
+        let trailers = HeaderMap::from_iter([(
+            HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("0"),
+        )]);
+        let end = stream::iter([Ok(Frame::trailers(trailers))]);
+        BoxBody::new(StreamBody::new(data.chain(end)))
     }
 }
 
