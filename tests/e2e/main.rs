@@ -6,6 +6,7 @@ mod village;
 
 mod a_node_is_down;
 mod delivered_once;
+mod exports_go_wrong;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod strangers_are_refused;
