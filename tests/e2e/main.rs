@@ -5,6 +5,7 @@
 mod village;
 
 mod a_node_is_down;
+mod command_line;
 mod delivered_once;
 mod exports_go_wrong;
 mod nothing_personal_leaves;
