@@ -10,4 +10,5 @@ mod delivered_once;
 mod exports_go_wrong;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
+mod python_client;
 mod strangers_are_refused;
