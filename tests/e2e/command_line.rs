@@ -194,7 +194,7 @@ fn household_a(path: &Path) -> anyhow::Result<()> {
 #[test]
 fn linking_a_folder_says_how_well_it_went() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let village = village::Making { kinds: &FIVE[..2], dial_out: &[] }.make()?;
+    let village = village::Making::of(&FIVE[..2]).make()?;
     for kind in &FIVE[..2] {
         let mut writer = csv::Writer::from_path(folder.path().join(format!("{kind}.csv")))?;
         let header = "local_id,truth_id,forename,middle,surname,dob,sex,address,postcode,uprn,nhs";

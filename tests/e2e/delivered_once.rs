@@ -226,3 +226,26 @@ fn an_alert_that_nobody_has_yet_is_delivered_before_the_next_sweep_and_not_decid
     assert_eq!(report["alerts"], serde_json::json!([]), "it is known, and nothing is new");
     everybody_has_it_once(&tapped, &alert_id)
 }
+
+#[test]
+fn a_coordinator_killed_anywhere_in_its_sweeps_tells_everybody_once() -> anyhow::Result<()> {
+    let mut tapped = tapped()?;
+    let mut interrupted = 0;
+    // From before the first call to after the last delivery, and some in between.
+    for wait_ms in [0, 60, 120, 240, 360, 480, 720] {
+        tapped.village.town.start_coordinator()?;
+        let sweeping = in_the_background(&tapped);
+        // Time is what is tried out here, and nothing is waited for.
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        tapped.village.town.coordinator_mut().unwrap().kill()?;
+        // The others were over by then, or were made without the coordinator that was dead already.
+        interrupted += u32::from(sweeping.join().unwrap().is_err());
+    }
+    assert!(interrupted > 0, "no sweep was interrupted");
+    tapped.village.town.start_coordinator()?;
+    tapped.village.sweep()?;
+    let (issued, _) = tapped.village.town.coordinate(&["alerts"])?;
+    let issued = issued.as_array().unwrap();
+    assert_eq!(issued.len(), 1, "decided once: {issued:#?}");
+    everybody_has_it_once(&tapped, issued[0]["alert_id"].as_str().unwrap())
+}

@@ -38,7 +38,7 @@ struct Answer {
 
 impl Desk {
     fn open() -> anyhow::Result<Self> {
-        let village = Making { kinds: &[AGENCY], dial_out: &[] }.make()?;
+        let village = Making::of(&[AGENCY]).make()?;
         let good = fs::read_to_string(&village.town.nodes()[0].agency.feeds[0].file)?;
         let needles = Needles::of(&village.people.records)?;
         Ok(Self { village, good, needles })

@@ -16,11 +16,14 @@ use causeway_tests::{
 };
 use time::OffsetDateTime;
 
-use crate::village::{self, FIVE, Village, alert, id, tapped};
+use crate::village::{self, FIVE, Making, Village, alert, id, tap, tapped};
 
 #[test]
 fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Result<()> {
-    let tapped = tapped()?;
+    // Whoever looks for a fault has everything logged.
+    let making = Making::of(&FIVE);
+    let talkative = Making { launcher: making.launcher.clone().logging("trace"), ..making };
+    let tapped = tap(talkative.up()?)?;
     let village = &tapped.village;
     let needles = Needles::of(&village.people.records)?;
     assert!(needles.texts().len() > 400, "{}", needles.texts().len());
@@ -31,6 +34,7 @@ fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Resul
             alert(&report)?;
         }
         nothing_in(&needles, "what the sweep printed", output.out.as_bytes());
+        assert!(output.err.len() > 100_000, "it says a lot: {}", output.err.len());
         nothing_in(&needles, "what the sweep logged", output.err.as_bytes());
         for (agency, heard) in FIVE.iter().zip(tapped.take()) {
             assert!(
@@ -61,7 +65,7 @@ fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Resul
     for kind in FIVE {
         let home = town.join(id(kind).as_str());
         let log = fs::read(home.join("log.txt"))?;
-        assert!(!log.is_empty());
+        assert!(log.len() > 100_000, "it says a lot: {}", log.len());
         nothing_in(&needles, "a node's log", &log);
         others_are_not_at_home(village, kind, &home)?;
     }

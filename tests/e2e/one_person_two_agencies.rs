@@ -17,7 +17,8 @@ fn what_each_agency_knew_becomes_one_alert_with_a_name() -> anyhow::Result<()> {
 
 #[test]
 fn a_node_that_dials_out_is_told_like_one_that_is_dialled() -> anyhow::Result<()> {
-    let mut village = Making { kinds: &FIVE, dial_out: &[AgencyKind::AdultSocialCare] }.make()?;
+    let mut village =
+        Making { dial_out: &[AgencyKind::AdultSocialCare], ..Making::of(&FIVE) }.make()?;
     // Nobody may listen on a port of the node that dials out.
     village.town.start_nodes()?;
     let dialled = village.place(AgencyKind::AdultSocialCare);

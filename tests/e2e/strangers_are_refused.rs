@@ -24,7 +24,7 @@ use causeway_proto::{
 use time::OffsetDateTime;
 use tonic::{Code, Status, transport::Channel};
 
-use crate::village::{Making, Village, until};
+use crate::village::{Making, PATIENCE, Village, until};
 
 /// Police and housing, and callers of any kind at their doors.
 struct Doors {
@@ -34,7 +34,7 @@ struct Doors {
 
 impl Doors {
     fn new() -> anyhow::Result<Self> {
-        let mut village = Making { kinds: &[Police, Housing], dial_out: &[] }.make()?;
+        let mut village = Making::of(&[Police, Housing]).make()?;
         village.town.start_nodes()?;
         village.town.start_coordinator()?;
         Ok(Self { village, runtime: tokio::runtime::Runtime::new()? })
@@ -356,4 +356,46 @@ fn operators_are_those_that_the_settings_list() -> anyhow::Result<()> {
         assert_eq!((refused.code(), refused.message()), (Code::PermissionDenied, &*said));
     }
     Ok(())
+}
+
+#[test]
+fn a_node_that_dials_in_unasked_or_after_it_was_revoked_is_not_called() -> anyhow::Result<()> {
+    let making = Making { dial_out: &[Police], ..Making::of(&[Police, Housing]) };
+    let mut village = making.make()?;
+    village.town.start_nodes()?;
+    // Its certificate is good, and nobody enrolled it.
+    village.settings(|text| text.replace("id = \"police\"", "id = \"another-force\""))?;
+    village.town.start_coordinator()?;
+    until("the node to be told", PATIENCE, || {
+        let log = village.node(Police)?.log();
+        let told = "closed the connection at once: is this node enrolled there?";
+        Ok(log.contains(told).then_some(()))
+    })?;
+    let log = village.town.coordinator_mut().unwrap().log();
+    let refused = |line: &&str| line.contains("refused a connection") && line.contains("police");
+    let line = log.lines().find(refused).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("enrolled"), "{line}");
+
+    // Enrolled, it is called; revoked, it is refused in the handshake.
+    village.settings(|text| text)?;
+    village.town.coordinator_mut().unwrap().stop()?;
+    village.town.start_coordinator()?;
+    until("the node to be there", PATIENCE, || {
+        let status = village.town.coordinate(&["status"])?.0;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        Ok(nodes.iter().all(|node| node["problem"] == "").then_some(()))
+    })?;
+    village.town.coordinator_mut().unwrap().stop()?;
+    let (ca, now) = (village.town.ca(), OffsetDateTime::now_utc());
+    ca.revoke_identity(&village.name(Police), now)?;
+    fs::write(village.identity("coordinator").crl, ca.crl(1, now)?.pem)?;
+    village.town.start_coordinator()?;
+    until("the node to be refused", PATIENCE, || {
+        let log = village.town.coordinator_mut().unwrap().log();
+        Ok(log.contains("its certificate was revoked").then_some(()))
+    })?;
+    let told = |log: String| log.contains("refused our certificate: revoked");
+    until("the node to be told why", PATIENCE, || {
+        Ok(told(village.node(Police)?.log()).then_some(()))
+    })
 }

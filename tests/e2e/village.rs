@@ -63,9 +63,16 @@ pub(crate) struct Making<'a> {
     pub(crate) kinds: &'a [AgencyKind],
     /// Those whose nodes dial out.
     pub(crate) dial_out: &'a [AgencyKind],
+    /// How its agents are started.
+    pub(crate) launcher: Launcher,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    /// A village of these agencies, all of which are dialled.
+    pub(crate) fn of(kinds: &'a [AgencyKind]) -> Self {
+        Self { kinds, dial_out: &[], launcher: Launcher::new(env!("CARGO_BIN_EXE_town")) }
+    }
+
     /// Makes the village and takes in every export. Nobody is started yet.
     pub(crate) fn make(&self) -> anyhow::Result<Village> {
         let folder = tempfile::tempdir()?;
@@ -85,18 +92,23 @@ impl Making<'_> {
             as_at: AS_AT.parse()?,
             measure_links: false,
         };
-        let town = Town::make(&folder.path().join("town"), launcher(), plan)?;
+        let town = Town::make(&folder.path().join("town"), self.launcher.clone(), plan)?;
         town.ingest()?;
         Ok(Village { town, people, folder })
+    }
+
+    /// Makes the village with every node up. The coordinator is not started.
+    pub(crate) fn up(&self) -> anyhow::Result<Village> {
+        let mut village = self.make()?;
+        village.town.start_nodes()?;
+        village.settings(|text| text)?;
+        Ok(village)
     }
 }
 
 /// Makes a village of the five agencies with every node up. The coordinator is not started.
 pub(crate) fn five() -> anyhow::Result<Village> {
-    let mut village = Making { kinds: &FIVE, dial_out: &[] }.make()?;
-    village.town.start_nodes()?;
-    village.settings(|text| text)?;
-    Ok(village)
+    Making::of(&FIVE).up()
 }
 
 /// A village where every line between the coordinator and a node is listened in on.
@@ -110,7 +122,11 @@ pub(crate) struct Tapped {
 /// Makes a village of the five agencies with every node up and every line listened in on. The
 /// coordinator is not started.
 pub(crate) fn tapped() -> anyhow::Result<Tapped> {
-    let village = five()?;
+    tap(five()?)
+}
+
+/// Listens in on every line of a village whose nodes are up.
+pub(crate) fn tap(village: Village) -> anyhow::Result<Tapped> {
     let coordinator = village.identity("coordinator");
     let mut taps = Vec::new();
     for node in village.town.nodes() {
@@ -154,11 +170,6 @@ impl Tapped {
         self.taps[place].lead_to(address.context("it listens")?);
         Ok(())
     }
-}
-
-/// Returns how to start agents.
-pub(crate) fn launcher() -> Launcher {
-    Launcher::new(env!("CARGO_BIN_EXE_town"))
 }
 
 /// Returns the short name of the agency of a kind.

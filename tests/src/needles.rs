@@ -1,7 +1,7 @@
 //! What of a person must be found nowhere but at its owner's, and the search for it: as text in any
 //! case, in hexadecimal, and in base64 wherever in a group it begins.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use aho_corasick::AhoCorasick;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -76,9 +76,10 @@ impl Needles {
     /// Searches bytes.
     pub fn search(&self, bytes: &[u8]) -> Vec<Found> {
         let found = |of: usize, form, at| Found { what: self.what[of].clone(), form, at };
-        let plain = self.plain.find_overlapping_iter(bytes).map(|hit| {
+        let plain = self.plain.find_overlapping_iter(bytes).filter_map(|hit| {
             let (of, form) = self.plain_of[hit.pattern().as_usize()];
-            found(of, form, hit.start())
+            let by_chance = is_short_number(&self.what[of]) && is_in_longer(bytes, hit.range());
+            (form != "text" || !by_chance).then(|| found(of, form, hit.start()))
         });
         let encoded = self
             .encoded
@@ -86,6 +87,18 @@ impl Needles {
             .map(|hit| found(self.encoded_of[hit.pattern().as_usize()], "base64", hit.start()));
         plain.chain(encoded).collect()
     }
+}
+
+/// A date as eight digits, which any long number may hold by chance.
+fn is_short_number(text: &str) -> bool {
+    text.len() <= 8 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the signs around a range make it part of a longer number, decimal or hexadecimal.
+fn is_in_longer(bytes: &[u8], range: Range<usize>) -> bool {
+    let before = range.start.checked_sub(1).and_then(|at| bytes.get(at));
+    let after = bytes.get(range.end);
+    before.into_iter().chain(after).any(u8::is_ascii_hexdigit)
 }
 
 /// Everything in a record that says who it is of, in the spellings that systems use.
@@ -172,7 +185,21 @@ mod tests {
 
     fn forms(bytes: &[u8]) -> Vec<&'static str> {
         let needles = Needles::new(["ravenscar".to_owned()]).expect("a search");
-        needles.search(bytes).into_iter().map(|found| found.form).collect()
+        let mut forms: Vec<_> = needles.search(bytes).into_iter().map(|f| f.form).collect();
+        // Two spellings may have the same signs in base64.
+        forms.dedup();
+        forms
+    }
+
+    #[test]
+    fn a_date_is_found_as_a_number_of_its_own_and_not_by_chance_inside_another() {
+        let needles = Needles::new(["19870406".to_owned()]).expect("a search");
+        let count = |bytes: &[u8]| needles.search(bytes).len();
+        assert_eq!(
+            [&b"\x08"[..], b"born ", b"\""].map(|b| count(&[b, b"19870406\n"].concat())),
+            [1; 3]
+        );
+        assert_eq!(count(b"elapsed=0.0019870406, id=a19870406f"), 0);
     }
 
     #[test]
