@@ -165,6 +165,7 @@ impl Coordinator {
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
     ) -> Result<Swept, AppError> {
         let parts = &*self.0;
+        self.courier().catch_up().await?;
         let cycle = Cycle {
             federation: &parts.federation,
             ledger: &parts.ledger,

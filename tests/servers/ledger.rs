@@ -130,6 +130,27 @@ async fn a_delivery_that_failed_is_due_again_later_and_one_that_arrived_keeps_no
 }
 
 #[tokio::test]
+async fn what_waits_can_be_hurried_and_what_is_on_its_way_is_left_alone() {
+    for ledger in &both().await.ledgers {
+        let mut tx = ledger.begin().await.unwrap();
+        let id = alert(1, 1).id;
+        outbox::put(&mut tx, id, 1, &agency("police"), b"body", 0).await.unwrap();
+        outbox::put(&mut tx, id, 1, &agency("housing"), b"body", 0).await.unwrap();
+        let leased = outbox::lease(&mut tx, 0, 30, 9).await.unwrap();
+        outbox::retry(&mut tx, leased[0].id, 500, "it is down").await.unwrap();
+        assert_eq!(outbox::under_way(&mut tx, 20).await.unwrap(), 1, "one waits for later");
+        outbox::hurry(&mut tx, 20).await.unwrap();
+        assert_eq!(outbox::under_way(&mut tx, 20).await.unwrap(), 2);
+        let again = outbox::lease(&mut tx, 20, 50, 9).await.unwrap();
+        assert_eq!((again.len(), again[0].id), (1, leased[0].id), "the other is leased");
+        for delivery in &leased {
+            outbox::delivered(&mut tx, delivery.id, 25).await.unwrap();
+        }
+        assert_eq!(outbox::under_way(&mut tx, 60).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn couriers_at_the_same_time_never_hold_the_same_delivery() {
     for ledger in &both().await.ledgers {
         let mut tx = ledger.begin().await.unwrap();

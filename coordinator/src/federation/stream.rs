@@ -47,7 +47,7 @@ pub async fn follow(
     rekey: Arc<Rekey>,
     out: mpsc::Sender<Piece>,
 ) {
-    let mut reader = Reader::new(rows, rekey);
+    let mut reader = Reader::new(rows, client.deadline() + time_for(rows), rekey);
     let mut gone_since: Option<Instant> = None;
     let mut pause = PAUSE;
     loop {
@@ -71,9 +71,24 @@ pub async fn follow(
     }
 }
 
+/// What the slowest line carries that a node may have, half a megabit. A node that keeps every
+/// message's deadline and still sends less is no slow node but one that holds up the others.
+const SLOWEST_BYTES_PER_S: u64 = 64 << 10;
+
+/// How long to wait for a stream of so many rows in all, beside the deadline of one call.
+fn time_for(rows: u64) -> Duration {
+    let slots: usize = MatchKeyKind::ALL.iter().map(|kind| kind.slots()).sum();
+    let row_bytes = (size_of::<Handle>() + 1 + slots * TOKEN_BYTES) as u64;
+    Duration::from_secs(rows.saturating_mul(row_bytes) / SLOWEST_BYTES_PER_S)
+}
+
 /// How far a stream has come.
 struct Reader {
     rows: u64,
+    /// How long the node may have us wait in all, and still may. What we do with its columns does not
+    /// count.
+    time: Duration,
+    left: Duration,
     rekey: Arc<Rekey>,
     position: u64,
     /// 0 is the handle column; then kinds in the order of [`MatchKeyKind::ALL`].
@@ -85,9 +100,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(rows: u64, rekey: Arc<Rekey>) -> Self {
+    fn new(rows: u64, time: Duration, rekey: Arc<Rekey>) -> Self {
         Self {
             rows,
+            time,
+            left: time,
             rekey,
             position: 0,
             column: 0,
@@ -110,10 +127,7 @@ impl Reader {
         }
         let mut stream = client.stream_tokens(sweep, self.position).await?;
         loop {
-            let deadline = client.deadline();
-            let message = timeout(deadline, stream.message()).await;
-            let message =
-                message.map_err(|_| Problem::TooSlow { call: "StreamTokens", after: deadline })?;
+            let message = self.wait(client.deadline(), stream.message()).await?;
             match message.map_err(|status| client.problem("StreamTokens", &status))? {
                 Some(response) => {
                     let piece = self.take(response).map_err(broke)?;
@@ -126,6 +140,21 @@ impl Reader {
                 None => return Err(Problem::Broke("its token stream ended too early".into())),
             }
         }
+    }
+
+    /// Waits for the next message, for so long and no longer than the stream may still take.
+    async fn wait<T>(
+        &mut self,
+        deadline: Duration,
+        message: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let began = Instant::now();
+        let message = timeout(deadline.min(self.left), message).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        message.map_err(|_| match self.left.is_zero() {
+            true => Problem::TooSlow { call: "all of StreamTokens", after: self.time },
+            false => Problem::TooSlow { call: "StreamTokens", after: deadline },
+        })
     }
 
     /// Sends the empty columns of a node without people.

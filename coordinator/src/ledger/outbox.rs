@@ -126,6 +126,23 @@ pub async fn retry(
     Ok(())
 }
 
+/// Makes everything that waits due now, except what is on its way.
+pub async fn hurry(tx: &mut Tx, now_ms: u64) -> Result<(), LedgerError> {
+    let update = "update outbox set next_try_ms = $1
+         where delivered_ms is null and next_try_ms > $1 and lease_until_ms <= $1";
+    on!(tx, |conn| sqlx::query(update).bind(signed(now_ms)).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Returns how many deliveries are due or on their way: what waits for a later try is neither.
+pub async fn under_way(tx: &mut Tx, now_ms: u64) -> Result<u64, LedgerError> {
+    let select = "select count(*) from outbox
+         where delivered_ms is null and (next_try_ms <= $1 or lease_until_ms > $1)";
+    let (count,): (i64,) =
+        on!(tx, |conn| sqlx::query_as(select).bind(signed(now_ms)).fetch_one(conn).await)?;
+    unsigned("count", count)
+}
+
 /// Returns how many deliveries wait, and when the next of them is due.
 pub async fn waiting(tx: &mut Tx) -> Result<(u64, Option<u64>), LedgerError> {
     let select = "select count(*), min(case when next_try_ms > lease_until_ms

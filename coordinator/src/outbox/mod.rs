@@ -30,6 +30,9 @@ const LEASE: Duration = Duration::from_secs(30);
 /// The first pause before a delivery is tried again, and the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// How long a sweep may wait for what is still to be delivered: until a dead coordinator's leases have
+/// run out and each delivery was tried once.
+const CATCH_UP: Duration = LEASE.saturating_add(CALL);
 /// How long to sleep when nothing is due, at most: another coordinator may have died with a lease.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -85,6 +88,33 @@ impl Courier {
         }
         let mut tx = self.ledger.read().await?;
         Ok(outbox::waiting(&mut tx).await?.0)
+    }
+
+    /// Tries everything that waits once more, now. For before a sweep: an agency that was told hands
+    /// the alert's id back, and without it the same household would be told of as news.
+    pub async fn catch_up(&self) -> Result<(), LedgerError> {
+        let mut tx = self.ledger.begin().await?;
+        outbox::hurry(&mut tx, (self.now_ms)()).await?;
+        tx.commit().await?;
+        let deliver = async {
+            loop {
+                let done = self.round().await?;
+                let mut tx = self.ledger.read().await?;
+                if outbox::under_way(&mut tx, (self.now_ms)()).await? == 0 {
+                    return Ok::<_, LedgerError>(());
+                }
+                drop(tx);
+                if done == 0 {
+                    // Another courier has it, or had it when it died.
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        match timeout(CATCH_UP, deliver).await {
+            Ok(outcome) => outcome,
+            // The sweep does not wait for whoever hangs.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Tries what is due. Returns how many were tried.

@@ -22,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
+    log: Option<String>,
 }
 
 /// Which agent.
@@ -58,7 +59,12 @@ pub struct Output {
 impl Launcher {
     /// Starts agents out of the binary at `program`, which has to be `town`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into() }
+        Self { program: program.into(), log: None }
+    }
+
+    /// Has the agents log so much, such as `trace`, instead of what they log by themselves.
+    pub fn logging(self, log: &str) -> Self {
+        Self { log: Some(log.to_owned()), ..self }
     }
 
     /// Starts agents out of the running binary, which has to be `town`.
@@ -73,6 +79,9 @@ impl Launcher {
             Agent::Coordinator => "coordinator",
         });
         command.arg("--config").arg(config).stdin(Stdio::null());
+        if let Some(log) = &self.log {
+            command.args(["--log", log]);
+        }
         command
     }
 
@@ -181,6 +190,16 @@ impl Running {
         self.look();
         self.signal(Signal::KILL)?;
         self.wait()
+    }
+
+    /// Stops it in its tracks, as a machine that hangs does: nothing is closed and nothing answered.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// Returns the most memory it used so far, in KiB.

@@ -1,0 +1,14 @@
+//! Stories from end to end: real processes, real TLS, real files.
+
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails")]
+
+mod village;
+
+mod a_node_is_down;
+mod command_line;
+mod delivered_once;
+mod exports_go_wrong;
+mod nothing_personal_leaves;
+mod one_person_two_agencies;
+mod python_client;
+mod strangers_are_refused;
