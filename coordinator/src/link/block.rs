@@ -38,7 +38,7 @@ pub struct Column {
 impl Column {
     /// Begins an empty column for about so many records.
     pub fn new(kind: MatchKeyKind, records: usize) -> Self {
-        let expected = records * kind.slots() >> PARTITION_BITS;
+        let expected = (records * kind.slots()) >> PARTITION_BITS;
         // A little more than on average, so that most partitions never grow.
         let partition = || Vec::with_capacity(expected + expected / 16 + 16);
         Self { kind, partitions: (0..1 << PARTITION_BITS).map(|_| partition()).collect() }
