@@ -81,6 +81,8 @@ pub struct Linked {
     pub pairs: Vec<Pair>,
     /// How well each agrees.
     pub levels: Vec<Levels>,
+    /// How many of them the nodes were asked about; the others are clear by their match-keys.
+    pub compared: usize,
     /// What became of them.
     pub decision: Decision,
     /// By person: how many records are theirs.
@@ -192,7 +194,7 @@ impl Cycle<'_> {
             agencies: agencies.iter().map(AgencyReport::of).collect(),
             records: linked.records.len(),
             candidate_pairs: linked.pairs.len(),
-            compared_pairs: linked.pairs.len(),
+            compared_pairs: linked.compared,
             links: linked.links(),
             persons: linked.decision.person_count(),
             ambiguous: linked.decision.ambiguous.iter().filter(|unclear| **unclear).count(),
@@ -243,10 +245,16 @@ async fn close_one(member: &Member, sweep: SweepId, deadline: Duration) {
 
 impl Linked {
     /// Counts every person's records.
-    fn new(records: Records, pairs: Vec<Pair>, levels: Vec<Levels>, decision: Decision) -> Self {
+    fn new(
+        records: Records,
+        pairs: Vec<Pair>,
+        levels: Vec<Levels>,
+        compared: usize,
+        decision: Decision,
+    ) -> Self {
         let mut person_sizes = vec![0; records.len()];
         decision.persons.iter().for_each(|person| person_sizes[*person as usize] += 1);
-        Self { records, pairs, levels, decision, person_sizes }
+        Self { records, pairs, levels, compared, decision, person_sizes }
     }
 
     /// Returns how many pairs are links by their own weight.

@@ -3,7 +3,7 @@
 //! Each node is asked about as many decoys again, with kinds in the same proportions, so that being
 //! asked tells it little about which of its people are known elsewhere.
 
-use std::{ops::Range, time::Instant};
+use std::{collections::HashMap, ops::Range, time::Instant};
 
 use causeway_proto::{
     ids::SweepId,
@@ -21,7 +21,11 @@ use crate::{
         Member, Problem,
         client::{COMPARISONS, Question},
     },
-    link::{Pair, Records, decide},
+    link::{
+        Pair, Records,
+        clear::{self, Clear},
+        decide,
+    },
 };
 
 /// Pairs of its own people that each node is asked to sample.
@@ -45,12 +49,36 @@ pub async fn link(
     let began = Instant::now();
     let Gathered { records, mut pairs } = gathered;
     let strangers = strangers(cycle, sweep, agencies).await;
-    let mut levels = Vec::with_capacity(pairs.len());
-    let total = pairs.len() as u64;
-    for chunk in pairs.chunks(PAIRS_AT_ONCE) {
-        levels.extend(look(cycle, sweep, agencies, &records, chunk).await);
-        cycle.progress.step(Step::Compare, None, levels.len() as u64, total);
+    // A sample teaches the weights, and which patterns of match-keys are clear by themselves.
+    let sampled: Vec<Pair> = clear::sample(pairs.len()).map(|at| pairs[at]).collect();
+    let each = pairs.len() as f64 / sampled.len().max(1) as f64;
+    let open = |pair: &&Pair| !clear::is_vetoed(&records, pair);
+    let sampled: Vec<Pair> = sampled.iter().filter(open).copied().collect();
+    let mut compared = sampled.len();
+    let agreed = look_at(cycle, sweep, agencies, &records, &sampled).await;
+    let looked_at: Vec<(Pair, Levels)> = sampled.into_iter().zip(agreed).collect();
+    let weights = decide::learn(&records, &looked_at, each, &strangers);
+    let clear = match looked_at.len() < pairs.len() {
+        true => Clear::learn(&records, &looked_at, &weights),
+        // Everything was looked at that could be.
+        false => Clear::default(),
+    };
+    let known: HashMap<u64, Levels> =
+        looked_at.into_iter().map(|(pair, levels)| (pair.place(), levels)).collect();
+    let mut levels: Vec<Option<Levels>> = pairs
+        .par_iter()
+        .map(|pair| known.get(&pair.place()).copied().or_else(|| clear.levels(&records, pair)))
+        .collect();
+    drop(known);
+    let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
+    let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
+    compared += undecided.len();
+    let mut agreed = look_at(cycle, sweep, agencies, &records, &undecided).await.into_iter();
+    for levels in levels.iter_mut().filter(|levels| levels.is_none()) {
+        *levels = agreed.next();
     }
+    let mut levels: Vec<Levels> =
+        levels.into_iter().map(|levels| levels.unwrap_or(Levels::NONE)).collect();
     // A node that dropped out takes its pairs along.
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
     if !agencies.iter().all(Taking::is_in) {
@@ -62,11 +90,11 @@ pub async fn link(
 
     let clustering = Instant::now();
     let decision =
-        tokio::task::block_in_place(|| decide::decide(&records, &pairs, &levels, &strangers));
+        tokio::task::block_in_place(|| decide::decide(&records, &pairs, &levels, weights));
     seconds.cluster = clustering.elapsed().as_secs_f64();
     let persons = decision.person_count() as u64;
     cycle.progress.step(Step::Cluster, None, persons, persons);
-    Linked::new(records, pairs, levels, decision)
+    Linked::new(records, pairs, levels, compared, decision)
 }
 
 /// Pools what the nodes counted on random pairs of their own people.
@@ -88,6 +116,22 @@ async fn strangers(cycle: &Cycle<'_>, sweep: SweepId, agencies: &mut [Taking<'_>
         }
     }
     strangers
+}
+
+/// Looks at pairs a portion at a time, and says how far it is.
+async fn look_at(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    records: &Records,
+    pairs: &[Pair],
+) -> Vec<Levels> {
+    let mut levels = Vec::with_capacity(pairs.len());
+    for portion in pairs.chunks(PAIRS_AT_ONCE) {
+        levels.extend(look(cycle, sweep, agencies, records, portion).await);
+        cycle.progress.step(Step::Compare, None, levels.len() as u64, pairs.len() as u64);
+    }
+    levels
 }
 
 /// Asks every node about its part of the pairs, decoys among them, and returns how well each agrees.

@@ -41,17 +41,20 @@ impl Decision {
     }
 }
 
-/// Decides every pair. `levels` are those of `pairs`, one by one.
-pub fn decide(
+/// Learns weights from pairs that were looked at, each of which stands for so many candidate pairs.
+pub fn learn(
     records: &Records,
-    pairs: &[Pair],
-    levels: &[Levels],
+    looked_at: &[(Pair, Levels)],
+    each: f64,
     strangers: &Strangers,
-) -> Decision {
-    let ids: Vec<StrongIds> = pairs.par_iter().map(|pair| strong_ids(records, pair)).collect();
-    let patterns = patterns(pairs, levels, &ids);
-    let weights = Weights::estimate(&patterns, strangers, records.possible_pairs());
+) -> Weights {
+    let patterns = patterns(records, looked_at, each);
+    Weights::estimate(&patterns, strangers, records.possible_pairs())
+}
 
+/// Decides every pair. `levels` are those of `pairs`, one by one.
+pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Weights) -> Decision {
+    let ids: Vec<StrongIds> = pairs.par_iter().map(|pair| strong_ids(records, pair)).collect();
     let verdicts: Vec<Verdict> =
         levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
     let mut weighed = scores(levels, &ids, &weights);
@@ -98,7 +101,7 @@ fn rank(records: &Records, record: u32) -> u64 {
 }
 
 /// What the national numbers of a pair say: from flags and tokens alone.
-fn strong_ids(records: &Records, pair: &Pair) -> StrongIds {
+pub(super) fn strong_ids(records: &Records, pair: &Pair) -> StrongIds {
     let (a, b) = (records.strong_ids(pair.a), records.strong_ids(pair.b));
     let mut ids = StrongIds::default();
     for scheme in 0..STRONG_KINDS.len() {
@@ -109,12 +112,13 @@ fn strong_ids(records: &Records, pair: &Pair) -> StrongIds {
     ids
 }
 
-/// Counts pairs that look alike, leaving out those that are two people for certain.
-fn patterns(pairs: &[Pair], levels: &[Levels], ids: &[StrongIds]) -> Vec<Pattern> {
+/// Counts pairs that look alike, leaving out those that are two people for certain. Each stands for
+/// so many.
+fn patterns(records: &Records, looked_at: &[(Pair, Levels)], each: f64) -> Vec<Pattern> {
     let mut counts: HashMap<(Levels, u32), f64> = HashMap::new();
-    for ((pair, levels), ids) in pairs.iter().zip(levels).zip(ids) {
-        if ids.conflicting == 0 {
-            *counts.entry((*levels, pair.kinds)).or_default() += 1.0;
+    for (pair, levels) in looked_at {
+        if strong_ids(records, pair).conflicting == 0 {
+            *counts.entry((*levels, pair.kinds)).or_default() += each;
         }
     }
     let mut patterns: Vec<Pattern> = counts
@@ -257,6 +261,13 @@ mod tests {
             .with(F::Address, 5)
     }
 
+    /// Decides pairs that were all looked at.
+    fn decided(records: &Records, pairs: &[Pair], levels: &[Levels]) -> Decision {
+        let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
+        let weights = learn(records, &looked_at, 1.0, &Strangers::new());
+        decide(records, pairs, levels, weights)
+    }
+
     #[test]
     fn the_same_person_links_and_a_stranger_does_not() {
         let records = records(&[0, 1, 2], &[[0; 3]; 3]);
@@ -265,11 +276,10 @@ mod tests {
             .with(F::Surname, 0)
             .with(F::Birth, 5)
             .with(F::Address, 0);
-        let decision = decide(
+        let decision = decided(
             &records,
             &[pair(0, 1), pair(0, 2), pair(1, 2)],
             &[agreeing(6), stranger, stranger],
-            &Strangers::new(),
         );
         assert_eq!(decision.persons, [0, 0, 2]);
         assert_eq!(decision.person_count(), 2);
@@ -280,11 +290,10 @@ mod tests {
         // Two twins with different pupil numbers, and an initial that fits both.
         let records = records(&[0, 1, 2], &[[0, 7, 0], [0, 8, 0], [0; 3]]);
         let initial = agreeing(4);
-        let decision = decide(
+        let decision = decided(
             &records,
             &[pair(0, 1), pair(0, 2), pair(1, 2)],
             &[agreeing(2), initial, initial],
-            &Strangers::new(),
         );
         assert_eq!(decision.persons, [0, 1, 2]);
         assert_eq!(decision.ambiguous, [false, false, true]);
@@ -293,7 +302,7 @@ mod tests {
     #[test]
     fn two_equal_names_with_different_numbers_stay_two() {
         let records = records(&[0, 1], &[[5, 0, 0], [6, 0, 0]]);
-        let decision = decide(&records, &[pair(0, 1)], &[agreeing(7)], &Strangers::new());
+        let decision = decided(&records, &[pair(0, 1)], &[agreeing(7)]);
         assert_eq!(decision.persons, [0, 1]);
         assert_eq!(decision.bits, [None]);
     }

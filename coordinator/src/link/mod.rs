@@ -9,6 +9,7 @@
 //! functions; what the second look needs is asked for by `cycle`, between [`block`] and [`decide`].
 
 pub mod block;
+pub mod clear;
 pub mod decide;
 pub mod quality;
 pub mod rekey;
