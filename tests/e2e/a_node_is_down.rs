@@ -23,9 +23,9 @@ use time::OffsetDateTime;
 use crate::village::{self, AS_AT, FIVE, Tapped, Village, alert, problem, tapped};
 
 /// How long a sweep of the village may take with one node that hangs: a few calls' deadlines.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(60);
 /// A call's deadline in these stories.
-const IMPATIENT: &str = "call_seconds = 3";
+const IMPATIENT: &str = "call_seconds = 5";
 /// What is said of a message that would not fit into memory.
 const TOO_LARGE: &str = "broke the contract: Error, decoded message length too large";
 /// More than a sweep of a village needs, and less than a hostile node could fill.
@@ -122,7 +122,7 @@ fn a_node_that_never_answers_is_named_with_the_call() -> anyhow::Result<()> {
     for call in ["OpenSweep", "StreamTokens", "SampleAgreement", "QueryDwellings"] {
         tapped.tap(Nhs).meddle(Some((call, HoldAnswer)));
         let (_, said) = sweep_without_health(&tapped.village)?;
-        assert_eq!(said, format!("took longer than 3 s to answer {call}"));
+        assert_eq!(said, format!("took longer than 5 s to answer {call}"));
     }
     healthy_again(&tapped)
 }
