@@ -23,9 +23,9 @@ use time::OffsetDateTime;
 use crate::village::{self, AS_AT, FIVE, Tapped, Village, alert, problem, tapped};
 
 /// How long a sweep of the village may take with one node that hangs: a few calls' deadlines.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(60);
 /// A call's deadline in these stories.
-const IMPATIENT: &str = "call_seconds = 3";
+const IMPATIENT: &str = "call_seconds = 5";
 /// What is said of a message that would not fit into memory.
 const TOO_LARGE: &str = "broke the contract: Error, decoded message length too large";
 /// More than a sweep of a village needs, and less than a hostile node could fill.
@@ -77,7 +77,7 @@ fn a_node_that_hangs_is_named() -> anyhow::Result<()> {
     let swept = sweep_without_health(&village);
     village.node(Nhs)?.thaw()?;
     let (report, said) = swept?;
-    assert!(said.contains("did not complete the connection in 10 s"), "{said}");
+    assert_eq!(said, "took longer than 5 s to answer OpenSweep");
     found_all_the_same(&report)
 }
 
@@ -122,7 +122,7 @@ fn a_node_that_never_answers_is_named_with_the_call() -> anyhow::Result<()> {
     for call in ["OpenSweep", "StreamTokens", "SampleAgreement", "QueryDwellings"] {
         tapped.tap(Nhs).meddle(Some((call, HoldAnswer)));
         let (_, said) = sweep_without_health(&tapped.village)?;
-        assert_eq!(said, format!("took longer than 3 s to answer {call}"));
+        assert_eq!(said, format!("took longer than 5 s to answer {call}"));
     }
     healthy_again(&tapped)
 }
@@ -131,10 +131,12 @@ fn a_node_that_never_answers_is_named_with_the_call() -> anyhow::Result<()> {
 fn a_hostile_node_is_named_with_what_it_broke() -> anyhow::Result<()> {
     let tapped = tapped()?;
     tapped.settings(impatient)?;
-    let cases: [(&'static str, Meddling, &str); 19] = [
+    let cases: [(&'static str, Meddling, &str); 21] = [
         ("OpenSweep", Refuse, "cannot be reached"),
         ("OpenSweep", Instead(garbage), "failed: OpenSweep"),
         ("OpenSweep", Instead(giant), TOO_LARGE),
+        ("OpenSweep", Instead(trickling), "took longer than 5 s to answer OpenSweep"),
+        ("QueryDwellings", Instead(trickling), "took longer than 5 s to answer QueryDwellings"),
         ("OpenSweep", Instead(no_answer), "failed: OpenSweep"),
         ("OpenSweep", Instead(another_kind), "it says that it is police and is enrolled as nhs"),
         ("OpenSweep", Instead(another_key), "it holds another linkage key than most"),
@@ -182,6 +184,19 @@ fn a_stream_that_goes_on_for_ever_after_its_end_holds_nobody_up() -> anyhow::Res
     alert(&report).map(|_| ())
 }
 
+#[test]
+fn a_node_that_never_says_that_it_closed_its_sweep_holds_nobody_up() -> anyhow::Result<()> {
+    let tapped = tapped()?;
+    tapped.settings(impatient)?;
+    tapped.tap(Nhs).meddle(Some(("CloseSweep", HoldAnswer)));
+    let began = Instant::now();
+    let report = tapped.village.sweep()?;
+    assert!(began.elapsed() < BOUND, "it took {} s", began.elapsed().as_secs());
+    assert_eq!(problem(&report, Nhs), None, "its part was done");
+    alert(&report)?;
+    healthy_again(&tapped)
+}
+
 /// A node that is well again takes part again.
 fn healthy_again(tapped: &Tapped) -> anyhow::Result<()> {
     tapped.tap(Nhs).meddle(None);
@@ -217,6 +232,12 @@ fn giant(_: Vec<u8>) -> Served {
 fn endless_zeros(_: Vec<u8>) -> Served {
     let head = vec![0, 0x00, 0xff, 0xff, 0xff];
     Served { pieces: vec![head, vec![0; 64 << 10]], endless: true, ..Served::default() }
+}
+
+/// The honest answer, a byte at a time.
+fn trickling(honest: Vec<u8>) -> Served {
+    let pieces = honest.into_iter().map(|byte| vec![byte]).collect();
+    Served { pieces, pause: Duration::from_millis(500), endless: false }
 }
 
 fn no_answer(_: Vec<u8>) -> Served {

@@ -7,7 +7,8 @@ use causeway_tests::{
     town::process::Agent,
     wiretap::{
         Call,
-        Meddling::{CutAnswer, HoldAnswer, Refuse},
+        Meddling::{CutAnswer, HoldAnswer, Instead, Refuse},
+        Served,
     },
 };
 use serde_json::Value;
@@ -104,6 +105,22 @@ fn a_node_killed_before_or_after_it_stored_an_alert_has_it_once() -> anyhow::Res
     for kind in [AdultSocialCare, Police] {
         tapped.restart(kind)?;
     }
+    everybody_has_it_once(&tapped, &alert_id)
+}
+
+#[test]
+fn a_delivery_whose_answer_makes_no_sense_is_repeated_and_stored_once() -> anyhow::Result<()> {
+    let mut tapped = tapped()?;
+    let nonsense = |_| Served { pieces: vec![vec![0, 0, 0, 0, 9, 0xff]], ..Served::default() };
+    tapped.tap(Police).meddle(Some((DELIVER, Instead(nonsense))));
+    tapped.village.town.start_coordinator()?;
+    let alert_id = decide(&tapped)?;
+    until("the delivery to be repeated", SOON, || {
+        let tries = tapped.tap(Police).look(|heard| heard.of(DELIVER).count());
+        Ok((tries >= 3).then_some(()))
+    })?;
+    assert_eq!(tapped.village.inbox(Police)?.len(), 1);
+    tapped.tap(Police).meddle(None);
     everybody_has_it_once(&tapped, &alert_id)
 }
 

@@ -7,16 +7,17 @@ use std::{collections::BTreeSet, fs, path::Path};
 use aho_corasick::AhoCorasick;
 use causeway_certs::{dial, tls::TlsState};
 use causeway_proto::{
+    catalogue::AgencyKind,
     limits::TOKEN_BYTES,
     pb::{self, stream_tokens_response::Column, sweep_service_client::SweepServiceClient},
 };
 use causeway_tests::{
     needles::Needles,
-    wiretap::{Call, Heard},
+    wiretap::{Call, Heard, Meddling, Wiretap},
 };
 use time::OffsetDateTime;
 
-use crate::village::{self, FIVE, Making, Village, alert, id, tap, tapped};
+use crate::village::{self, FIVE, Making, PATIENCE, Village, alert, id, tap, tapped, until};
 
 #[test]
 fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Result<()> {
@@ -74,11 +75,7 @@ fn no_name_date_address_or_number_is_found_outside_its_agency() -> anyhow::Resul
 
 /// Looks in everything a node has on disk for those whom its agency never heard of; and finds those
 /// whom it knows.
-fn others_are_not_at_home(
-    village: &Village,
-    kind: causeway_proto::catalogue::AgencyKind,
-    home: &Path,
-) -> anyhow::Result<()> {
+fn others_are_not_at_home(village: &Village, kind: AgencyKind, home: &Path) -> anyhow::Result<()> {
     let records = &village.people.records;
     let ours = Needles::of(records.iter().filter(|record| record.agency == kind))?;
     let known: BTreeSet<&String> = ours.texts().iter().collect();
@@ -167,11 +164,33 @@ fn no_handle_token_or_key_of_one_sweep_is_seen_in_the_next() -> anyhow::Result<(
     let again: Vec<&Vec<u8>> = first_parts.intersection(&second_parts).take(3).collect();
     assert!(again.is_empty(), "this joins two sweeps: {again:02x?}");
 
-    // Tokens were in memory only. Those of both sweeps would be found in a file.
-    let tokens = AhoCorasick::new(first.tokens.union(&second.tokens))?;
+    // Tokens were in memory only, and handles were on the disk until their alert was delivered.
+    let all = [&first, &second].into_iter().flat_map(|seen| seen.handles.union(&seen.tokens));
+    let all = AhoCorasick::new(all)?;
     for (name, bytes) in files_below(&tapped.village.town.folder().join("coordinator"))? {
-        assert!(!tokens.is_match(&bytes), "{name} holds tokens");
+        assert!(!all.is_match(&bytes), "{name} holds handles or tokens");
     }
+    Ok(())
+}
+
+#[test]
+fn handles_stand_on_the_coordinators_disk_only_while_a_delivery_waits() -> anyhow::Result<()> {
+    let tapped = tapped()?;
+    tapped.tap(AgencyKind::AdultSocialCare).meddle(Some(("DeliverAlert", Meddling::Refuse)));
+    let mut village = tapped.village;
+    village.town.start_coordinator()?;
+    village.sweep()?;
+    let heard: Vec<Heard> = tapped.taps.iter().map(Wiretap::take).collect();
+    let handles = AhoCorasick::new(Seen::of(&heard)?.handles)?;
+    let folder = village.town.folder().join("coordinator");
+    let on_disk = || -> anyhow::Result<bool> {
+        Ok(files_below(&folder)?.iter().any(|(_, bytes)| handles.is_match(bytes)))
+    };
+    assert!(on_disk()?, "the alert that waits names its records by handle");
+    tapped.taps.iter().for_each(|tap| tap.meddle(None));
+    until("the handles to be gone", PATIENCE, || Ok((!on_disk()?).then_some(())))?;
+    let status = village.town.coordinate(&["status"])?.0;
+    assert_eq!(status["deliveries_waiting"], 0);
     Ok(())
 }
 

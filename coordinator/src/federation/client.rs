@@ -23,7 +23,8 @@ use causeway_proto::{
     sweep::{Opened, Opening},
     wire::WireError,
 };
-use tonic::{Code, Request, Status, Streaming, transport::Channel};
+use tokio::time::timeout;
+use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -83,8 +84,8 @@ impl NodeClient {
     /// Asks whether the node serves.
     pub async fn health(&self) -> Result<(), Problem> {
         let request = self.request(HealthCheckRequest { service: String::new() });
-        let answer = HealthClient::new(self.channel.clone()).check(request).await;
-        match answer.map_err(|status| self.problem("Check", &status))?.into_inner().status() {
+        let mut client = HealthClient::new(self.channel.clone());
+        match self.ask("Check", client.check(request)).await?.status() {
             ServingStatus::Serving => Ok(()),
             _ => Err(Problem::Unreachable("it is not serving yet, or is draining".into())),
         }
@@ -93,16 +94,15 @@ impl NodeClient {
     /// Opens a sweep.
     pub async fn open(&self, opening: Opening) -> Result<Opened, Problem> {
         let request = self.request(pb::OpenSweepRequest::from(opening));
-        let answer = client!(SweepServiceClient, self).open_sweep(request).await;
-        let answer = answer.map_err(|status| self.problem("OpenSweep", &status))?;
-        Opened::try_from(answer.into_inner()).map_err(broke)
+        let mut client = client!(SweepServiceClient, self);
+        Opened::try_from(self.ask("OpenSweep", client.open_sweep(request)).await?).map_err(broke)
     }
 
     /// Closes a sweep.
     pub async fn close(&self, sweep: SweepId) -> Result<(), Problem> {
         let request = self.request(pb::CloseSweepRequest { sweep_id: id(sweep) });
-        let answer = client!(SweepServiceClient, self).close_sweep(request).await;
-        answer.map(|_| ()).map_err(|status| self.problem("CloseSweep", &status))
+        let mut client = client!(SweepServiceClient, self);
+        self.ask("CloseSweep", client.close_sweep(request)).await.map(|_| ())
     }
 
     /// Begins, or resumes, the token stream. The stream itself has no deadline: each message of it
@@ -114,18 +114,14 @@ impl NodeClient {
     ) -> Result<Streaming<pb::StreamTokensResponse>, Problem> {
         let request = Request::new(pb::StreamTokensRequest { sweep_id: id(sweep), after });
         let mut client = client!(TokenServiceClient, self);
-        let answer = tokio::time::timeout(self.deadline, client.stream_tokens(request)).await;
-        let answer =
-            answer.map_err(|_| Problem::TooSlow { call: "StreamTokens", after: self.deadline })?;
-        Ok(answer.map_err(|status| self.problem("StreamTokens", &status))?.into_inner())
+        self.ask("StreamTokens", client.stream_tokens(request)).await
     }
 
     /// Asks how often two different people of the agency agree.
     pub async fn sample(&self, sweep: SweepId, pairs: u32) -> Result<Vec<Counted>, Problem> {
         let request = self.request(pb::SampleAgreementRequest { sweep_id: id(sweep), pairs });
-        let answer = client!(ComparisonServiceClient, self).sample_agreement(request).await;
-        let answer = answer.map_err(|status| self.problem("SampleAgreement", &status))?;
-        let fields = answer.into_inner().fields;
+        let mut client = client!(ComparisonServiceClient, self);
+        let fields = self.ask("SampleAgreement", client.sample_agreement(request)).await?.fields;
         fields.into_iter().map(counted).collect::<Result<_, _>>().map_err(broke)
     }
 
@@ -141,8 +137,8 @@ impl NodeClient {
             kinds: questions.iter().map(|q| q.kind.number()).collect(),
             slots: questions.iter().map(|q| q.slot).collect(),
         });
-        let answer = client!(ComparisonServiceClient, self).compare(request).await;
-        let answer = answer.map_err(|status| self.problem("Compare", &status))?.into_inner();
+        let mut client = client!(ComparisonServiceClient, self);
+        let answer = self.ask("Compare", client.compare(request)).await?;
         if answer.layout != comparison::LAYOUT || answer.width as usize != comparison::WIDTH {
             return Err(Problem::Broke("its comparisons have another layout: is it newer?".into()));
         }
@@ -161,9 +157,9 @@ impl NodeClient {
         let handles_column = column(handles);
         let request = self
             .request(pb::QueryDwellingsRequest { sweep_id: id(sweep), handles: handles_column });
-        let answer = client!(DwellingServiceClient, self).query_dwellings(request).await;
-        let answer = answer.map_err(|status| self.problem("QueryDwellings", &status))?;
-        let residences = answer.into_inner().residences;
+        let mut client = client!(DwellingServiceClient, self);
+        let answer = self.ask("QueryDwellings", client.query_dwellings(request)).await?;
+        let residences = answer.residences;
         same_number("QueryDwellings", handles.len(), residences.len())?;
         residences.into_iter().map(Residence::try_from).collect::<Result<_, _>>().map_err(broke)
     }
@@ -178,9 +174,9 @@ impl NodeClient {
         let mut signals = Vec::with_capacity(handles.len());
         while let Some(handles) = waiting.pop() {
             let request = pb::QuerySignalsRequest { sweep_id: id(sweep), handles: column(handles) };
-            let answer =
-                client!(SignalServiceClient, self).query_signals(self.request(request)).await;
-            let subjects = match answer {
+            let mut client = client!(SignalServiceClient, self);
+            let answer = client.query_signals(self.request(request));
+            let subjects = match self.in_time("QuerySignals", answer).await? {
                 Ok(answer) => answer.into_inner().subjects,
                 Err(status) if too_large(&status) && handles.len() > 1 => {
                     let (first, rest) = handles.split_at(handles.len() / 2);
@@ -202,9 +198,8 @@ impl NodeClient {
     /// Delivers a revision of an alert. Returns whether the node had it already.
     pub async fn deliver(&self, alert: Alert) -> Result<bool, Problem> {
         let request = self.request(pb::DeliverAlertRequest { alert: Some(alert.into()) });
-        let answer = client!(AlertServiceClient, self).deliver_alert(request).await;
-        let answer = answer.map_err(|status| self.problem("DeliverAlert", &status))?;
-        Ok(answer.into_inner().duplicate)
+        let mut client = client!(AlertServiceClient, self);
+        Ok(self.ask("DeliverAlert", client.deliver_alert(request)).await?.duplicate)
     }
 
     /// Returns how long each call may take.
@@ -215,6 +210,27 @@ impl NodeClient {
     /// Sorts out why a call of this client failed.
     pub fn problem(&self, call: &'static str, status: &Status) -> Problem {
         Problem::of(call, self.deadline, status)
+    }
+
+    /// Waits for a whole answer.
+    async fn ask<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Problem> {
+        let answer = self.in_time(call, answer).await?;
+        answer.map(Response::into_inner).map_err(|status| self.problem(call, &status))
+    }
+
+    /// Waits as long as a call may take. The deadline that goes with the request binds the node, and
+    /// tonic holds it to that until the first byte of the answer: the rest might come for ever.
+    async fn in_time<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Result<Response<T>, Status>, Problem> {
+        let too_slow = Problem::TooSlow { call, after: self.deadline };
+        timeout(self.deadline, answer).await.map_err(|_| too_slow)
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

@@ -82,6 +82,8 @@ impl Ledger {
             // What was decided survives a power cut, too.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(30))
+            // Handles that were delivered are overwritten, not only unlinked.
+            .pragma("secure_delete", "on")
             .foreign_keys(true);
         let pool =
             SqlitePoolOptions::new().connect_with(options).await.map_err(LedgerError::Open)?;
@@ -98,6 +100,15 @@ impl Ledger {
             .map_err(LedgerError::Open)?;
         migrator(include_str!("../../migrations/postgres/0001_ledger.sql")).run(&pool).await?;
         Ok(Self::Postgres(pool))
+    }
+
+    /// Takes what was erased off the disk as well. In the file, the write-ahead log still holds it until
+    /// then; a PostgreSQL server does so by itself, when it vacuums.
+    pub async fn forget(&self) -> Result<(), LedgerError> {
+        if let Self::Sqlite(pool) = self {
+            sqlx::query("pragma wal_checkpoint(truncate)").execute(pool).await?;
+        }
+        Ok(())
     }
 
     /// Begins a transaction that may write.

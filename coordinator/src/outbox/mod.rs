@@ -73,9 +73,7 @@ impl Courier {
         let deliver = async {
             loop {
                 let done = self.round().await?;
-                let mut tx = self.ledger.read().await?;
-                let (waiting, _) = outbox::waiting(&mut tx).await?;
-                if waiting == 0 {
+                if self.waiting().await? == 0 {
                     return Ok::<_, LedgerError>(());
                 }
                 if done == 0 {
@@ -86,8 +84,7 @@ impl Courier {
         if let Ok(outcome) = timeout(patience, deliver).await {
             outcome?;
         }
-        let mut tx = self.ledger.read().await?;
-        Ok(outbox::waiting(&mut tx).await?.0)
+        self.waiting().await
     }
 
     /// Tries everything that waits once more, now. For before a sweep: an agency that was told hands
@@ -133,6 +130,9 @@ impl Courier {
         for (delivery, outcome) in leased.iter().zip(outcomes) {
             self.settle(delivery, outcome).await?;
         }
+        if tried > 0 && self.waiting().await? == 0 {
+            self.ledger.forget().await?;
+        }
         Ok(tried)
     }
 
@@ -172,6 +172,11 @@ impl Courier {
             }
         }
         tx.commit().await
+    }
+
+    async fn waiting(&self) -> Result<u64, LedgerError> {
+        let mut tx = self.ledger.read().await?;
+        Ok(outbox::waiting(&mut tx).await?.0)
     }
 
     async fn until_next(&self) -> Duration {

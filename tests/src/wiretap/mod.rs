@@ -5,13 +5,13 @@
 //! out of the HTTP/2, headers in plain text. It can also meddle with a call, so that a process can be
 //! killed at a moment that would otherwise be a matter of luck.
 
+mod copy;
+mod tls;
+
 use std::{
     fmt::Write as _,
-    io,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context as TaskContext, Poll, ready},
     time::Duration,
 };
 
@@ -22,23 +22,22 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::{
-    body::{Body, Frame, Incoming, SizeHint},
+    body::{Frame, Incoming},
     client, server,
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use self::{
+    copy::{Copied, Listening},
+    tls::{as_client, as_server},
+};
 
 /// A listener on one line. Stops when it is dropped.
 pub struct Wiretap {
@@ -339,131 +338,4 @@ fn note(heard: &Shared, call: usize, headers: &HeaderMap) {
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A body that is copied while it goes by.
-struct Copied {
-    body: Incoming,
-    way: Way,
-    /// How many bytes may still go by, where they are counted.
-    left: Option<usize>,
-    call: usize,
-    heard: Shared,
-}
-
-impl Body for Copied {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if self.left == Some(0) {
-            // Nobody wakes up for this again until the connection ends.
-            return Poll::Pending;
-        }
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let (Some(left), Some(Ok(some))) = (self.left, &mut frame)
-            && let Some(data) = some.data_mut()
-        {
-            data.truncate(left);
-            self.left = Some(left - data.len());
-        }
-        if let Some(Ok(frame)) = &frame {
-            if let Some(trailers) = frame.trailers_ref() {
-                note(&self.heard, self.call, trailers);
-            }
-            if let Some(data) = frame.data_ref()
-                && let Some(call) = lock(&self.heard).call(self.call)
-            {
-                match self.way {
-                    Way::Asked => call.asked.extend_from_slice(data),
-                    Way::Answered => call.answered.extend_from_slice(data),
-                }
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A connection of which everything that is read is kept.
-struct Listening<S> {
-    io: S,
-    keep: (Shared, fn(&mut Heard) -> &mut Vec<u8>),
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        let (heard, keep) = &self.keep;
-        keep(&mut lock(heard)).extend_from_slice(&buf.filled()[before..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-// === TLS ===
-
-type Chain = Vec<CertificateDer<'static>>;
-
-fn material(
-    files: &IdentityFiles,
-) -> anyhow::Result<(Chain, PrivateKeyDer<'static>, RootCertStore)> {
-    let chain = CertificateDer::pem_file_iter(&files.certificate)?.collect::<Result<_, _>>()?;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&files.ca)?)?;
-    Ok((chain, PrivateKeyDer::from_pem_file(&files.key)?, roots))
-}
-
-fn as_server(node: &IdentityFiles) -> anyhow::Result<ServerConfig> {
-    let (chain, key, roots) = material(node)?;
-    let provider = Arc::new(ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(clients.build()?)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
-}
-
-fn as_client(coordinator: &IdentityFiles) -> anyhow::Result<ClientConfig> {
-    let (chain, key, roots) = material(coordinator)?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
 }
