@@ -67,7 +67,10 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
     let ambiguous = ambiguity::ambiguous(
         records.len(),
         pairs.iter().zip(&bits).map(|(pair, bits)| (pair.a, pair.b, *bits)),
-        |x, y| are_two_people(records, pairs, &bits, x, y),
+        |x, y| match place(pairs, x, y) {
+            Some(at) => guards::are_two(verdicts[at], bits[at]),
+            None => are_two_people(records, x, y),
+        },
     );
 
     let edges: Vec<Edge> = pairs
@@ -206,19 +209,15 @@ impl Candidates {
     }
 }
 
-/// Returns whether two records are known not to be one person.
-fn are_two_people(records: &Records, pairs: &[Pair], bits: &[Option<f64>], x: u32, y: u32) -> bool {
-    if records.agency(x) == records.agency(y) {
-        return true;
-    }
-    let (a, b) = (x.min(y), x.max(y));
-    match pairs.binary_search_by_key(&(a, b), |pair| (pair.a, pair.b)) {
-        Ok(at) => bits[at].is_none(),
-        Err(_) => {
-            let pair = Pair { a, b, kinds: 0, carrier: 0, slots: 0 };
-            strong_ids(records, &pair).conflicting > 0
-        }
-    }
+/// Returns where the pair of two records stands, if they are one.
+fn place(pairs: &[Pair], x: u32, y: u32) -> Option<usize> {
+    pairs.binary_search_by_key(&(x.min(y), x.max(y)), |pair| (pair.a, pair.b)).ok()
+}
+
+/// Returns whether two records that were never compared are known to be two people.
+fn are_two_people(records: &Records, x: u32, y: u32) -> bool {
+    let pair = Pair { a: x, b: y, kinds: 0, carrier: 0, slots: 0 };
+    records.agency(x) == records.agency(y) || strong_ids(records, &pair).conflicting > 0
 }
 
 fn posterior(bits: f64) -> f64 {

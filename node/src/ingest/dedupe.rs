@@ -13,7 +13,7 @@ use causeway_proto::{
         ambiguity,
         cluster::{self, Edge, Member},
         comparison::Comparison,
-        guards::{self, StrongIds},
+        guards::{self, StrongIds, Verdict},
         levels::{ComparisonField, Levels},
         weights::{Pattern, Strangers, Weights},
     },
@@ -72,20 +72,20 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         None => learn(&comparisons, &pairs, &levels, &ids),
     };
 
-    let bits: Vec<Option<f64>> = levels
+    let verdicts: Vec<Verdict> =
+        levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
+    let bits: Vec<Option<f64>> = verdicts
         .iter()
-        .zip(&ids)
-        .map(|(levels, ids)| {
-            guards::guarded(guards::verdict(*levels, *ids), weights.score(*levels, ids.agreeing))
+        .zip(levels.iter().zip(&ids))
+        .map(|(verdict, (levels, ids))| {
+            guards::guarded(*verdict, weights.score(*levels, ids.agreeing))
         })
         .collect();
-    let by_pair: HashMap<(u32, u32), Option<f64>> =
-        pairs.iter().zip(&bits).map(|((a, b, _), bits)| ((*a, *b), *bits)).collect();
     let are_two = |x: u32, y: u32| {
-        let (a, b) = (x.min(y), x.max(y));
-        match by_pair.get(&(a, b)) {
-            Some(bits) => bits.is_none(),
-            None => strong_ids(&pieces[a as usize], &pieces[b as usize]).conflicting > 0,
+        let pair = (x.min(y), x.max(y));
+        match pairs.binary_search_by_key(&pair, |(a, b, _)| (*a, *b)) {
+            Ok(at) => guards::are_two(verdicts[at], bits[at]),
+            Err(_) => strong_ids(&pieces[x as usize], &pieces[y as usize]).conflicting > 0,
         }
     };
     let weighed = || pairs.iter().zip(&bits).map(|((a, b, _), bits)| (*a, *b, *bits));

@@ -322,5 +322,5 @@ fn born(profile: &Profile) -> Option<Day> {
         (Some(month), None) => (month, 15),
         (None, _) => (7, 1),
     };
-    Day::new(year?, month, day)
+    Day::new(year?, month, day).or_else(|| Day::new(year?, 7, 1))
 }

@@ -267,8 +267,9 @@ proptest! {
         };
         let (person, _) = normalise(&raw, &Rules::example());
         for name in &person.names {
-            prop_assert!(name.forename.is_some() || name.surname.is_some());
-            for part in [&name.forename, &name.middle, &name.surname].into_iter().flatten() {
+            let parts = [&name.forename, &name.middle, &name.surname];
+            prop_assert!(parts.into_iter().any(Option::is_some));
+            for part in parts.into_iter().flatten() {
                 prop_assert!(!part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()));
                 variant::sound(part);
                 variant::forename_forms(part);

@@ -310,6 +310,8 @@ mod tests {
         let birth = |year, month, day| Birth { year, month, day };
         let dates = [
             (birth(Some(2008), Some(11), Some(21)), Some(3)),
+            (birth(Some(2008), Some(11), Some(50)), Some(3)),
+            (birth(Some(2008), Some(71), Some(20)), Some(3)),
             (birth(Some(2008), None, None), Some(1)),
             (birth(Some(2008), Some(12), Some(1)), Some(2)),
             (birth(Some(1974), Some(3), Some(7)), Some(0)),

@@ -228,24 +228,26 @@ fn extra_forenames(forename: &str, known: &[Sounded]) -> Vec<Sounded> {
     forms.filter(|form| !known.iter().any(|name| name.text == *form)).map(|f| sounded(&f)).collect()
 }
 
-/// Every birth date of the records, as exactly as each knows it: full ones first.
+/// Every birth date of the records, as exactly as each knows it: real ones first, then mistyped and
+/// partial ones.
 fn births(records: &[&Person]) -> Vec<Birth> {
     let mut births: Vec<Birth> = Vec::new();
     for person in records {
         let birth = &person.birth;
         // Only the other order of day and month is a real date, so that is the date.
         let day = birth.day().or(birth.swapped.filter(|_| birth.day().is_none()));
-        let found = match day.map(Day::ymd) {
-            Some((year, month, day)) => {
+        let found = match (day.map(Day::ymd), birth.typed) {
+            (Some((year, month, day)), _) => {
                 Birth { year: Some(year), month: Some(month), day: Some(day) }
             }
-            None => Birth { year: birth.year(), month: birth.month(), day: None },
+            (None, Some(typed)) => Birth::mistyped(birth.year(), typed),
+            (None, None) => Birth { year: birth.year(), month: birth.month(), day: None },
         };
         if found.year.is_some() && !births.contains(&found) && births.len() < FORMS {
             births.push(found);
         }
     }
-    births.sort_by_key(|birth| !birth.is_full());
+    births.sort_by_key(|birth| (birth.real().is_none(), !birth.is_full()));
     births
 }
 
@@ -253,6 +255,22 @@ impl Birth {
     /// Returns whether year, month and day are all known.
     pub fn is_full(self) -> bool {
         self.year.is_some() && self.month.is_some() && self.day.is_some()
+    }
+
+    /// Returns the day of the calendar, where it is fully known and there is such a day.
+    pub fn real(self) -> Option<Day> {
+        Day::new(self.year?, self.month?, self.day?)
+    }
+
+    /// A date of which there is no such day: what was typed still agrees in most digits.
+    fn mistyped(year: Option<i16>, typed: [u8; 8]) -> Self {
+        let part = |at: usize| {
+            let digits = [typed[at], typed[at + 1]].map(|digit| digit.wrapping_sub(b'0'));
+            let number = 10 * i8::try_from(digits[0]).ok()? + i8::try_from(digits[1]).ok()?;
+            // What systems write for a part that nobody knows.
+            (!matches!(number, 0 | 99)).then_some(number)
+        };
+        Self { year, month: part(4), day: part(6) }
     }
 }
 

@@ -108,7 +108,10 @@ struct Cluster {
 /// What is known between two clusters.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
+    /// No pair counts more than [`MOST_BITS`] here.
     bits: f64,
+    /// The whole evidence: who fits better where all fit well enough.
+    whole: f64,
     pairs: u32,
     vetoed: bool,
 }
@@ -117,6 +120,7 @@ struct Link {
 #[derive(Debug, PartialEq)]
 struct Proposal {
     bits: f64,
+    whole: f64,
     ranks: (u64, u64),
     clusters: (usize, usize),
     sizes: (usize, usize),
@@ -131,9 +135,11 @@ impl PartialOrd for Proposal {
 }
 
 impl Ord for Proposal {
-    /// Higher average first, then lower ranks.
+    /// Higher average first, then more evidence on the whole, then lower ranks.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.bits.total_cmp(&other.bits).then_with(|| other.ranks.cmp(&self.ranks))
+        let by_bits = self.bits.total_cmp(&other.bits);
+        let by_whole = by_bits.then_with(|| self.whole.total_cmp(&other.whole));
+        by_whole.then_with(|| other.ranks.cmp(&self.ranks))
     }
 }
 
@@ -157,9 +163,10 @@ impl Agglomeration {
             let (a, b) = (place(&mut clusters, edge.a), place(&mut clusters, edge.b));
             let link = match edge.bits {
                 Some(bits) => {
-                    Link { bits: bits.clamp(-MOST_BITS, MOST_BITS), pairs: 1, vetoed: false }
+                    let most = bits.clamp(-MOST_BITS, MOST_BITS);
+                    Link { bits: most, whole: bits, pairs: 1, vetoed: false }
                 }
-                None => Link { bits: 0.0, pairs: 1, vetoed: true },
+                None => Link { pairs: 1, vetoed: true, ..Link::default() },
             };
             clusters[a].links.insert(b, link);
             clusters[b].links.insert(a, link);
@@ -202,10 +209,11 @@ impl Agglomeration {
             let sizes = (cluster.records.len(), rival.records.len());
             let pairs = (sizes.0 * sizes.1) as f64;
             let absent = pairs - f64::from(link.pairs);
-            let bits = (link.bits + ABSENT_BITS * absent) / pairs;
+            let average = |bits: f64| (bits + ABSENT_BITS * absent) / pairs;
+            let (bits, whole) = (average(link.bits), average(link.whole));
             if bits >= 0.0 && !link.vetoed && cluster.may_hold(rival) {
                 let ranks = (cluster.rank.min(rival.rank), cluster.rank.max(rival.rank));
-                self.proposals.push(Proposal { bits, ranks, clusters: (at, *other), sizes });
+                self.proposals.push(Proposal { bits, whole, ranks, clusters: (at, *other), sizes });
             }
         }
     }
@@ -218,6 +226,7 @@ impl Agglomeration {
         for (other, link) in gone.links.into_iter().filter(|(other, _)| *other != a) {
             let sum = into.links.entry(other).or_default();
             sum.bits += link.bits;
+            sum.whole += link.whole;
             sum.pairs += link.pairs;
             sum.vetoed |= link.vetoed;
             let sum = *sum;
@@ -286,6 +295,15 @@ mod tests {
     fn an_agency_that_holds_one_record_a_person_appears_once() {
         let members = members(&[0, 1, 1]);
         assert_eq!(cluster(&members, &[edge(0, 1, 9.0), edge(0, 2, 8.0)]), [0, 0, 2]);
+    }
+
+    #[test]
+    fn of_two_that_fit_well_the_better_one_is_taken() {
+        let members = members(&[0, 1, 1]);
+        for (better, expected) in [(1, [0, 0, 2]), (2, [0, 1, 0])] {
+            let edges = [1, 2].map(|b| edge(0, b, if b == better { 30.0 } else { 14.0 }));
+            assert_eq!(cluster(&members, &edges), expected);
+        }
     }
 
     #[test]

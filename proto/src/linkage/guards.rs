@@ -83,15 +83,22 @@ pub(super) fn generations(levels: Levels) -> bool {
 
 /// Returns what a pair's weight counts for after the guards: `None` for two people.
 ///
-/// Where the guards leave it open, a pair speaks neither for one person nor against, like one that
-/// was never compared: others have to decide.
+/// A pair that may be twins, or that an initial leaves open, speaks neither for one person nor
+/// against, like one that was never compared: other records have to decide.
 pub fn guarded(verdict: Verdict, bits: f64) -> Option<f64> {
     match verdict {
         Verdict::Open => Some(bits),
         Verdict::Doubtful(_) if bits >= CLEAR_BITS => Some(bits),
-        Verdict::Doubtful(_) if bits < 0.0 => None,
+        Verdict::Doubtful(Doubt::Generations) | Verdict::Veto => None,
         Verdict::Doubtful(_) | Verdict::HouseholdOnly => Some(bits.min(ABSENT_BITS)),
-        Verdict::Veto => None,
+    }
+}
+
+/// Returns whether a pair, after the guards, has to be taken for two people.
+pub fn are_two(verdict: Verdict, guarded: Option<f64>) -> bool {
+    match guarded {
+        None => true,
+        Some(bits) => verdict == Verdict::Doubtful(Doubt::Twins) && bits < CLEAR_BITS,
     }
 }
 
@@ -138,10 +145,13 @@ mod tests {
 
     #[test]
     fn a_doubtful_pair_needs_a_clear_weight_and_a_thin_one_never_links() {
-        let twins = Verdict::Doubtful(Doubt::Twins);
-        assert_eq!(guarded(twins, CLEAR_BITS), Some(CLEAR_BITS));
-        assert_eq!(guarded(twins, CLEAR_BITS - 0.1), Some(ABSENT_BITS));
-        assert_eq!(guarded(twins, -0.1), None);
+        let (twins, generations) = (Doubt::Twins, Doubt::Generations);
+        for (doubt, unclear) in [(twins, Some(ABSENT_BITS)), (generations, None)] {
+            let verdict = Verdict::Doubtful(doubt);
+            assert_eq!(guarded(verdict, CLEAR_BITS), Some(CLEAR_BITS));
+            assert_eq!(guarded(verdict, CLEAR_BITS - 0.1), unclear);
+            assert!(are_two(verdict, unclear) && !are_two(verdict, Some(CLEAR_BITS)));
+        }
         assert_eq!(guarded(Verdict::HouseholdOnly, 12.0), Some(ABSENT_BITS));
         assert_eq!(guarded(Verdict::Veto, 40.0), None);
         assert_eq!(guarded(Verdict::Open, -1.0), Some(-1.0));

@@ -11,6 +11,7 @@
 pub mod ambiguity;
 pub mod cluster;
 pub mod comparison;
+mod em;
 pub mod guards;
 pub mod levels;
 pub mod weights;

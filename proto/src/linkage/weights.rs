@@ -2,8 +2,9 @@
 //!
 //! Each field has, for each level, an m-probability (how often one person's two records agree just
 //! so) and a u-probability (how often strangers do). Their log-ratios add up to a match weight in
-//! bits. Members of one household and twins are classes of their own: they agree on surname and
-//! address as often as one person does, and on forename as seldom as strangers.
+//! bits. Members of one household, twins, and parent and child of one name are classes of their own:
+//! they agree on surname and address as often as one person does, and on what is their own as seldom
+//! as strangers; only that relatives now and then give each other's number.
 //!
 //! u comes from random pairs of each agency's own people; m from EM on the candidate pairs, one
 //! match-key at a time over the fields that the key does not use (`linkage/LINKAGE.md` 2.5 to 2.7).
@@ -11,10 +12,10 @@
 //! hundred pairs outweigh.
 
 use super::{
+    em,
     guards::generations,
     levels::{ComparisonField as F, Levels},
 };
-use crate::kind::MatchKeyKind as K;
 
 /// One number for each level of each field.
 pub type Table = [[f64; F::MOST_LEVELS]; F::COUNT];
@@ -60,12 +61,6 @@ const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
 /// far below that because numbers get attached to the wrong person too.
 const STRONG_ID_BITS: f64 = 18.0;
-/// Rounds of EM within a match-key. LINKAGE.md 2.6.
-const ROUNDS: usize = 40;
-/// Pairs below which a match-key teaches nothing.
-const LEAST_PAIRS: f64 = 50.0;
-/// How many observed matches weigh as much as the prior.
-const PRIOR_MATCHES: f64 = 30.0;
 /// How many sampled pairs of strangers weigh as much as the prior.
 const PRIOR_STRANGERS: f64 = 20_000.0;
 /// Before anything is seen: in so many pairs, so many matches.
@@ -75,7 +70,7 @@ const PRIOR_MATCHED: f64 = 10.0;
 
 /// What m is before anything is seen: means over the public sets that `town link` is measured on.
 #[rustfmt::skip]
-const PRIOR_M: Table = [
+pub(super) const PRIOR_M: Table = [
     [0.015, 0.015, 0.01, 0.04, 0.02, 0.33, 0.35, 0.21, 0.01],
     [0.03, 0.01, 0.01, 0.05, 0.14, 0.24, 0.24, 0.27, 0.01],
     [0.07, 0.43, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
@@ -104,7 +99,7 @@ const PRIOR_U: Table = [
 ];
 
 /// Fields that members of one household share as one person does.
-const HOUSEHOLD: &[F] = &[F::Surname, F::Address, F::Town, F::Phone];
+pub(super) const HOUSEHOLD: &[F] = &[F::Surname, F::Address, F::Town, F::Phone];
 /// Fields that twins share as one person does.
 const TWINS: &[F] = &[F::Surname, F::Address, F::Town, F::Phone, F::Birth];
 
@@ -138,7 +133,7 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        Self::settle(patterns, strangers, total_pairs, 0.0, |u| estimate_m(patterns, u))
+        Self::settle(patterns, strangers, total_pairs, 0.0, |u| em::estimate(patterns, u))
     }
 
     /// Learns how strangers agree and how many pairs match, and takes from experience how one person
@@ -276,139 +271,7 @@ impl Weights {
     }
 }
 
-/// EM in each match-key's pairs, over the fields that the key does not use.
-fn estimate_m(patterns: &[Pattern], u: &Table) -> Table {
-    let mut m = PRIOR_M.map(|row| normalised(row).map(|share| share * PRIOR_MATCHES));
-    for kind in K::ALL {
-        let block: Vec<&Pattern> =
-            patterns.iter().filter(|pattern| pattern.kinds >> kind.index() & 1 == 1).collect();
-        if block.iter().map(|pattern| pattern.pairs).sum::<f64>() < LEAST_PAIRS {
-            continue;
-        }
-        for (field, matches) in estimate_in_block(*kind, &block, u) {
-            for (sum, share) in m[field as usize].iter_mut().zip(matches) {
-                *sum += share;
-            }
-        }
-    }
-    let mut m = m.map(normalised);
-    for field in F::ALL {
-        let row = &mut m[*field as usize];
-        row.iter_mut().take(field.levels()).for_each(|share| *share += 1e-4);
-        *row = normalised(*row);
-    }
-    m
-}
-
-/// EM in one match-key's pairs: for each field it can see, matches at each level.
-fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F::MOST_LEVELS])> {
-    let used = fields_of(kind);
-    let total: f64 = block.iter().map(|pattern| pattern.pairs).sum();
-    let present = |field: F| {
-        let pairs = block.iter().filter(|pattern| pattern.levels.get(field).is_some());
-        pairs.map(|pattern| pattern.pairs).sum::<f64>() / total
-    };
-    let fields: Vec<F> =
-        F::ALL.iter().copied().filter(|f| !used.contains(f) && present(*f) > 0.05).collect();
-    if fields.is_empty() {
-        return Vec::new();
-    }
-    // A key that uses nothing personal also finds households; with a personal field they are rare,
-    // and a class for them would only soak up matches.
-    let personal = [F::Forename, F::Middle, F::Birth];
-    let with_household = !used.iter().any(|field| personal.contains(field))
-        && fields.iter().any(|field| !HOUSEHOLD.contains(field));
-
-    let mut m: Table = std::array::from_fn(|at| {
-        let levels = F::ALL[at].levels();
-        normalised(std::array::from_fn(|level| {
-            if level < levels {
-                (1.0 + 5.0 * level as f64 / (levels - 1) as f64).powi(2)
-            } else {
-                0.0
-            }
-        }))
-    });
-    let mut share = if with_household { [0.25, 0.25, 0.5] } else { [0.5, 0.0, 0.5] };
-    let mut matches = m;
-    for _ in 0..ROUNDS {
-        let mut sums = [0.0; 3];
-        matches = [[0.0; F::MOST_LEVELS]; F::COUNT];
-        let mut agreeing = matches;
-        for pattern in block {
-            let mut odds = share.map(f64::ln);
-            for field in &fields {
-                let Some(level) = pattern.levels.get(*field) else { continue };
-                let ratio = (m[*field as usize][level] / u[*field as usize][level]).ln();
-                odds[0] += ratio;
-                odds[1] += if HOUSEHOLD.contains(field) { ratio } else { 0.0 };
-            }
-            let all = log_sum_exp(&odds);
-            let post = odds.map(|odds| pattern.pairs * (odds - all).exp());
-            (0..3).for_each(|class| sums[class] += post[class]);
-            for field in &fields {
-                let Some(level) = pattern.levels.get(*field) else { continue };
-                let at = *field as usize;
-                matches[at][level] += post[0];
-                let household = if HOUSEHOLD.contains(field) { post[1] } else { 0.0 };
-                agreeing[at][level] += post[0] + household;
-            }
-        }
-        for field in &fields {
-            let (row, levels) = (&mut agreeing[*field as usize], field.levels());
-            row.iter_mut().take(levels).for_each(|sum| *sum += 0.5 / levels as f64);
-            m[*field as usize] = normalised(*row);
-        }
-        share = [0, 1, 2].map(|class| match sums[class] / total {
-            _ if class == 1 && !with_household => 0.0,
-            share => share.max(1e-5),
-        });
-    }
-    fields
-        .iter()
-        .map(|field| {
-            let at = *field as usize;
-            let weight: f64 = matches[at].iter().sum();
-            (*field, m[at].map(|share| share * weight))
-        })
-        .collect()
-}
-
-/// The fields that a match-key uses, on which its pairs therefore always agree.
-fn fields_of(kind: K) -> &'static [F] {
-    match kind {
-        K::SoundsBirth
-        | K::Surname3InitialBirth
-        | K::NamesYearDay
-        | K::NamesMonthDay
-        | K::NamesYears => &[F::Forename, F::Surname, F::Birth],
-        K::ForenameBirth => &[F::Forename, F::Birth],
-        K::SurnameBirth => &[F::Surname, F::Birth],
-        K::BirthPostcode | K::BirthStreet | K::PostcodeHouseYear | K::HouseStreetYearMonth => {
-            &[F::Birth, F::Address]
-        }
-        K::Nhs | K::Upn | K::Nino => &[],
-        K::ForenameHouseStreet
-        | K::ForenamePostcodeHouse
-        | K::SoundPostcodeStreet
-        | K::PostcodeHouseInitial => &[F::Forename, F::Address],
-        K::SurnameInitialHouseStreet | K::SurnameInitialPostcode => {
-            &[F::Forename, F::Surname, F::Address]
-        }
-        K::Email => &[F::Email],
-        K::Phone => &[F::Phone],
-        K::NamesMiddleYear => &[F::Forename, F::Surname, F::Middle, F::Birth],
-        K::OtherIdMasked => &[F::OtherId, F::Forename],
-        K::InitialHouseStreetYear => &[F::Forename, F::Address, F::Birth],
-        K::BirthMiddleSex => &[F::Birth, F::Middle, F::Sex],
-        K::RareNames => &[F::Forename, F::Surname],
-        K::SurnameMiddleYear => &[F::Surname, F::Middle, F::Birth],
-        K::ForenameMiddleYear => &[F::Forename, F::Middle, F::Birth],
-        K::OtherId => &[F::OtherId],
-    }
-}
-
-fn normalised(row: [f64; F::MOST_LEVELS]) -> [f64; F::MOST_LEVELS] {
+pub(super) fn normalised(row: [f64; F::MOST_LEVELS]) -> [f64; F::MOST_LEVELS] {
     let sum: f64 = row.iter().sum();
     row.map(|share| share / sum)
 }
@@ -421,7 +284,59 @@ fn floored(mut table: Table) -> Table {
     table
 }
 
-fn log_sum_exp(values: &[f64]) -> f64 {
+pub(super) fn log_sum_exp(values: &[f64]) -> f64 {
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     most + values.iter().map(|value| (value - most).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE_PERSON: Levels = Levels::NONE
+        .with(F::Forename, 6)
+        .with(F::Surname, 6)
+        .with(F::Birth, 5)
+        .with(F::Sex, 1)
+        .with(F::Address, 5);
+
+    fn supposed(records: f64) -> Weights {
+        Weights::suppose(&[], &Strangers::new(), records)
+    }
+
+    #[test]
+    fn twins_are_likelier_than_doubles_in_an_agency_that_has_none() {
+        let twins = ONE_PERSON.with(F::Forename, 0);
+        assert!(supposed(50.0).score(ONE_PERSON, 0) > 12.0);
+        assert!(supposed(50_000.0).score(ONE_PERSON, 0) > 0.0);
+        assert!(supposed(50_000.0).score(twins, 0) < 0.0);
+        assert!(supposed(50_000.0).score(twins, 0) < supposed(50.0).score(twins, 0));
+    }
+
+    #[test]
+    fn a_number_that_a_relative_lent_does_not_make_them_one_person() {
+        let weights = supposed(10_000.0);
+        let wife = Levels::NONE
+            .with(F::Forename, 0)
+            .with(F::Surname, 6)
+            .with(F::Sex, 0)
+            .with(F::Address, 5)
+            .with(F::OtherId, 3);
+        assert!(weights.score(wife, 0) < 0.0);
+        assert!(weights.score(wife.with(F::Forename, 6).with(F::Sex, 1), 0) > 6.0);
+    }
+
+    #[test]
+    fn what_the_data_shows_outweighs_what_was_supposed() {
+        let matches = |forename| Pattern {
+            levels: ONE_PERSON.with(F::Forename, forename),
+            kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+            pairs: 500.0,
+        };
+        let patterns = [matches(0), matches(6)];
+        let weights = Weights::estimate(&patterns, &Strangers::new(), 1e6);
+        let before = supposed(10.0);
+        assert!(weights.bits(F::Forename, 0) > before.bits(F::Forename, 0) + 3.0);
+        assert!((weights.matched * 1e6 - 1_000.0).abs() < 700.0);
+    }
 }

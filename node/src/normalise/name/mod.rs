@@ -93,7 +93,8 @@ impl Name {
         } else {
             Vec::new()
         };
-        (forename.is_some() || whole.is_some()).then(|| Self {
+        let known = [&forename, &middle, &whole].into_iter().any(Option::is_some);
+        known.then(|| Self {
             forename_initial_only: forename.as_ref().is_some_and(|name| name.len() == 1),
             forename,
             middle,
