@@ -299,6 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn twins_and_father_and_son_stay_two_where_little_is_known() {
+        let records = records(&[0, 1], &[[0; 3]; 2]);
+        let twins = agreeing(1);
+        let father = Levels::from_bits(agreeing(6).with(F::Birth, 2).bits() | 1 << 61);
+        assert!(father.generation_apart());
+        for relatives in [twins, father] {
+            let decision = decide(&records, &[pair(0, 1)], &[relatives], &Strangers::new());
+            assert_eq!(decision.persons, [0, 1], "{relatives:?}");
+            assert!(decision.bits[0].is_none_or(|bits| bits < 0.0), "{relatives:?}");
+        }
+    }
+
+    #[test]
     fn two_equal_names_with_different_numbers_stay_two() {
         let records = records(&[0, 1], &[[5, 0, 0], [6, 0, 0]]);
         let decision = decided(&records, &[pair(0, 1)], &[agreeing(7)]);

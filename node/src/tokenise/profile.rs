@@ -291,3 +291,26 @@ impl fmt::Debug for Birth {
         f.write_str("Birth(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalise::{Birth as Read, BirthDate};
+
+    #[test]
+    fn a_mistyped_birth_date_keeps_its_digits_and_stands_behind_a_real_one() {
+        let mistyped = Birth::mistyped(Some(1990), *b"19902628");
+        assert_eq!((mistyped.month, mistyped.day, mistyped.real()), (Some(26), Some(28), None));
+        assert_eq!(Birth::mistyped(Some(1990), *b"19900099").day, None);
+
+        let born = |date, typed| Person {
+            birth: Read { date, swapped: None, typed },
+            ..Person::default()
+        };
+        let wrong = born(BirthDate::Year(1990), Some(*b"19902628"));
+        let right = born(BirthDate::Full(Day::new(1990, 6, 28).unwrap()), None);
+        let births = births(&[&wrong, &right]);
+        assert_eq!(births.len(), 2);
+        assert_eq!(births[0].real(), Day::new(1990, 6, 28));
+    }
+}

@@ -209,7 +209,12 @@ impl Weights {
             let (agreement, lent) = (ratio(level), self.lent(*field, level));
             odds[0] += agreement;
             odds[1] += if HOUSEHOLD.contains(field) { agreement } else { lent };
-            odds[2] += if TWINS.contains(field) { agreement } else { lent };
+            odds[2] += match field {
+                // Parents like to give twins names that sound or begin alike.
+                F::Forename if level <= 2 => agreement - ratio(0),
+                _ if TWINS.contains(field) => agreement,
+                _ => lent,
+            };
             odds[3] += match field {
                 // A son may be born on his father's birthday, but not a digit from his birth date.
                 F::Birth if level <= 2 => agreement - ratio(0),
