@@ -18,7 +18,7 @@ BITS = {
     "house": 60, "street": 120, "town": 80, "nhs": 200, "upn": 200, "nino": 200, "other_id": 200,
     "email": 150, "phone": 100,
 }
-THRESHOLDS = [0.7, 0.75, 0.8, 0.85, 0.9]
+THRESHOLDS = [0.65, 0.7, 0.75, 0.8, 0.85, 0.9]
 # Everything is compared with everything: beyond this it is hours.
 MOST_COMPARISONS = 4e9
 NEIGHBOURS = 20

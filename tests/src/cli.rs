@@ -112,6 +112,21 @@ Example: town bench --agencies 5 --people 100000 --people 200000")]
         #[arg(long)]
         json: bool,
     },
+    /// Write invented people whose truth is known, for `town link` and others
+    #[command(hide = true)]
+    People {
+        /// The folder
+        folder: PathBuf,
+        /// How many agencies
+        #[arg(long, default_value_t = 5)]
+        agencies: usize,
+        /// How many people each of them knows
+        #[arg(long, default_value_t = 4000)]
+        people: u64,
+        /// Which people
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Run this program as a node
     #[command(hide = true)]
     Node(causeway_node::cli::Args),
@@ -152,6 +167,10 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
                 }
             }
             Ok(())
+        }
+        Command::People { folder, agencies, people, seed } => {
+            let (agencies, people, seed) = (*agencies, *people, *seed);
+            bench::people(&bench::Settings { agencies, people, seed }, folder)
         }
         Command::Node(args) => causeway_node::cli::run(args, out),
         Command::Coordinator(args) => causeway_coordinator::cli::run(args, out),

@@ -63,7 +63,7 @@ pub fn link(
             dials_out: false,
         });
     }
-    let plan = Plan { agencies, as_at: standard::as_at(&sources)?, measure_links: true };
+    let plan = Plan { agencies, as_at: standard::as_at(&sources)?, measure_links: true, measure_dump: false };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let ingesting = Instant::now();
     town.ingest()?;
