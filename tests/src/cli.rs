@@ -6,7 +6,7 @@ use causeway_proto::day::Day;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
-    bench, demo,
+    attack, bench, demo,
     link::{self, LinkReport},
     town::process::Launcher,
 };
@@ -112,6 +112,22 @@ Example: town bench --agencies 5 --people 100000 --people 200000")]
         #[arg(long)]
         json: bool,
     },
+    /// Attack what the coordinator receives, and measure how many people can be told
+    ///
+    /// The attacker has everything that a coordinator receives in a sweep and the largest agency's
+    /// register in clear text.
+    #[command(after_help = "\
+Without a folder, a small town is made. Two controls, which have to be near 100 %, show that the
+attack works: single fields as tokens, and a linkage key that leaked.
+
+Example: town attack data/uk_5 --json")]
+    Attack {
+        /// A folder as for `town link`
+        folder: Option<PathBuf>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write invented people whose truth is known, for `town link` and others
     #[command(hide = true)]
     People {
@@ -167,6 +183,19 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
                 }
             }
             Ok(())
+        }
+        Command::Attack { folder, json } => {
+            let scratch = tempfile::tempdir()?;
+            let made = scratch.path().join("people");
+            if folder.is_none() {
+                bench::people(&bench::Settings { agencies: 5, people: 2000, seed: 1 }, &made)?;
+            }
+            let data = folder.as_deref().unwrap_or(&made);
+            let report = attack::attack(data, scratch.path(), &Launcher::this()?)?;
+            match json {
+                true => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?),
+                false => attack::print(&report, out),
+            }
         }
         Command::People { folder, agencies, people, seed } => {
             let (agencies, people, seed) = (*agencies, *people, *seed);
