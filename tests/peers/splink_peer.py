@@ -6,10 +6,13 @@ over several blocking rules. The blocking rules are many for up to `THOROUGH` re
 narrow beyond, as one would for speed.
 """
 
+import contextlib
+
 import cluster
 import records
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink.internals.exceptions import EMTrainingException
 
 THOROUGH = 150_000
 # A blocking rule may bring so many pairs for each record.
@@ -167,9 +170,11 @@ def train(linker, filled):
     linker.training.estimate_probability_two_random_records_match(
         [block_on(*rule) for rule in certain], recall=0.7)
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
-    sessions = [["forename", "surname"], ["dob", "substr(forename,1,1)"],
-                ["postcode", "substr(surname,1,1)"], *([name] for name in records.STRONG)]
+    # Whole columns: a comparison is not trained by a rule that uses any of its own.
+    sessions = [["forename", "surname"], ["dob"], ["postcode"], *([name] for name in records.STRONG)]
     for rule in sessions:
         if columns(rule) <= filled:
-            linker.training.estimate_parameters_using_expectation_maximisation(
-                block_on(*rule), estimate_without_term_frequencies=True)
+            # A rule without a pair, such as a number that one agency alone has, teaches nothing.
+            with contextlib.suppress(EMTrainingException):
+                linker.training.estimate_parameters_using_expectation_maximisation(
+                    block_on(*rule), estimate_without_term_frequencies=True)
