@@ -15,7 +15,7 @@ const CLEAR_MARGIN: f32 = 12.0;
 const UNEQUAL: f32 = 4.0;
 
 /// Both sides of an attack on one agency's records.
-pub struct Attack<'a> {
+pub(super) struct Attack<'a> {
     target: Vec<&'a Seen>,
     register: Vec<&'a Seen>,
     target_graph: Graph,
@@ -24,12 +24,12 @@ pub struct Attack<'a> {
 }
 
 /// For each record the people of the register that it may be, all equally likely.
-pub type Guesses = Vec<Vec<usize>>;
+pub(super) type Guesses = Vec<Vec<usize>>;
 
 impl<'a> Attack<'a> {
     /// Takes one agency's records as the coordinator sees them, and the register as the attacker sees
     /// it in a town of their own.
-    pub fn new(target: Vec<&'a Seen>, register: Vec<&'a Seen>, use_looks: bool) -> Self {
+    pub(super) fn new(target: Vec<&'a Seen>, register: Vec<&'a Seen>, use_looks: bool) -> Self {
         let graph = |side: &[&'a Seen]| Graph::new(side.iter().map(|seen| seen.tokens.as_slice()));
         let (target_graph, register_graph) = (graph(&target), graph(&register));
         Self { target, register, target_graph, register_graph, use_looks }
@@ -38,7 +38,7 @@ impl<'a> Attack<'a> {
     /// Guesses, knowing some: pairs of a record and its place in the register.
     ///
     /// Whoever is found beyond doubt counts as known in the next round.
-    pub fn guess(&self, known: &[(usize, usize)]) -> Guesses {
+    pub(super) fn guess(&self, known: &[(usize, usize)]) -> Guesses {
         let mut known: HashMap<usize, usize> = known.iter().copied().collect();
         let mut guesses = Guesses::new();
         for _ in 0..ROUNDS {

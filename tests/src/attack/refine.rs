@@ -17,7 +17,7 @@ const ROUNDS: usize = 8;
 
 /// Records and the tokens that at least two of them share. A token of one record says nothing: it
 /// may be filling.
-pub struct Graph {
+pub(super) struct Graph {
     /// By record: its shared tokens.
     tokens: Vec<Vec<usize>>,
     /// By shared token: its kind and its holders.
@@ -26,7 +26,7 @@ pub struct Graph {
 
 impl Graph {
     /// Takes for each record its tokens with their kinds.
-    pub fn new<'a, T: Hash + Eq + Copy + 'a>(
+    pub(super) fn new<'a, T: Hash + Eq + Copy + 'a>(
         records: impl Iterator<Item = &'a [(usize, T)]>,
     ) -> Self {
         let mut by_token: HashMap<(usize, T), Vec<usize>> = HashMap::new();
@@ -51,7 +51,7 @@ impl Graph {
     }
 
     /// Returns the colours of every round, the first ones first.
-    pub fn refine(&self, first: Vec<u64>) -> Vec<Vec<u64>> {
+    pub(super) fn refine(&self, first: Vec<u64>) -> Vec<Vec<u64>> {
         let mut rounds = vec![first];
         for _ in 0..ROUNDS {
             let before = &rounds[rounds.len() - 1];
@@ -74,14 +74,14 @@ impl Graph {
 }
 
 /// Returns the same number for the same thing, in every graph.
-pub fn colour(of: &impl Hash) -> u64 {
+pub(super) fn colour(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
 }
 
 /// Returns the share of records whose colour nobody else has.
-pub fn unique(colours: &[u64]) -> f64 {
+pub(super) fn unique(colours: &[u64]) -> f64 {
     let mut counts: HashMap<u64, usize> = HashMap::new();
     colours.iter().for_each(|colour| *counts.entry(*colour).or_default() += 1);
     let alone = colours.iter().filter(|colour| counts[colour] == 1).count();

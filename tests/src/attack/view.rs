@@ -22,31 +22,31 @@ use crate::{
 
 /// One record as the coordinator sees it.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub(super) struct Seen {
     /// The place of its agency.
-    pub agency: usize,
+    pub(super) agency: usize,
     /// The person that the coordinator took it for.
-    pub person: u32,
+    pub(super) person: u32,
     /// What the node said beside the tokens.
-    pub flags: u8,
+    pub(super) flags: u8,
     /// Kind and re-keyed token.
-    pub tokens: Vec<(usize, u64)>,
+    pub(super) tokens: Vec<(usize, u64)>,
     /// What the second looks at it show, whatever they were salted with.
-    pub look: Option<Look>,
+    pub(super) look: Option<Look>,
     /// The record's key in its export, which no coordinator learns: for judging a guess.
-    pub key: String,
+    pub(super) key: String,
 }
 
 /// What can be read off comparisons without knowing their salt.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub(super) struct Look {
     /// Which fields there are.
-    pub presence: u32,
+    pub(super) presence: u32,
     /// Which atoms are equal to an earlier one: the first equal one's place, for each.
-    pub equal: [u8; Atom::COUNT],
+    pub(super) equal: [u8; Atom::COUNT],
     /// How many bits are set in each word, on average: about as many as the text has letters. After
     /// the words, how many bits forename and surname share.
-    pub bits: [f32; Word::COUNT + 1],
+    pub(super) bits: [f32; Word::COUNT + 1],
     looks: u16,
 }
 
@@ -86,7 +86,7 @@ impl Look {
 }
 
 /// Runs a town over the sources and returns what its coordinator received.
-pub fn sweep(
+pub(super) fn sweep(
     sources: &[StandardAgency],
     folder: &Path,
     launcher: Launcher,
