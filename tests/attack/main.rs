@@ -15,7 +15,7 @@ fn second_looks_help_an_attack_little_and_the_controls_succeed() -> anyhow::Resu
     let people = folder.path().join("people");
     bench::people(&Settings { agencies: 3, people: 600, seed: 7 }, &people)?;
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_town"));
-    let report = attack::attack(&people, folder.path(), &launcher)?;
+    let report = attack::attack(&people, folder.path(), None, &launcher)?;
 
     let AttackReport { controls, without_second_look, .. } = &report;
     assert!(controls.single_field > 0.9, "{report:?}");

@@ -124,6 +124,9 @@ Example: town attack data/uk_5 --json")]
     Attack {
         /// A folder as for `town link`
         folder: Option<PathBuf>,
+        /// Write both sides of the attack to this file, for attacks of another make
+        #[arg(long, value_name = "FILE")]
+        seen: Option<PathBuf>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
@@ -184,14 +187,14 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Attack { folder, json } => {
+        Command::Attack { folder, seen, json } => {
             let scratch = tempfile::tempdir()?;
             let made = scratch.path().join("people");
             if folder.is_none() {
                 bench::people(&bench::Settings { agencies: 5, people: 2000, seed: 1 }, &made)?;
             }
             let data = folder.as_deref().unwrap_or(&made);
-            let report = attack::attack(data, scratch.path(), &Launcher::this()?)?;
+            let report = attack::attack(data, scratch.path(), seen.as_deref(), &Launcher::this()?)?;
             match json {
                 true => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?),
                 false => attack::print(&report, out),

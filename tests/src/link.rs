@@ -52,7 +52,12 @@ pub fn link(
     let sources = standard::read_folder(data)?;
     anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
     let agencies = agencies(&sources, folder)?;
-    let plan = Plan { agencies, as_at: standard::as_at(&sources)?, measure_links: true, measure_dump: false };
+    let plan = Plan {
+        agencies,
+        as_at: standard::as_at(&sources)?,
+        measure_links: true,
+        measure_dump: false,
+    };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let ingesting = Instant::now();
     town.ingest()?;

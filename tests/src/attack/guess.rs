@@ -13,6 +13,28 @@ const ROUNDS: usize = 6;
 const CLEAR_MARGIN: f32 = 12.0;
 /// What a difference in the equal atoms counts, in squared bits.
 const UNEQUAL: f32 = 4.0;
+/// What other fields count: an agency that has a field does not forget it.
+const OTHER_FIELDS: f32 = 1e6;
+
+/// What an attack takes from second looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sight {
+    /// Which fields there are.
+    pub(super) presence: bool,
+    /// Which atoms of one record are equal.
+    pub(super) equal: bool,
+    /// How many bits are set in each word.
+    pub(super) bits: bool,
+}
+
+impl Sight {
+    /// Everything there is.
+    pub(super) const ALL: Self = Self { presence: true, equal: true, bits: true };
+
+    fn is_blind(self) -> bool {
+        !(self.presence || self.equal || self.bits)
+    }
+}
 
 /// Both sides of an attack on one agency's records.
 pub(super) struct Attack<'a> {
@@ -20,7 +42,7 @@ pub(super) struct Attack<'a> {
     register: Vec<&'a Seen>,
     target_graph: Graph,
     register_graph: Graph,
-    use_looks: bool,
+    sight: Sight,
 }
 
 /// For each record the people of the register that it may be, all equally likely.
@@ -29,10 +51,10 @@ pub(super) type Guesses = Vec<Vec<usize>>;
 impl<'a> Attack<'a> {
     /// Takes one agency's records as the coordinator sees them, and the register as the attacker sees
     /// it in a town of their own.
-    pub(super) fn new(target: Vec<&'a Seen>, register: Vec<&'a Seen>, use_looks: bool) -> Self {
+    pub(super) fn new(target: Vec<&'a Seen>, register: Vec<&'a Seen>, sight: Sight) -> Self {
         let graph = |side: &[&'a Seen]| Graph::new(side.iter().map(|seen| seen.tokens.as_slice()));
         let (target_graph, register_graph) = (graph(&target), graph(&register));
-        Self { target, register, target_graph, register_graph, use_looks }
+        Self { target, register, target_graph, register_graph, sight }
     }
 
     /// Guesses, knowing some: pairs of a record and its place in the register.
@@ -95,13 +117,13 @@ impl<'a> Attack<'a> {
     /// Keeps those of a class whose second looks are most like the record's. Returns whether they
     /// are clearly more like it than the others.
     fn by_look(&self, at: usize, class: &[usize]) -> (Vec<usize>, bool) {
-        if !self.use_looks || class.len() == 1 || self.target[at].look.is_none() {
+        if self.sight.is_blind() || class.len() == 1 || self.target[at].look.is_none() {
             return (class.to_vec(), true);
         }
         let (mut best, mut second) = (f32::INFINITY, f32::INFINITY);
         let mut kept = Vec::new();
         for person in class {
-            let distance = distance(self.target[at], self.register[*person]);
+            let distance = distance(self.target[at], self.register[*person], self.sight);
             if distance < best {
                 (best, second) = (distance, best);
                 kept.clear();
@@ -117,12 +139,18 @@ impl<'a> Attack<'a> {
 }
 
 /// How unlike two records' second looks are.
-fn distance(record: &Seen, person: &Seen) -> f32 {
+fn distance(record: &Seen, person: &Seen, sight: Sight) -> f32 {
     let (Some(mine), Some(theirs)) = (&record.look, &person.look) else { return 0.0 };
-    if mine.presence != theirs.presence {
-        return 1e6;
+    if sight.presence && mine.presence != theirs.presence {
+        return OTHER_FIELDS;
     }
-    let unequal = mine.equal.iter().zip(&theirs.equal).filter(|(a, b)| a != b).count();
-    let bits = mine.bits.iter().zip(&theirs.bits).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    bits + UNEQUAL * unequal as f32
+    let mut distance = 0.0;
+    if sight.bits {
+        distance += mine.bits.iter().zip(&theirs.bits).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    }
+    if sight.equal {
+        let unequal = mine.equal.iter().zip(&theirs.equal).filter(|(a, b)| a != b).count();
+        distance += UNEQUAL * unequal as f32;
+    }
+    distance
 }

@@ -18,7 +18,7 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::Serialize;
 
 use self::{
-    guess::{Attack, Guesses},
+    guess::{Attack, Guesses, Sight},
     refine::Graph,
     view::Seen,
 };
@@ -49,6 +49,8 @@ pub struct AttackReport {
     pub ten_percent_known: f64,
     /// The three shares without what the second looks show.
     pub without_second_look: [f64; 3],
+    /// By part of the second looks: the share re-identified with it alone by somebody who knows nobody.
+    pub by_part: BTreeMap<String, f64>,
     /// Share of records whose surroundings nobody else has, for somebody who knows every record of
     /// every agency beforehand.
     pub structural_uniqueness: f64,
@@ -67,9 +69,17 @@ pub struct Controls {
 
 /// Attacks what the coordinator receives when a folder's agencies are swept.
 ///
+/// Writes what it received, with what is behind it, to the file `seen_out` where one is named, for
+/// attacks of another make.
+///
 /// # Errors
 /// Fails when a town cannot be run.
-pub fn attack(data: &Path, folder: &Path, launcher: &Launcher) -> anyhow::Result<AttackReport> {
+pub fn attack(
+    data: &Path,
+    folder: &Path,
+    seen_out: Option<&Path>,
+    launcher: &Launcher,
+) -> anyhow::Result<AttackReport> {
     let sources = standard::read_folder(data)?;
     let largest = (0..sources.len()).max_by_key(|at| sources[*at].rows.len());
     let largest = largest.with_context(|| format!("{} holds no CSV file", data.display()))?;
@@ -80,15 +90,21 @@ pub fn attack(data: &Path, folder: &Path, launcher: &Launcher) -> anyhow::Result
     register.retain(|seen| seen.agency == 0);
 
     let scene = Scene::new(&sources, largest, &seen, &register);
-    let attack = Attack::new(scene.target.clone(), register.iter().collect(), true);
-    let shape_only = Attack::new(scene.target.clone(), register.iter().collect(), false);
-    let shares = |attack: &Attack<'_>| {
-        [0.0, 0.01, 0.1].map(|part| {
-            let known = scene.known(part);
-            scene.share(&attack.guess(&known), &known)
-        })
+    let share = |sight: Sight, part: f64| {
+        let attack = Attack::new(scene.target.clone(), register.iter().collect(), sight);
+        let known = scene.known(part);
+        scene.share(&attack.guess(&known), &known)
     };
-    let [nobody_known, one_percent_known, ten_percent_known] = shares(&attack);
+    let shares = |sight: Sight| [0.0, 0.01, 0.1].map(|part| share(sight, part));
+    let [nobody_known, one_percent_known, ten_percent_known] = shares(Sight::ALL);
+    let parts = [
+        ("presence", Sight { presence: true, ..Sight::default() }),
+        ("equal_atoms", Sight { equal: true, ..Sight::default() }),
+        ("set_bits", Sight { bits: true, ..Sight::default() }),
+    ];
+    if let Some(file) = seen_out {
+        view::write(file, &seen, &register)?;
+    }
     let all = Graph::new(seen.iter().map(|seen| seen.tokens.as_slice()));
     let agencies = seen.iter().map(|seen| refine::colour(&(seen.agency, seen.flags))).collect();
     Ok(AttackReport {
@@ -98,7 +114,8 @@ pub fn attack(data: &Path, folder: &Path, launcher: &Launcher) -> anyhow::Result
         nobody_known,
         one_percent_known,
         ten_percent_known,
-        without_second_look: shares(&shape_only),
+        without_second_look: shares(Sight::default()),
+        by_part: parts.map(|(name, sight)| (name.to_owned(), share(sight, 0.0))).into(),
         structural_uniqueness: refine::unique(all.refine(agencies).last().context("no rounds")?),
         controls: Controls {
             single_field: single_field(&sources[largest]),
@@ -169,7 +186,9 @@ impl<'a> Scene<'a> {
         let (mut records, mut found) = (0.0, 0.0);
         let own = (0..).zip(&self.place).map(|(at, place)| (*place, Some(at)));
         for (person, target) in own.chain(self.others.iter().map(|(_, p, at)| (*p, *at))) {
-            let Some(person) = person.filter(|person| !known.contains_key(person)) else { continue };
+            let Some(person) = person.filter(|person| !known.contains_key(person)) else {
+                continue;
+            };
             records += 1.0;
             found += target.map_or(by_chance, |at| right(at, person));
         }
@@ -229,6 +248,9 @@ pub fn print(report: &AttackReport, out: &mut impl Write) -> anyhow::Result<()> 
             out,
             "  {who:<7} known: {share:6.2} % re-identified, {without:6.2} % without second looks"
         )?;
+    }
+    for (part, share) in &report.by_part {
+        writeln!(out, "  {:6.2} % by {part} of the second looks alone", 100.0 * share)?;
     }
     let unique = 100.0 * report.structural_uniqueness;
     writeln!(out, "  {unique:.1} % are unlike everybody else to who knows every record anyway")?;

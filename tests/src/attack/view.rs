@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    io::{BufWriter, Write},
     path::Path,
 };
 
@@ -118,6 +119,22 @@ pub(super) fn sweep(
     Ok(records.into_iter().map(|(_, seen)| seen).collect())
 }
 
+/// Writes both sides of an attack: a line for each record, with its side, agency, person as linked,
+/// key in its export, flags and tokens.
+pub(super) fn write(file: &Path, seen: &[Seen], register: &[Seen]) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(fs::File::create(file)?);
+    for (side, records) in [("seen", seen), ("register", register)] {
+        for Seen { agency, person, key, flags, tokens, .. } in records {
+            write!(out, "{side},{agency},{person},{key},{flags:x}")?;
+            for (kind, token) in tokens {
+                write!(out, ",{kind}.{token:x}")?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
 fn read(file: &Path, town: &Town) -> anyhow::Result<(SweepId, Vec<(Handle, Seen)>)> {
     let ids: BTreeMap<&AgencyId, usize> =
         town.nodes().iter().map(|node| &node.agency.id).zip(0..).collect();
@@ -137,7 +154,10 @@ fn read(file: &Path, town: &Town) -> anyhow::Result<(SweepId, Vec<(Handle, Seen)
                     agency,
                     person: person.parse()?,
                     flags: u8::from_str_radix(flags, 16)?,
-                    tokens: tokens.iter().map(|token| read_token(token)).collect::<Result<_, _>>()?,
+                    tokens: tokens
+                        .iter()
+                        .map(|token| read_token(token))
+                        .collect::<Result<_, _>>()?,
                     ..Seen::default()
                 };
                 records.push((handle, seen));
