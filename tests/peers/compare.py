@@ -71,12 +71,14 @@ def ours(data, folder, town):
     """What `town link` makes of a folder: seconds from the exports to the persons."""
     report, _, whole = measured([town, "link", folder, "--json"])
     steps = report["seconds"]
-    seconds = sum(steps[step] for step in ("ingest", "stream", "group", "compare", "cluster"))
+    sweep = sum(steps[step] for step in ("stream", "group", "compare", "cluster"))
     memory = report["peak_rss_mib"]
     # All processes together: a coordinator, and nodes of which none used more than this.
     rss = memory["coordinator"] + report["agencies"] * memory["nodes"]
-    made = row(data, "Causeway", "hashed", report["cluster"], seconds, report["records"], rss)
-    return [{**made, "steps": steps, "wall_seconds": whole}]
+    quality, count = report["cluster"], report["records"]
+    both = row(data, "Causeway", "exports to persons", quality, steps["ingest"] + sweep, count, rss)
+    swept = row(data, "Causeway", "a sweep: what nodes keep to persons", quality, sweep, count, rss)
+    return [{**both, "steps": steps, "wall_seconds": whole, "links": report["pairwise"]}, swept]
 
 
 def theirs(data, folder, name):
