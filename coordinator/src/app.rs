@@ -29,8 +29,9 @@ use crate::{
     clock,
     config::{CoordinatorConfig, LedgerConfig},
     cycle::{
-        Cycle, CycleError, Linked,
+        Cycle, CycleError, Linked, Outcome,
         progress::{self, Progress},
+        received::Received,
         report::{AlertReport, SweepReport},
     },
     federation::Federation,
@@ -92,6 +93,8 @@ pub struct Swept {
     pub report: SweepReport,
     /// For measuring only.
     pub linked: Linked,
+    /// For measuring only, where the settings ask for it.
+    pub received: Option<Received>,
 }
 
 /// An alert and how far it has come.
@@ -166,6 +169,7 @@ impl Coordinator {
     ) -> Result<Swept, AppError> {
         let parts = &*self.0;
         self.courier().catch_up().await?;
+        let received = parts.config.sweep.measure_dump.then(Received::default);
         let cycle = Cycle {
             federation: &parts.federation,
             ledger: &parts.ledger,
@@ -174,11 +178,13 @@ impl Coordinator {
             limits: &parts.config.sweep,
             now_ms: clock::now_ms,
             progress: Progress(&*tell),
+            received: received.as_ref(),
         };
         let outcome = cycle.run(as_at).await?;
         parts.bell.notify_one();
         drop(turn);
-        Ok(Swept { sweep: outcome.sweep, report: outcome.report, linked: outcome.linked })
+        let Outcome { sweep, report, linked } = outcome;
+        Ok(Swept { sweep, report, linked, received })
     }
 
     /// Returns whoever delivers what is decided.

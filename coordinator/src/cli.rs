@@ -128,6 +128,10 @@ struct Sweep {
     /// Write this sweep's links by handles, for measuring linkage; the settings have to allow it
     #[arg(long, value_name = "FILE")]
     links_out: Option<PathBuf>,
+    /// Write everything that this sweep received, for measuring what it gives away; the settings
+    /// have to allow it
+    #[arg(long, value_name = "FILE")]
+    dump_out: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -205,6 +209,7 @@ async fn make_pass(
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     if sweep.links_out.is_none()
+        && sweep.dump_out.is_none()
         && let Some(channel) = control(&config.serve.control).await
     {
         return ask_for_pass(args, sweep, channel, out).await;
@@ -235,6 +240,9 @@ async fn make_pass(
     server.await??;
     if let Some(path) = &sweep.links_out {
         measure::write(path, coordinator.config(), swept.sweep, &swept.linked)?;
+    }
+    if let Some(path) = &sweep.dump_out {
+        measure::dump(path, coordinator.config(), &swept)?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&swept.report)?)?;

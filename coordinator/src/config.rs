@@ -130,6 +130,9 @@ pub struct SweepConfig {
     /// Lets `sweep --links-out` write this sweep's links, by handles, for measuring linkage with the
     /// nodes' help. Off in daily work.
     pub measure_links: bool,
+    /// Keeps everything that a sweep receives and lets `sweep --dump-out` write it, for measuring what
+    /// it gives away. Costs memory. Off in daily work.
+    pub measure_dump: bool,
 }
 
 /// One enrolled node.
@@ -152,6 +155,7 @@ impl Default for SweepConfig {
             patience_seconds: 60,
             most_records: 20_000_000,
             measure_links: false,
+            measure_dump: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{fmt::Write, path::Path};
 use causeway_certs::{certificate::hex, files::write_secret};
 use causeway_proto::ids::SweepId;
 
-use crate::{config::CoordinatorConfig, cycle::Linked};
+use crate::{app::Swept, config::CoordinatorConfig, cycle::Linked};
 
 /// Writes the file: a line for each record, with its person, and one for each candidate pair, with
 /// its match-keys and levels (packed, hexadecimal) and its weight in bits, or `veto`.
@@ -38,6 +38,41 @@ pub fn write(
         let bits = bits.map_or("veto".into(), |bits| format!("{bits:.3}"));
         let (a, b, kinds, levels) = (name(pair.a), name(pair.b), pair.kinds, levels.bits());
         writeln!(text, "pair,{a},{b},{kinds:x},{levels:x},{bits}")?;
+    }
+    Ok(write_secret(path, text.as_bytes())?)
+}
+
+/// Writes everything that the sweep received: a line for each record with its flags and its tokens in
+/// the order of the kinds, one for each comparison, decoys among them, and one for each home.
+///
+/// # Errors
+/// Fails when the settings do not allow it, or when the file cannot be written.
+pub fn dump(path: &Path, config: &CoordinatorConfig, swept: &Swept) -> anyhow::Result<()> {
+    let Some(received) = &swept.received else {
+        anyhow::bail!(
+            "what a sweep receives is written only where the settings say `[sweep] measure_dump = true`"
+        );
+    };
+    let Linked { records, decision, .. } = &swept.linked;
+    let name = |record: u32| {
+        let agency = &config.nodes[records.agency(record)].id;
+        format!("{agency},{}", hex(records.handle(record).as_bytes()))
+    };
+    let mut text = format!("sweep,{}\n", hex(swept.sweep.as_bytes()));
+    let received = received.lock();
+    for (record, person) in (0u32..).zip(&decision.persons) {
+        let flags = records.flags(record).0;
+        write!(text, "record,{},{person},{flags:x}", name(record))?;
+        for (kind, slot, token) in received.tokens_of(record) {
+            write!(text, ",{}.{slot}.{token:x}", kind.index())?;
+        }
+        text.push('\n');
+    }
+    for ((record, kind, slot), packed) in &received.looks {
+        writeln!(text, "look,{},{},{slot},{}", name(*record), kind.index(), hex(packed))?;
+    }
+    for (record, keys) in &received.homes {
+        writeln!(text, "home,{},{}", name(*record), keys.join(","))?;
     }
     Ok(write_secret(path, text.as_bytes())?)
 }

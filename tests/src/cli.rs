@@ -6,8 +6,9 @@ use causeway_proto::day::Day;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
-    bench, demo,
+    attack, bench, demo,
     link::{self, Details, LinkReport},
+    link::{self, LinkReport},
     town::process::Launcher,
 };
 
@@ -115,6 +116,40 @@ Example: town bench --agencies 5 --people 100000 --people 200000")]
         #[arg(long)]
         json: bool,
     },
+    /// Attack what the coordinator receives, and measure how many people can be told
+    ///
+    /// The attacker has everything that a coordinator receives in a sweep and the largest agency's
+    /// register in clear text.
+    #[command(after_help = "\
+Without a folder, a small town is made. Two controls, which have to be near 100 %, show that the
+attack works: single fields as tokens, and a linkage key that leaked.
+
+Example: town attack data/uk_5 --json")]
+    Attack {
+        /// A folder as for `town link`
+        folder: Option<PathBuf>,
+        /// Write both sides of the attack to this file, for attacks of another make
+        #[arg(long, value_name = "FILE")]
+        seen: Option<PathBuf>,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write invented people whose truth is known, for `town link` and others
+    #[command(hide = true)]
+    People {
+        /// The folder
+        folder: PathBuf,
+        /// How many agencies
+        #[arg(long, default_value_t = 5)]
+        agencies: usize,
+        /// How many people each of them knows
+        #[arg(long, default_value_t = 4000)]
+        people: u64,
+        /// Which people
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Run this program as a node
     #[command(hide = true)]
     Node(causeway_node::cli::Args),
@@ -156,6 +191,23 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
                 }
             }
             Ok(())
+        }
+        Command::Attack { folder, seen, json } => {
+            let scratch = tempfile::tempdir()?;
+            let made = scratch.path().join("people");
+            if folder.is_none() {
+                bench::people(&bench::Settings { agencies: 5, people: 2000, seed: 1 }, &made)?;
+            }
+            let data = folder.as_deref().unwrap_or(&made);
+            let report = attack::attack(data, scratch.path(), seen.as_deref(), &Launcher::this()?)?;
+            match json {
+                true => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?),
+                false => attack::print(&report, out),
+            }
+        }
+        Command::People { folder, agencies, people, seed } => {
+            let (agencies, people, seed) = (*agencies, *people, *seed);
+            bench::people(&bench::Settings { agencies, people, seed }, folder)
         }
         Command::Node(args) => causeway_node::cli::run(args, out),
         Command::Coordinator(args) => causeway_coordinator::cli::run(args, out),

@@ -1,5 +1,6 @@
 //! Whole towns: several nodes, one coordinator, real TLS, real files.
 
+pub mod attack;
 pub mod bench;
 pub mod cli;
 pub mod data;

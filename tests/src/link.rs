@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    standard,
+    standard::{self, StandardAgency},
     town::{Agency, FeedFile, Plan, Town, process::Launcher},
     truth::{self, Quality},
 };
@@ -58,19 +58,13 @@ pub fn link(
     let began = Instant::now();
     let sources = standard::read_folder(data)?;
     anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
-    let mut agencies = Vec::new();
-    for (at, source) in sources.iter().enumerate() {
-        let id = format!("agency-{}", at + 1);
-        let (feed, mapping, file) = standard::export(source, &folder.join("exports").join(&id))?;
-        agencies.push(Agency {
-            policy: standard::policy(&id),
-            id: id.parse()?,
-            kind: AgencyKind::ALL[at % AgencyKind::ALL.len()],
-            feeds: vec![FeedFile { id: feed, mapping, file }],
-            dials_out: false,
-        });
-    }
-    let plan = Plan { agencies, as_at: standard::as_at(&sources)?, measure_links: true };
+    let agencies = agencies(&sources, folder)?;
+    let plan = Plan {
+        agencies,
+        as_at: standard::as_at(&sources)?,
+        measure_links: true,
+        measure_dump: false,
+    };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let ingesting = Instant::now();
     town.ingest()?;
@@ -120,8 +114,25 @@ pub fn link(
     })
 }
 
+/// Writes every source's export and describes an agency for each.
+pub(crate) fn agencies(sources: &[StandardAgency], folder: &Path) -> anyhow::Result<Vec<Agency>> {
+    let mut agencies = Vec::new();
+    for (at, source) in sources.iter().enumerate() {
+        let id = format!("agency-{}", at + 1);
+        let (feed, mapping, file) = standard::export(source, &folder.join("exports").join(&id))?;
+        agencies.push(Agency {
+            policy: standard::policy(&id),
+            id: id.parse()?,
+            kind: AgencyKind::ALL[at % AgencyKind::ALL.len()],
+            feeds: vec![FeedFile { id: feed, mapping, file }],
+            dials_out: false,
+        });
+    }
+    Ok(agencies)
+}
+
 /// Fails if a node dropped out: the figures would be about something else.
-fn problems(report: &Value) -> anyhow::Result<()> {
+pub(crate) fn problems(report: &Value) -> anyhow::Result<()> {
     for agency in report["agencies"].as_array().into_iter().flatten() {
         if let Some(problem) = agency["problem"].as_str() {
             anyhow::bail!("{} {problem}", agency["id"]);

@@ -150,6 +150,9 @@ pub async fn gather(
                     ids[scheme] = *token;
                 }
             }
+            if let Some(received) = cycle.received {
+                received.tokens(*kind, records.first(agency), &tokens);
+            }
             column.add(agency, records.first(agency), &tokens);
         }
         let grouping = Instant::now();

@@ -90,6 +90,9 @@ async fn residents(
     let call: Call<Residence> =
         |client, handles, sweep| Box::pin(async move { client.dwellings(sweep, &handles).await });
     let homes = ask(cycle, sweep, agencies, records, &asked, (Step::Dwellings, call)).await;
+    if let Some(received) = cycle.received {
+        received.homes(&homes);
+    }
     asked
         .iter()
         .map(|record| Resident {

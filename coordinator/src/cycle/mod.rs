@@ -12,6 +12,7 @@
 pub mod gather;
 pub mod homes;
 pub mod progress;
+pub mod received;
 pub mod report;
 pub mod second_look;
 pub mod surface;
@@ -31,6 +32,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
     progress::{Progress, Step},
+    received::Received,
     report::{AgencyReport, Seconds, SweepReport},
 };
 use crate::{
@@ -57,6 +59,8 @@ pub struct Cycle<'a> {
     pub now_ms: fn() -> u64,
     /// Where it says how far it is.
     pub progress: Progress<'a>,
+    /// Where it keeps what it receives, for measuring only.
+    pub received: Option<&'a Received>,
 }
 
 /// A pass could not be made at all.

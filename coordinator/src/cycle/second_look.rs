@@ -32,7 +32,7 @@ use crate::{
 const SAMPLED_PAIRS: u32 = 300_000;
 
 /// A record and the slot of the match-key that salts its comparison.
-type Ask = (u32, MatchKeyKind, u8);
+pub(super) type Ask = (u32, MatchKeyKind, u8);
 
 /// Pairs looked at in one go: enough that a node reads its rows segment by segment, few enough that
 /// their comparisons (about 100 MiB) are soon forgotten.
@@ -200,6 +200,9 @@ async fn compare_one(
         let questions: Vec<Question> = batch.iter().map(question).collect();
         let answers = client.compare(sweep, &questions).await?;
         for (ask, answer) in batch.iter().zip(answers) {
+            if let Some(received) = cycle.received {
+                received.look(*ask, &answer);
+            }
             if genuine.next_if_eq(&ask).is_some() {
                 compared.push(answer);
             }

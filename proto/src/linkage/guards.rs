@@ -40,6 +40,9 @@ pub enum Doubt {
     Generations,
     /// The forename is an initial or missing, and the birth dates differ somewhere.
     Initial,
+    /// Same forename and birth date, and everything else is another: a marriage and a move, or a
+    /// stranger, or a child before and after an adoption.
+    Renamed,
 }
 
 /// Weight in bits from which a pair is told from what it could be mistaken for: eight times as
@@ -66,6 +69,10 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
         && levels.at_least(F::Address, 3)
     {
         return Verdict::Doubtful(Doubt::Twins);
+    }
+    let renamed = levels.get(F::Surname) == Some(0) && levels.get(F::Address) == Some(0);
+    if renamed && !levels.at_least(F::Phone, 1) {
+        return Verdict::Doubtful(Doubt::Renamed);
     }
     let thin = levels.initial_only() || levels.get(F::Forename).is_none();
     match levels.get(F::Birth) {
@@ -125,6 +132,16 @@ mod tests {
             Verdict::Open,
             "a typing error"
         );
+    }
+
+    #[test]
+    fn another_surname_at_another_address_needs_a_clear_weight() {
+        let renamed = pair(6, 0, 5, 0);
+        let verdict_of = verdict(renamed, StrongIds::default());
+        assert_eq!(verdict_of, Verdict::Doubtful(Doubt::Renamed));
+        assert!(guarded(verdict_of, CLEAR_BITS - 0.1).is_some_and(|bits| bits < 0.0));
+        assert_eq!(guarded(verdict_of, CLEAR_BITS), Some(CLEAR_BITS));
+        assert_eq!(verdict(renamed.with(F::Phone, 1), StrongIds::default()), Verdict::Open);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn bench(
     let crowd = people::Crowd::new(settings.seed, settings.people);
     let agencies = exports(&crowd, settings.agencies, &folder.join("exports"))?;
     tell(&format!("{} exports of {} people", settings.agencies, settings.people));
-    let plan = Plan { agencies, as_at: AS_AT.parse()?, measure_links: false };
+    let plan = Plan { agencies, as_at: AS_AT.parse()?, measure_links: false, measure_dump: false };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let began = Instant::now();
     ingest(&town)?;
@@ -135,6 +135,14 @@ pub fn bench(
         candidate_pairs: number("candidate_pairs"),
         compared_pairs: number("compared_pairs"),
     })
+}
+
+/// Writes the people of a size into a folder, one CSV file per agency in the standard columns.
+///
+/// # Errors
+/// Fails when the disk is full.
+pub fn people(settings: &Settings, folder: &Path) -> anyhow::Result<()> {
+    people::write_folder(settings.seed, settings.agencies, settings.people, folder)
 }
 
 /// Prints one size's result for a person.

@@ -3,7 +3,11 @@
 //! A person is made from the town's seed and the person's number alone, an agency's record of them
 //! from those and the agency's number. So an export of a million rows is written row by row.
 
-use std::{fs::File, io::BufWriter, path::Path};
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    path::Path,
+};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -85,6 +89,25 @@ struct Home {
     house: String,
     street: String,
     postcode: String,
+}
+
+/// Writes a folder of a town's people: one CSV file per agency in the standard columns.
+///
+/// # Errors
+/// Fails when a file cannot be written.
+pub(super) fn write_folder(
+    seed: u64,
+    agencies: usize,
+    per_agency: u64,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let crowd = Crowd::new(seed, per_agency);
+    for agency in 0..agencies as u64 {
+        let file = folder.join(format!("agency-{}.csv", agency + 1));
+        crowd.write(agency, u64::MAX, &file)?;
+    }
+    Ok(())
 }
 
 impl Crowd {

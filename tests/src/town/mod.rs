@@ -66,6 +66,8 @@ pub struct Plan {
     pub as_at: Day,
     /// Lets the coordinator write links by handles, for measuring.
     pub measure_links: bool,
+    /// Lets it write everything that a sweep receives, for measuring.
+    pub measure_dump: bool,
 }
 
 /// A federation in a folder.
@@ -164,13 +166,13 @@ impl Town {
 
     /// Writes the coordinator's settings for the nodes as they are now.
     pub fn write_coordinator_settings(&self) -> anyhow::Result<()> {
-        let measure = self.plan.measure_links;
+        let Plan { measure_links, measure_dump, .. } = &self.plan;
         let mut text = format!(
             "deployment = \"{DEPLOYMENT}\"\nid = \"{COORDINATOR}\"\n\
              purposes = [\"adult_safeguarding\", \"child_safeguarding\", \"asb_hate\"]\n\n\
              [identity]\n{IDENTITY}\n[ledger]\npath = \"ledger.db\"\n\n\
              [serve]\nlisten = \"{}\"\noperators = [\"console\"]\n\n\
-             [sweep]\nmeasure_links = {measure}\n",
+             [sweep]\nmeasure_links = {measure_links}\nmeasure_dump = {measure_dump}\n",
             self.coordinator_address
         );
         for node in &self.nodes {

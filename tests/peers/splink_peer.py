@@ -1,0 +1,180 @@
+"""Splink on clear text, configured from the columns that a folder fills and from nothing else.
+
+Its model: forename and surname with term frequencies, date of birth, one joint address comparison
+where there are postcodes and streets, identifiers with typing errors; u by random sampling, m by EM
+over several blocking rules. The blocking rules are many for up to `THOROUGH` records, and few and
+narrow beyond, as one would for speed.
+"""
+
+import contextlib
+
+import cluster
+import records
+import splink.comparison_library as cl
+from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink.internals.exceptions import EMTrainingException
+
+THOROUGH = 150_000
+# A blocking rule may bring so many pairs for each record.
+AFFORDABLE = 25
+# A column that is filled less often says nothing.
+FILLED = 0.02
+THRESHOLDS = [0.5, 0.95, 0.99]
+
+ADDRESS = {
+    "output_column_name": "home",
+    "comparison_levels": [
+        {"sql_condition": "(postcode_l is null or postcode_r is null) and "
+                          "(street_l is null or street_r is null)",
+         "label_for_charts": "missing", "is_null_level": True},
+        {"sql_condition": "postcode_l = postcode_r and house_l = house_r and street_l = street_r",
+         "label_for_charts": "all equal"},
+        {"sql_condition": "house_l = house_r and (postcode_l = postcode_r or (street_l = street_r "
+                          "and damerau_levenshtein(postcode_l, postcode_r) <= 2))",
+         "label_for_charts": "house and postcode"},
+        {"sql_condition": "house_l = house_r and street_l = street_r",
+         "label_for_charts": "house and street"},
+        {"sql_condition": "postcode_l = postcode_r", "label_for_charts": "postcode"},
+        {"sql_condition": "street_l = street_r or damerau_levenshtein(postcode_l, postcode_r) <= 1",
+         "label_for_charts": "nearly"},
+        {"sql_condition": "ELSE", "label_for_charts": "different"},
+    ],
+}
+
+
+def link(frame, seconds):
+    once = records.told_once(frame)
+    with seconds("prepare"):
+        data, filled = prepared(frame)
+        linker = Linker(tables(data), settings(data, filled, all(once)), log_level="ERROR")
+    with seconds("train"):
+        train(linker, filled)
+    with seconds("predict"):
+        predictions = linker.inference.predict(threshold_match_weight=-10)
+        scored = predictions.as_pandas_dataframe()
+        ends = (scored.id_l.tolist(), scored.id_r.tolist())
+        weights = scored.match_weight.tolist()
+    for threshold in THRESHOLDS:
+        with seconds("cluster", only=threshold == 0.95):
+            likely = scored.match_probability >= threshold
+            persons = cluster.components(
+                len(frame), zip(scored.id_l[likely].tolist(), scored.id_r[likely].tolist()))
+        yield f"as it comes, p >= {threshold}", persons
+    with seconds("constrained"):
+        agency = frame.agency.tolist()
+        persons = cluster.constrained(len(frame), list(zip(*ends, weights)), agency, once)
+    yield "constrained", persons
+
+
+def prepared(frame):
+    """Empty fields are missing, a field that no agency fills is not there."""
+    data = frame.drop(columns="truth_id").replace("", None)
+    both = data.forename.notna() & data.surname.notna()
+    data["fullname"] = (data.forename + " " + data.surname).where(both, None)
+    data["initial"] = data.middle.str[:1]
+    data["agency"] = "agency_" + data.agency.astype(str)
+    return data, {name for name in data.columns if data[name].notna().mean() > FILLED}
+
+
+def tables(data):
+    api = DuckDBAPI()
+    if data.agency.nunique() == 1:
+        return api.register(data.drop(columns="agency"), dataset_display_name="agency_0")
+    return [api.register(part.drop(columns="agency"), dataset_display_name=name)
+            for name, part in data.groupby("agency")]
+
+
+def settings(data, filled, all_once):
+    one = data.agency.nunique() == 1
+    kind = "dedupe_only" if one else "link_only" if all_once else "link_and_dedupe"
+    return SettingsCreator(
+        link_type=kind, unique_id_column_name="id", em_convergence=0.001,
+        comparisons=comparisons(filled), blocking_rules_to_generate_predictions=rules(data, filled),
+        retain_intermediate_calculation_columns=False, retain_matching_columns=False)
+
+
+def comparisons(filled):
+    by_name = cl.ForenameSurnameComparison(
+        "forename", "surname", forename_surname_concat_col_name="fullname")
+    result = [by_name]
+    if "dob" in filled:
+        result.append(cl.DateOfBirthComparison(
+            "dob", input_is_string=True, datetime_format="%Y-%m-%d", invalid_dates_as_null=True))
+    result += [cl.ExactMatch(name) for name in ("initial", "sex") if name in filled]
+    frequent = {"term_frequency_adjustments": True}
+    if {"postcode", "street"} <= filled and "town" not in filled:
+        result.append(cl.CustomComparison(**ADDRESS))
+    else:
+        apart = {
+            "postcode": cl.DamerauLevenshteinAtThresholds("postcode", [1, 2]),
+            "house": cl.ExactMatch("house"),
+            "street": cl.JaroWinklerAtThresholds("street", [0.9, 0.8]),
+            "town": cl.JaroWinklerAtThresholds("town", [0.9]),
+        }
+        result += [made.configure(**frequent) for name, made in apart.items() if name in filled]
+    for name in records.STRONG:
+        if name in filled:
+            result.append(cl.DamerauLevenshteinAtThresholds(name, [1, 2]))
+    if "email" in filled:
+        result.append(cl.EmailComparison("email"))
+    if "phone" in filled:
+        result.append(cl.LevenshteinAtThresholds("phone", [2]))
+    return result
+
+
+def rules(data, filled):
+    """Blocking rules of the columns there are; a rule that brings too many pairs is narrowed."""
+    thorough = [
+        ["forename", "surname"], ["dob"], ["dob", "substr(forename,1,1)"],
+        ["dob", "substr(surname,1,2)"], ["forename", "substr(dob,1,4)"],
+        ["surname", "substr(dob,1,4)"], ["substr(dob,6,5)", "forename"],
+        ["substr(dob,6,5)", "substr(surname,1,3)"], ["postcode"],
+        ["postcode", "substr(forename,1,2)"], ["postcode", "substr(surname,1,2)"],
+        ["house", "street", "substr(forename,1,1)"], ["house", "street", "substr(surname,1,2)"],
+        ["street", "substr(forename,1,3)"], ["forename", "initial", "substr(surname,1,1)"],
+        ["email"], ["phone"], *([name] for name in records.STRONG),
+    ]
+    quick = [
+        ["forename", "surname", "dob"], ["forename", "dob"], ["surname", "dob"],
+        ["forename", "surname", "postcode"], ["dob", "postcode"], ["surname", "house", "postcode"],
+        ["email"], ["phone"], *([name] for name in records.STRONG),
+    ]
+    small = len(data) <= THOROUGH
+    result = [block_on(*parts) for parts in (thorough if small else quick)
+              if columns(parts) <= filled and pairs(data, parts) <= AFFORDABLE * len(data)]
+    swapped = "l.forename = r.surname and l.surname = r.forename"
+    return [*result, swapped] if small else result
+
+
+def columns(parts):
+    return {part.removeprefix("substr(").split(",")[0] for part in parts}
+
+
+def pairs(data, parts):
+    """How many pairs a blocking rule brings, those inside an agency included."""
+    keys = {}
+    for at, part in enumerate(parts):
+        name, *cut = part.removeprefix("substr(").rstrip(")").split(",")
+        column = data[name]
+        if cut:
+            start, length = int(cut[0]) - 1, int(cut[1])
+            column = column.str[start:start + length]
+        keys[f"k{at}"] = column
+    sizes = data.assign(**keys).dropna(subset=list(keys)).groupby(list(keys)).size()
+    return (sizes * (sizes - 1) // 2).sum()
+
+
+def train(linker, filled):
+    certain = [["forename", "surname", "dob" if "dob" in filled else "postcode"]]
+    certain += [[name] for name in (*records.STRONG, "email") if name in filled]
+    linker.training.estimate_probability_two_random_records_match(
+        [block_on(*rule) for rule in certain], recall=0.7)
+    linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
+    # Whole columns: a comparison is not trained by a rule that uses any of its own.
+    sessions = [["forename", "surname"], ["dob"], ["postcode"], *([name] for name in records.STRONG)]
+    for rule in sessions:
+        if columns(rule) <= filled:
+            # A rule without a pair, such as a number that one agency alone has, teaches nothing.
+            with contextlib.suppress(EMTrainingException):
+                linker.training.estimate_parameters_using_expectation_maximisation(
+                    block_on(*rule), estimate_without_term_frequencies=True)

@@ -1,0 +1,156 @@
+//! Guesses who a token graph's records are, from a clear register that was hashed under another key.
+
+use std::collections::HashMap;
+
+use super::{
+    refine::{Graph, colour},
+    view::Seen,
+};
+
+/// How often what was found out is used to find out more.
+const ROUNDS: usize = 6;
+/// Second looks that differ by so much show different people, in squared bits.
+const CLEAR_MARGIN: f32 = 12.0;
+/// What a difference in the equal atoms counts, in squared bits.
+const UNEQUAL: f32 = 4.0;
+/// What other fields count: an agency that has a field does not forget it.
+const OTHER_FIELDS: f32 = 1e6;
+
+/// What an attack takes from second looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sight {
+    /// Which fields there are.
+    pub(super) presence: bool,
+    /// Which atoms of one record are equal.
+    pub(super) equal: bool,
+    /// How many bits are set in each word.
+    pub(super) bits: bool,
+}
+
+impl Sight {
+    /// Everything there is.
+    pub(super) const ALL: Self = Self { presence: true, equal: true, bits: true };
+
+    fn is_blind(self) -> bool {
+        !(self.presence || self.equal || self.bits)
+    }
+}
+
+/// Both sides of an attack on one agency's records.
+pub(super) struct Attack<'a> {
+    target: Vec<&'a Seen>,
+    register: Vec<&'a Seen>,
+    target_graph: Graph,
+    register_graph: Graph,
+    sight: Sight,
+}
+
+/// For each record the people of the register that it may be, all equally likely.
+pub(super) type Guesses = Vec<Vec<usize>>;
+
+impl<'a> Attack<'a> {
+    /// Takes one agency's records as the coordinator sees them, and the register as the attacker sees
+    /// it in a town of their own.
+    pub(super) fn new(target: Vec<&'a Seen>, register: Vec<&'a Seen>, sight: Sight) -> Self {
+        let graph = |side: &[&'a Seen]| Graph::new(side.iter().map(|seen| seen.tokens.as_slice()));
+        let (target_graph, register_graph) = (graph(&target), graph(&register));
+        Self { target, register, target_graph, register_graph, sight }
+    }
+
+    /// Guesses, knowing some: pairs of a record and its place in the register.
+    ///
+    /// Whoever is found beyond doubt counts as known in the next round.
+    pub(super) fn guess(&self, known: &[(usize, usize)]) -> Guesses {
+        let mut known: HashMap<usize, usize> = known.iter().copied().collect();
+        let mut guesses = Guesses::new();
+        for _ in 0..ROUNDS {
+            let (found, sure) = self.round(&known);
+            guesses = found;
+            let before = known.len();
+            // Two records cannot be one person: then neither is beyond doubt.
+            let mut claims: HashMap<usize, usize> = HashMap::new();
+            sure.iter().for_each(|(_, person)| *claims.entry(*person).or_default() += 1);
+            known.extend(sure.into_iter().filter(|(_, person)| claims[person] == 1));
+            if known.len() == before {
+                break;
+            }
+        }
+        guesses
+    }
+
+    /// One round: everybody's candidates, and those who are beyond doubt.
+    fn round(&self, known: &HashMap<usize, usize>) -> (Guesses, Vec<(usize, usize)>) {
+        let begin = |side: &[&Seen]| -> Vec<u64> {
+            side.iter().map(|seen| colour(&(0, seen.flags))).collect()
+        };
+        let (mut first, mut clear) = (begin(&self.target), begin(&self.register));
+        for (record, person) in known {
+            first[*record] = colour(&(1, person));
+            clear[*person] = first[*record];
+        }
+        let seen = self.target_graph.refine(first);
+        let clear = self.register_graph.refine(clear);
+        let classes: Vec<HashMap<u64, Vec<usize>>> = clear
+            .iter()
+            .map(|colours| {
+                let mut classes: HashMap<u64, Vec<usize>> = HashMap::new();
+                colours.iter().zip(0..).for_each(|(c, at)| classes.entry(*c).or_default().push(at));
+                classes
+            })
+            .collect();
+        let mut sure = Vec::new();
+        let mut guesses = Guesses::with_capacity(self.target.len());
+        for at in 0..self.target.len() {
+            // The finest colour that anybody in the register has too.
+            let rounds = seen.iter().zip(&classes).rev();
+            let class = rounds.filter_map(|(colours, classes)| classes.get(&colours[at])).next();
+            let class = class.map_or(&[][..], Vec::as_slice);
+            let (guess, certain) = self.by_look(at, class);
+            if certain && guess.len() == 1 && !known.contains_key(&at) {
+                sure.push((at, guess[0]));
+            }
+            guesses.push(guess);
+        }
+        (guesses, sure)
+    }
+
+    /// Keeps those of a class whose second looks are most like the record's. Returns whether they
+    /// are clearly more like it than the others.
+    fn by_look(&self, at: usize, class: &[usize]) -> (Vec<usize>, bool) {
+        if self.sight.is_blind() || class.len() == 1 || self.target[at].look.is_none() {
+            return (class.to_vec(), true);
+        }
+        let (mut best, mut second) = (f32::INFINITY, f32::INFINITY);
+        let mut kept = Vec::new();
+        for person in class {
+            let distance = distance(self.target[at], self.register[*person], self.sight);
+            if distance < best {
+                (best, second) = (distance, best);
+                kept.clear();
+            } else if distance > best {
+                second = second.min(distance);
+            }
+            if distance <= best {
+                kept.push(*person);
+            }
+        }
+        (kept, second - best >= CLEAR_MARGIN)
+    }
+}
+
+/// How unlike two records' second looks are.
+fn distance(record: &Seen, person: &Seen, sight: Sight) -> f32 {
+    let (Some(mine), Some(theirs)) = (&record.look, &person.look) else { return 0.0 };
+    if sight.presence && mine.presence != theirs.presence {
+        return OTHER_FIELDS;
+    }
+    let mut distance = 0.0;
+    if sight.bits {
+        distance += mine.bits.iter().zip(&theirs.bits).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    }
+    if sight.equal {
+        let unequal = mine.equal.iter().zip(&theirs.equal).filter(|(a, b)| a != b).count();
+        distance += UNEQUAL * unequal as f32;
+    }
+    distance
+}
