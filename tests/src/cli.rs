@@ -8,7 +8,6 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::{
     attack, bench, demo,
     link::{self, Details, LinkReport},
-    link::{self, LinkReport},
     town::process::Launcher,
 };
 
