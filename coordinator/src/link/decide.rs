@@ -305,7 +305,7 @@ mod tests {
         let father = Levels::from_bits(agreeing(6).with(F::Birth, 2).bits() | 1 << 61);
         assert!(father.generation_apart());
         for relatives in [twins, father] {
-            let decision = decide(&records, &[pair(0, 1)], &[relatives], &Strangers::new());
+            let decision = decided(&records, &[pair(0, 1)], &[relatives]);
             assert_eq!(decision.persons, [0, 1], "{relatives:?}");
             assert!(decision.bits[0].is_none_or(|bits| bits < 0.0), "{relatives:?}");
         }

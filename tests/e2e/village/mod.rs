@@ -85,6 +85,7 @@ impl<'a> Making<'a> {
             agencies: self.kinds.iter().map(agency).collect::<anyhow::Result<_>>()?,
             as_at: AS_AT.parse()?,
             measure_links: false,
+            measure_dump: false,
         };
         let town = Town::make(&folder.path().join("town"), self.launcher.clone(), plan)?;
         town.ingest()?;
