@@ -7,6 +7,7 @@ mod village;
 mod a_node_is_down;
 mod command_line;
 mod delivered_once;
+mod demonstration;
 mod exports_go_wrong;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
