@@ -171,7 +171,8 @@ def train(linker, filled):
         [block_on(*rule) for rule in certain], recall=0.7)
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
     # Whole columns: a comparison is not trained by a rule that uses any of its own.
-    sessions = [["forename", "surname"], ["dob"], ["postcode"], *([name] for name in records.STRONG)]
+    sessions = [["forename", "surname"], ["dob"], ["postcode"]]
+    sessions += [[name] for name in records.STRONG]
     for rule in sessions:
         if columns(rule) <= filled:
             # A rule without a pair, such as a number that one agency alone has, teaches nothing.
