@@ -35,7 +35,7 @@ use super::Problem;
 pub const HANDLES: usize = 1000;
 
 /// Questions in one `Compare`: `4096 * WIDTH` would be most of a message.
-pub const COMPARISONS: usize = 2048;
+pub const COMPARISONS: usize = 1024;
 
 const _: () = assert!(COMPARISONS * comparison::WIDTH < MESSAGE_BYTES / 2);
 

@@ -10,6 +10,7 @@ use causeway_proto::{
     linkage::comparison::{Atom, Comparison, Word},
 };
 
+use super::minhash;
 use super::{
     profile::Birth,
     sketch::{Sketch, Text, Value},
@@ -19,7 +20,7 @@ use super::{
 #[derive(Clone, Copy)]
 enum Target {
     Atom(usize),
-    Bit(usize),
+    Pair(usize),
     Digit(usize),
 }
 
@@ -63,14 +64,21 @@ impl<'k> Comparer<'k> {
         self.cipher.encrypt_blocks(&mut self.blocks);
 
         let mut comparison = Comparison { presence: sketch.presence, ..Comparison::EMPTY };
-        for (target, block) in self.targets.iter().zip(&self.blocks) {
-            match *target {
+        let mut from = 0;
+        for alike in self
+            .targets
+            .chunk_by(|x, y| matches!((x, y), (Target::Pair(x), Target::Pair(y)) if x == y))
+        {
+            let blocks = &self.blocks[from..from + alike.len()];
+            from += alike.len();
+            match alike[0] {
                 Target::Atom(atom) => {
-                    comparison.atoms[atom] = u16::from_le_bytes([block[0], block[1]]);
+                    comparison.atoms[atom] = u16::from_le_bytes([blocks[0][0], blocks[0][1]]);
                 }
-                Target::Bit(word) => comparison.words[word] |= 1 << (block[0] & 63),
+                Target::Pair(word) => comparison.words[word] = minhash::pack(blocks),
                 Target::Digit(place) => {
-                    comparison.words[Word::Digits as usize] |= u64::from(block[0]) << (8 * place);
+                    comparison.words[Word::Digits as usize] |=
+                        u128::from(blocks[0][0]) << (8 * place);
                 }
             }
         }
@@ -103,7 +111,7 @@ impl<'k> Comparer<'k> {
         self.put(Target::Atom(at), NOISE + u8::try_from(at).expect("few atoms"), noise);
     }
 
-    /// One bit for each pair of neighbouring letters, the ends included.
+    /// Every pair of neighbouring letters, the ends included.
     fn pairs(&mut self, word: Word, domain: u8, text: &[u8]) {
         if text.is_empty() {
             return;
@@ -111,7 +119,7 @@ impl<'k> Comparer<'k> {
         let mut before = b'^';
         for letter in text.iter().copied().chain([b'$']) {
             let pair = u64::from(before) << 8 | u64::from(letter);
-            self.put(Target::Bit(word as usize), domain, pair);
+            self.put(Target::Pair(word as usize), domain, pair);
             before = letter;
         }
     }

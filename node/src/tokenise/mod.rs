@@ -13,6 +13,7 @@
 pub mod chain;
 pub mod compare;
 pub mod keyring;
+mod minhash;
 pub mod profile;
 pub mod recipe;
 pub mod sketch;

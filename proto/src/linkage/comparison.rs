@@ -1,6 +1,6 @@
 //! The packed comparison: what a node says of one record so that it can be held against another.
 //!
-//! Layout 2, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
+//! Layout 3, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
 //! bits each), then every [`Word`] (64 bits each), in the order listed here.
 //!
 //! An atom is a keyed hash of one value, a word a set of keyed bits. Both are salted by the token
@@ -12,10 +12,10 @@
 use crate::wire::WireError;
 
 /// Bytes in one comparison.
-pub const WIDTH: usize = 4 + 2 * Atom::COUNT + 8 * Word::COUNT;
+pub const WIDTH: usize = 4 + 2 * Atom::COUNT + 16 * Word::COUNT;
 
 /// The version of this layout, as `CompareResponse.layout` says it.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// A keyed hash of one value, 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,8 @@ impl Atom {
     pub const COUNT: usize = Self::Phone as usize + 1;
 }
 
-/// A set of keyed bits, 64 wide: one bit for each pair of neighbouring letters of a value.
+/// A value's pairs of neighbouring letters in 128 keyed bits, of which two values that share most of
+/// their pairs share most. How long a value is does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Word {
@@ -216,7 +217,7 @@ pub struct Comparison {
     /// Keyed hashes, by [`Atom`].
     pub atoms: [u16; Atom::COUNT],
     /// Keyed bit sets, by [`Word`].
-    pub words: [u64; Word::COUNT],
+    pub words: [u128; Word::COUNT],
 }
 
 impl Comparison {
@@ -230,7 +231,7 @@ impl Comparison {
     }
 
     /// Returns one word.
-    pub const fn word(&self, word: Word) -> u64 {
+    pub const fn word(&self, word: Word) -> u128 {
         self.words[word as usize]
     }
 
@@ -252,7 +253,7 @@ impl Comparison {
             *atom = u16::from_le_bytes(*bytes);
         }
         for (word, bytes) in comparison.words.iter_mut().zip(words.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
+            *word = u128::from_le_bytes(*bytes);
         }
         comparison
     }

@@ -200,16 +200,24 @@ fn shares(a: &Comparison, b: &Comparison, atoms: &[Atom]) -> bool {
     atoms.iter().any(|x| atoms.iter().any(|y| a.atom(*x) == b.atom(*y)))
 }
 
-/// The Dice coefficient of two sets of letter pairs: 1 for the same set, 0 for none in common.
-fn dice(a: u64, b: u64) -> f64 {
-    let total = a.count_ones() + b.count_ones();
-    if total == 0 { 0.0 } else { 2.0 * f64::from((a & b).count_ones()) / f64::from(total) }
+/// Estimates the Dice coefficient of two sets of letter pairs: 1 for the same set, 0 for none in
+/// common.
+///
+/// One-bit minwise hashes of sets with the Jaccard similarity J have (1 + J) / 2 of their bits in
+/// common (Li and König, 2010), and Dice is 2 J / (1 + J). A record without a value has no bits.
+pub fn alike(a: u128, b: u128) -> f64 {
+    if a == 0 || b == 0 {
+        return 0.0;
+    }
+    let equal = f64::from((a ^ b).count_zeros()) / 128.0;
+    let jaccard = (2.0 * equal - 1.0).max(0.0);
+    2.0 * jaccard / (1.0 + jaccard)
 }
 
 /// The best Dice coefficient between any two forms of a name.
 fn best_dice(a: &Comparison, b: &Comparison, words: &[Word]) -> f64 {
     let pairs = words.iter().flat_map(|x| words.iter().map(move |y| (a.word(*x), b.word(*y))));
-    pairs.map(|(x, y)| dice(x, y)).fold(0.0, f64::max)
+    pairs.map(|(x, y)| alike(x, y)).fold(0.0, f64::max)
 }
 
 /// Returns 0, or the number of thresholds reached, or one more when equal.
@@ -217,7 +225,7 @@ fn fuzzy(a: &Comparison, b: &Comparison, atom: Atom, word: Word, steps: &[f64]) 
     if same(a, b, atom) {
         return steps.len() + 1;
     }
-    let similarity = dice(a.word(word), b.word(word));
+    let similarity = alike(a.word(word), b.word(word));
     steps.iter().filter(|step| similarity >= **step).count()
 }
 
@@ -226,9 +234,10 @@ fn names_swapped(a: &Comparison, b: &Comparison) -> bool {
         return false;
     }
     let crossed = |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::Surname);
-    let alike =
-        |x: &Comparison, y: &Comparison| dice(x.word(Word::Forename), y.word(Word::Surname)) >= 0.6;
-    (crossed(a, b) && crossed(b, a)) || (alike(a, b) && alike(b, a))
+    let near = |x: &Comparison, y: &Comparison| {
+        alike(x.word(Word::Forename), y.word(Word::Surname)) >= 0.6
+    };
+    (crossed(a, b) && crossed(b, a)) || (near(a, b) && near(b, a))
 }
 
 fn shortened(a: &Comparison, b: &Comparison) -> bool {
@@ -294,7 +303,7 @@ fn middle(a: &Comparison, b: &Comparison) -> usize {
         return 0;
     }
     let long = a.presence.has(Presence::MIDDLE_LONG) && b.presence.has(Presence::MIDDLE_LONG);
-    1 + usize::from(long && dice(a.word(Word::Middle), b.word(Word::Middle)) >= 0.7)
+    1 + usize::from(long && alike(a.word(Word::Middle), b.word(Word::Middle)) >= 0.7)
 }
 
 fn birth(a: &Comparison, b: &Comparison) -> Option<usize> {
@@ -335,20 +344,20 @@ fn count(flags: [bool; 3]) -> usize {
     flags.into_iter().filter(|flag| *flag).count()
 }
 
-fn digits_differing(a: u64, b: u64) -> usize {
+fn digits_differing(a: u128, b: u128) -> usize {
     let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
     a.iter().zip(b).filter(|(x, y)| **x != *y).count()
 }
 
 fn address(a: &Comparison, b: &Comparison) -> usize {
     let both = |bit| a.presence.has(bit) && b.presence.has(bit);
-    let alike = |bit, word, least| both(bit) && dice(a.word(word), b.word(word)) >= least;
+    let near = |bit, word, least| both(bit) && alike(a.word(word), b.word(word)) >= least;
     let postcode = both(Presence::POSTCODE) && same(a, b, Atom::Postcode);
     let sector = both(Presence::POSTCODE) && same(a, b, Atom::Sector);
     let street = both(Presence::STREET) && same(a, b, Atom::Street);
     let house = both(Presence::HOUSE) && same(a, b, Atom::House);
-    let near_street = street || alike(Presence::STREET, Word::Street, 0.7);
-    let near_postcode = postcode || alike(Presence::POSTCODE, Word::Postcode, 0.6);
+    let near_street = street || near(Presence::STREET, Word::Street, 0.7);
+    let near_postcode = postcode || near(Presence::POSTCODE, Word::Postcode, 0.6);
 
     if house && near_street && postcode {
         5

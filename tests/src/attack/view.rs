@@ -45,8 +45,8 @@ pub(super) struct Look {
     pub(super) presence: u32,
     /// Which atoms are equal to an earlier one: the first equal one's place, for each.
     pub(super) equal: [u8; Atom::COUNT],
-    /// How many bits are set in each word, on average: about as many as the text has letters. After
-    /// the words, how many bits forename and surname share.
+    /// How many bits are set in each word, on average, which could tell how long a text is. After the
+    /// words, in how many bits forename and surname differ.
     pub(super) bits: [f32; Word::COUNT + 1],
     looks: u16,
 }
@@ -65,8 +65,8 @@ impl Look {
         }
         // Not letters: each digit's own hash.
         bits[Word::Digits as usize] = 0.0;
-        let shared = comparison.word(Word::Forename) & comparison.word(Word::Surname);
-        bits[Word::COUNT] = shared.count_ones() as f32;
+        let differing = comparison.word(Word::Forename) ^ comparison.word(Word::Surname);
+        bits[Word::COUNT] = differing.count_ones() as f32;
         Self { presence: comparison.presence.0, equal, bits, looks: 1 }
     }
 

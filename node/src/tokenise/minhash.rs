@@ -1,0 +1,88 @@
+//! Packs a set of letter pairs into 128 bits that say how alike two sets are, and not how large
+//! either is.
+//!
+//! One-bit minwise hashing (Li and König, 2010): for each of 128 orders of all possible pairs, one
+//! bit of the set's first pair. Two sets give the same bit where they have the same first pair,
+//! which is as often as their Jaccard similarity says, and half the time otherwise. A Bloom filter
+//! of the pairs would show by its weight how long a name is.
+
+use aes::Block;
+
+/// How many orders there are.
+const ORDERS: usize = 128;
+
+/// Odd multipliers: each sets keyed hashes in another order. `SplitMix64` from a seed of no meaning.
+static MULTIPLIERS: [u32; ORDERS] = multipliers();
+
+const fn multipliers() -> [u32; ORDERS] {
+    let mut all = [0; ORDERS];
+    let mut state = 0x1234_5678_9abc_def0_u64;
+    let mut at = 0;
+    while at < ORDERS {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        all[at] = (mixed >> 32) as u32 | 1;
+        at += 1;
+    }
+    all
+}
+
+/// Packs the keyed hashes of a set's pairs; nothing is packed as nothing.
+pub(super) fn pack(pairs: &[Block]) -> u128 {
+    let mut least = [u32::MAX; ORDERS];
+    let mut first = [0u32; ORDERS];
+    for (place, pair) in (0..).zip(pairs) {
+        let hash = u32::from_le_bytes([pair[0], pair[1], pair[2], pair[3]]);
+        for at in 0..ORDERS {
+            let rank = hash.wrapping_mul(MULTIPLIERS[at]);
+            first[at] = if rank < least[at] { place } else { first[at] };
+            least[at] = least[at].min(rank);
+        }
+    }
+    let whole: Vec<u128> = pairs.iter().map(|pair| u128::from_le_bytes((*pair).into())).collect();
+    let bit = |at: usize| whole.get(first[at] as usize).map_or(0, |pair| pair >> at & 1) << at;
+    (0..ORDERS).fold(0, |packed, at| packed | bit(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::linkage::levels::alike;
+    use ring::digest::{SHA256, digest};
+
+    use super::*;
+
+    /// Keyed hashes of numbers, as the comparer makes of letter pairs.
+    fn set(numbers: impl IntoIterator<Item = u32>) -> Vec<Block> {
+        let hash = |n: u32| {
+            let hashed = digest(&SHA256, &n.to_le_bytes());
+            Block::from(<[u8; 16]>::try_from(&hashed.as_ref()[..16]).unwrap())
+        };
+        numbers.into_iter().map(hash).collect()
+    }
+
+    #[test]
+    fn the_share_of_equal_bits_says_how_alike_two_sets_are() {
+        let mut off = 0.0;
+        for run in 0..40 {
+            let from = run * 100;
+            let (a, b) = (pack(&set(from..from + 9)), pack(&set(from + 3..from + 12)));
+            // 6 of 9 and 9: a Dice coefficient of 2/3.
+            off += alike(a, b) - 2.0 / 3.0;
+        }
+        assert!((off / 40.0).abs() < 0.05, "{}", off / 40.0);
+        assert!((alike(pack(&set(1..9)), pack(&set(1..9))) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_set_does_not_show_how_large_it_is() {
+        let weight = |size: u32| {
+            let runs = (0..60).map(|run| pack(&set(run * 50..run * 50 + size)).count_ones());
+            f64::from(runs.sum::<u32>()) / 60.0
+        };
+        for size in [3, 6, 12, 24] {
+            assert!((weight(size) - 64.0).abs() < 5.0, "{size}: {}", weight(size));
+        }
+    }
+}
