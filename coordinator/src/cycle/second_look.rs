@@ -56,7 +56,10 @@ pub async fn link(
     let sampled: Vec<Pair> = sampled.iter().filter(open).copied().collect();
     let mut compared = sampled.len();
     let agreed = look_at(cycle, sweep, agencies, &records, &sampled).await;
-    let looked_at: Vec<(Pair, Levels)> = sampled.into_iter().zip(agreed).collect();
+    let mut looked_at: Vec<(Pair, Levels)> = sampled.into_iter().zip(agreed).collect();
+    // Nothing is learnt from a node that did not answer.
+    let in_it = |record: u32| agencies[records.agency(record)].is_in();
+    looked_at.retain(|(pair, _)| in_it(pair.a) && in_it(pair.b));
     let weights = decide::learn(&records, &looked_at, each, &strangers);
     let clear = match looked_at.len() < pairs.len() {
         true => Clear::learn(&records, &looked_at, &weights),
@@ -207,6 +210,8 @@ async fn compare_one(
                 compared.push(answer);
             }
         }
+        let (done, total) = (compared.len() as u64, asks.len() as u64);
+        cycle.progress.step(Step::Compare, Some(&member.id), done, total);
     }
     Ok(compared)
 }
