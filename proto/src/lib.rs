@@ -7,14 +7,15 @@
 //! ```text
 //! ids, day                   names for the things both sides talk about
 //! catalogue, kind            what may be said of anybody: signals, purposes, match-keys
-//! sweep, token, dwelling,    one module per conversation: domain types, checked on the way in
-//! signal, alert
+//! sweep, token, change,      one module per conversation: domain types, checked on the way in
+//! dwelling, signal, alert
 //! linkage                    what two records' agreement means, the same at both ends
 //! wire, refusal, limits      reading messages, refusing them, and sizes both ends agree on
 //! ```
 
 pub mod alert;
 pub mod catalogue;
+pub mod change;
 pub mod day;
 pub mod dwelling;
 pub mod ids;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use causeway_proto::{
     alert::Alert,
+    change::ToKeep,
     dwelling::Residence,
     ids::{Handle, SweepId},
     kind::MatchKeyKind,
@@ -13,14 +14,14 @@ use causeway_proto::{
         levels::ComparisonField,
     },
     pb::{
-        self, alert_service_client::AlertServiceClient,
+        self, alert_service_client::AlertServiceClient, change_service_client::ChangeServiceClient,
         comparison_service_client::ComparisonServiceClient,
         dwelling_service_client::DwellingServiceClient, signal_service_client::SignalServiceClient,
         sweep_service_client::SweepServiceClient, token_service_client::TokenServiceClient,
     },
     refusal,
     signal::Signal,
-    sweep::{Opened, Opening},
+    sweep::{Memo, Opened, Opening},
     wire::WireError,
 };
 use tokio::time::timeout;
@@ -103,6 +104,25 @@ impl NodeClient {
         let request = self.request(pb::CloseSweepRequest { sweep_id: id(sweep) });
         let mut client = client!(SweepServiceClient, self);
         self.ask("CloseSweep", client.close_sweep(request)).await.map(|_| ())
+    }
+
+    /// Asks the node to keep findings with its own records, at most [`causeway_proto::change::MEMOS_PER_REQUEST`]
+    /// at a time.
+    pub async fn keep_memos(&self, sweep: SweepId, memos: Vec<Memo>) -> Result<(), Problem> {
+        let request = self.request(pb::KeepMemosRequest::from(ToKeep { sweep, memos }));
+        let mut client = client!(SweepServiceClient, self);
+        self.ask("KeepMemos", client.keep_memos(request)).await.map(|_| ())
+    }
+
+    /// Begins, or resumes, the stream of changes. Each message of it has a deadline of its own.
+    pub async fn watch_changes(
+        &self,
+        sweep: SweepId,
+        after: u64,
+    ) -> Result<Streaming<pb::WatchChangesResponse>, Problem> {
+        let request = Request::new(pb::WatchChangesRequest { sweep_id: id(sweep), after });
+        let mut client = client!(ChangeServiceClient, self);
+        self.ask("WatchChanges", client.watch_changes(request)).await
     }
 
     /// Begins, or resumes, the token stream. The stream itself has no deadline: each message of it

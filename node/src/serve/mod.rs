@@ -112,10 +112,12 @@ fn rows_of(session: &Session, handles: &[u8]) -> Result<Vec<u64>, Status> {
     if handles.len() > HANDLES_PER_QUERY {
         return Err(WireError::Invalid { field: "handles", rule: "at most 4096" }.into());
     }
-    session.resolve(&handles).map_err(|_| {
-        let message = "the node never made one of these handles in this sweep";
-        refusal::status(Code::InvalidArgument, "UNKNOWN_HANDLE", message)
-    })
+    session.resolve(&handles).map_err(|_| unknown_handle())
+}
+
+fn unknown_handle() -> Status {
+    let message = "the node never made one of these handles in this sweep";
+    refusal::status(Code::InvalidArgument, "UNKNOWN_HANDLE", message)
 }
 
 /// Returns the node's services behind the layer that decides who may call what.

@@ -3,8 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use causeway_proto::{
+    change::ToKeep,
     day::Day,
-    ids::SweepId,
+    ids::{Handle, SweepId},
     kind::RECIPE,
     pb::{self, sweep_service_server::SweepService},
     refusal,
@@ -19,7 +20,7 @@ use super::{
     session::Session,
     status,
 };
-use crate::store::{StoreError, changes, imports, memos, segments, sweeps};
+use crate::store::{StoreError, changes, imports, memos, persons, records, segments, sweeps};
 
 #[tonic::async_trait]
 impl SweepService for Node {
@@ -42,9 +43,45 @@ impl SweepService for Node {
         let answer = self.close(&request.get_ref().sweep_id).await;
         self.conclude(asked, answer).await
     }
+
+    #[tracing::instrument(name = "sweep.keep_memos", skip_all)]
+    async fn keep_memos(
+        &self,
+        request: Request<pb::KeepMemosRequest>,
+    ) -> Result<Response<pb::KeepMemosResponse>, Status> {
+        let items = request.get_ref().memos.len();
+        let asked = Asked::of("KeepMemos", &request, &request.get_ref().sweep_id, items);
+        let answer = self.keep(request.into_inner()).await;
+        self.conclude(asked, answer).await
+    }
 }
 
 impl Node {
+    /// Keeps findings with every record of the person that each handle means.
+    async fn keep(&self, request: pb::KeepMemosRequest) -> Answer<pb::KeepMemosResponse> {
+        let ToKeep { sweep, memos } = ToKeep::try_from(request)?;
+        let session = self.session(sweep).await?;
+        let handles: Vec<Handle> = memos.iter().map(|memo| memo.handle).collect();
+        let rows = session.resolve(&handles).map_err(|_| super::unknown_handle())?;
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        for (memo, row) in memos.iter().zip(rows) {
+            let persons = persons::by_row(&mut tx, &[row]).await.map_err(status::store)?;
+            let persons: Vec<i64> = persons.into_iter().map(|person| person.id).collect();
+            for record in records::of_persons(&mut tx, &persons).await.map_err(status::store)? {
+                let kept = memos::KeptMemo {
+                    kind: memo.kind,
+                    id: memo.id,
+                    record: (record.feed, record.key),
+                    score_tenths: memo.score_tenths,
+                    made: memo.made,
+                };
+                memos::put(&mut tx, &kept).await.map_err(status::store)?;
+            }
+        }
+        tx.commit().await.map_err(|error| status::store(error.into()))?;
+        Ok((memos.len() as u64, pb::KeepMemosResponse {}))
+    }
+
     async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
         let opening = Opening::try_from(request)?;
         let purposes = self.policy.allowed(&opening.purposes, opening.as_at);
