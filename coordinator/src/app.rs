@@ -179,6 +179,7 @@ impl Coordinator {
             now_ms: clock::now_ms,
             progress: Progress(&*tell),
             received: received.as_ref(),
+            follows: false,
         };
         let outcome = cycle.run(as_at).await?;
         parts.bell.notify_one();

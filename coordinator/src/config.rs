@@ -125,6 +125,8 @@ pub struct SweepConfig {
     /// How long to wait for a node that went away in the middle of a sweep, in seconds. After that
     /// the sweep goes on without it and says so.
     pub patience_seconds: u64,
+    /// How often a node that was left out of an open sweep is asked to join again, in seconds.
+    pub rejoin_seconds: u64,
     /// The most people that one node may bring. Bounds the memory of a sweep.
     pub most_records: u64,
     /// Lets `sweep --links-out` write this sweep's links, by handles, for measuring linkage with the
@@ -153,6 +155,7 @@ impl Default for SweepConfig {
         Self {
             call_seconds: 120,
             patience_seconds: 60,
+            rejoin_seconds: 30,
             most_records: 20_000_000,
             measure_links: false,
             measure_dump: false,
@@ -164,6 +167,11 @@ impl SweepConfig {
     /// Returns how long one call to a node may take.
     pub fn call(&self) -> Duration {
         Duration::from_secs(self.call_seconds)
+    }
+
+    /// Returns how long to wait before a node that was left out is asked again.
+    pub fn rejoin(&self) -> Duration {
+        Duration::from_secs(self.rejoin_seconds)
     }
 
     /// Returns how long to wait for a node that went away.

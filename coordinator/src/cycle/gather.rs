@@ -1,10 +1,10 @@
 //! Opens the sweep everywhere and finds the pairs of records that share a match-key.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use causeway_proto::{
     ids::SweepId,
-    kind::{MatchKeyKind, RECIPE},
+    kind::MatchKeyKind,
     sweep::{Opened, Opening},
 };
 use futures::future::join_all;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{Cycle, CycleError, Taking, progress::Step, report::Seconds};
 use crate::{
     federation::{
-        Member, Problem,
+        Member, Problem, join,
         stream::{self, Piece},
     },
     link::{
@@ -28,6 +28,8 @@ const COLUMNS_AHEAD: usize = 2;
 
 /// What the token streams came to.
 pub struct Gathered {
+    /// The key that tokens were renamed with.
+    pub rekey: Arc<Rekey>,
     /// Every agency's records.
     pub records: Records,
     /// Records of different agencies that share a match-key.
@@ -42,10 +44,11 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
         asking.push(open_one(cycle, member, opening));
     }
     let answers = join_all(asking).await;
-    let commit = agreed_key(&answers);
+    let commit = join::agreed_key(answers.iter().flatten());
     let mut agencies = Vec::with_capacity(members.len());
     for (member, answer) in members.iter().zip(answers) {
-        let answer = answer.and_then(|opened| fits(cycle, member, opened, commit));
+        let most = cycle.limits.most_records;
+        let answer = answer.and_then(|opened| join::fits(member, opened, commit, most));
         let (opened, problem) = match answer {
             Ok(opened) => (Some(opened), None),
             Err(problem) => (None, Some(problem)),
@@ -57,7 +60,7 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
             (None, Some(problem)) => cycle.progress.problem(Step::Open, &member.id, problem),
             (None, None) => {}
         }
-        agencies.push(Taking { member, opened, problem });
+        agencies.push(Taking { member, opened, problem, silent: None });
     }
     agencies
 }
@@ -73,46 +76,6 @@ async fn open_one(
         Err(problem) if problem.is_passing() => client.open(opening.clone()).await,
         answer => answer,
     }
-}
-
-/// The linkage key that most nodes hold. A custodian that handed out different keys, or a node that
-/// missed the last epoch, shows here.
-fn agreed_key(answers: &[Result<Opened, Problem>]) -> Option<[u8; 32]> {
-    let mut counts: BTreeMap<[u8; 32], usize> = BTreeMap::new();
-    for opened in answers.iter().flatten() {
-        *counts.entry(opened.key_commit).or_default() += 1;
-    }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(commit, _)| commit)
-}
-
-/// Checks that what a node brings can be joined with the others'.
-fn fits(
-    cycle: &Cycle<'_>,
-    member: &Member,
-    opened: Opened,
-    commit: Option<[u8; 32]>,
-) -> Result<Opened, Problem> {
-    if opened.recipe != RECIPE {
-        let theirs = opened.recipe;
-        return Err(Problem::Broke(format!("it follows match-key recipe {theirs}, not {RECIPE}")));
-    }
-    if opened.kind != member.kind {
-        let (says, enrolled) = (opened.kind, member.kind);
-        return Err(Problem::Broke(format!(
-            "it says that it is {says} and is enrolled as {enrolled}"
-        )));
-    }
-    if Some(opened.key_commit) != commit {
-        let epoch = opened.key_epoch;
-        return Err(Problem::Broke(format!(
-            "it holds another linkage key than most (epoch {epoch}): compare the safety numbers"
-        )));
-    }
-    if opened.records > cycle.limits.most_records {
-        let (brings, most) = (opened.records, cycle.limits.most_records);
-        return Err(Problem::Broke(format!("it brings {brings} records; {most} are allowed")));
-    }
-    Ok(opened)
 }
 
 /// Streams every node's tokens and finds the candidate pairs, one kind at a time.
@@ -154,6 +117,9 @@ pub async fn gather(
                 received.tokens(*kind, records.first(agency), &tokens);
             }
             column.add(agency, records.first(agency), &tokens);
+            if cycle.follows {
+                records.rolls[agency].columns.push(tokens);
+            }
         }
         let grouping = Instant::now();
         let found = tokio::task::block_in_place(|| column.pairs());
@@ -164,8 +130,13 @@ pub async fn gather(
     // Half a node's tokens are worth nothing: its records stay unlinked.
     let gone = |record: u32| !agencies[records.agency(record)].is_in();
     pairs.retain(|pair| !gone(pair.a) && !gone(pair.b));
+    if cycle.follows {
+        for agency in (0..agencies.len()).filter(|agency| !agencies[*agency].is_in()) {
+            records.leave_out(agency);
+        }
+    }
     seconds.stream = began.elapsed().as_secs_f64() - seconds.group;
-    Ok(Gathered { records, pairs })
+    Ok(Gathered { rekey, records, pairs })
 }
 
 /// Waits for every node's people.

@@ -36,6 +36,22 @@ pub struct House {
     pub disclosures: BTreeMap<SignalCode, Disclosure>,
 }
 
+/// What the agencies said of their people so far in this sweep. What changes is forgotten, and asked
+/// again.
+#[derive(Default)]
+pub struct Known {
+    homes: BTreeMap<u32, Residence>,
+    signals: BTreeMap<u32, Vec<Signal>>,
+}
+
+impl Known {
+    /// Forgets what was said of a record.
+    pub fn forget(&mut self, record: u32) {
+        self.homes.remove(&record);
+        self.signals.remove(&record);
+    }
+}
+
 /// What became of everybody's homes.
 pub struct Houses {
     /// Every household there is, also of one person.
@@ -53,10 +69,11 @@ pub async fn houses(
     as_at: Day,
     agencies: &mut [Taking<'_>],
     linked: &Linked,
+    known: &mut Known,
     seconds: &mut Seconds,
 ) -> Houses {
     let began = Instant::now();
-    let residents = residents(cycle, sweep, agencies, linked).await;
+    let residents = residents(cycle, sweep, agencies, linked, known).await;
     let households = household::households(&residents, Limits::default());
     let worth: Vec<Household> =
         households.iter().filter(|house| is_worth_it(&linked.records, house)).cloned().collect();
@@ -65,13 +82,15 @@ pub async fn houses(
     let asking = Instant::now();
     let wanted: BTreeSet<u32> =
         worth.iter().flat_map(|house| house.members.iter().map(|m| m.record)).collect();
-    let wanted: Vec<u32> = wanted.into_iter().collect();
-    let signals = signals(cycle, sweep, agencies, &linked.records, &wanted).await;
+    let new: Vec<u32> =
+        wanted.iter().filter(|record| !known.signals.contains_key(record)).copied().collect();
+    let told = signals(cycle, sweep, agencies, &linked.records, &new).await;
+    known.signals.extend(told);
     seconds.signals = asking.elapsed().as_secs_f64();
     let attached = cycle.model.surfacing.household_only_confidence;
     let worth = worth
         .into_iter()
-        .map(|house| furnish(house, agencies, linked, &signals, attached, as_at))
+        .map(|house| furnish(house, agencies, linked, &known.signals, attached, as_at))
         .collect();
     Houses { households, worth, signals_asked_for: wanted.len() }
 }
@@ -82,18 +101,23 @@ async fn residents(
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
     linked: &Linked,
+    known: &mut Known,
 ) -> Vec<Resident> {
     let Linked { records, decision, .. } = linked;
     let spoken_of =
         |record: &u32| records.flags(*record).any(PersonFlags::HARM | PersonFlags::CONTEXT);
-    let asked: Vec<u32> = (0u32..).take(records.len()).filter(spoken_of).collect();
+    let residents: Vec<u32> = records.present().filter(spoken_of).collect();
+    let new = residents.iter().filter(|record| !known.homes.contains_key(record));
+    let new: Vec<u32> = new.copied().collect();
     let call: Call<Residence> =
         |client, handles, sweep| Box::pin(async move { client.dwellings(sweep, &handles).await });
-    let homes = ask(cycle, sweep, agencies, records, &asked, (Step::Dwellings, call)).await;
+    let told = ask(cycle, sweep, agencies, records, &new, (Step::Dwellings, call)).await;
     if let Some(received) = cycle.received {
-        received.homes(&homes);
+        received.homes(&told);
     }
-    asked
+    known.homes.extend(told);
+    let homes = &known.homes;
+    residents
         .iter()
         .map(|record| Resident {
             record: *record,
@@ -156,11 +180,10 @@ async fn ask<T>(
     wanted: &[u32],
     (step, call): (Step, Call<T>),
 ) -> BTreeMap<u32, T> {
+    let parts = records.by_agency(wanted.iter().copied());
     let mut asking = Vec::with_capacity(agencies.len());
-    for (at, agency) in agencies.iter().enumerate() {
-        let from = wanted.partition_point(|record| *record < records.first(at));
-        let to = wanted.partition_point(|record| *record < records.end(at));
-        let part = if agency.is_in() { &wanted[from..to] } else { &[] };
+    for (agency, part) in agencies.iter().zip(&parts) {
+        let part = if agency.is_in() { &part[..] } else { &[] };
         asking.push(ask_one(cycle, sweep, agency.member, records, part, (step, call)));
     }
     let answers = join_all(asking).await;

@@ -5,12 +5,14 @@
 //! second_look  asks about the pairs, weighs them, puts persons together
 //! homes        asks who shares a home, and for the signals of those who matter
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
+//! live         follows what changes while the sweep is open: the same steps for what it touches
 //! ```
 //!
 //! A node that is down, slow, wrong or hostile never stops it: the result names the node and why.
 
 pub mod gather;
 pub mod homes;
+pub mod live;
 pub mod progress;
 pub mod received;
 pub mod report;
@@ -18,7 +20,11 @@ pub mod second_look;
 pub mod surface;
 pub mod waterfall;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use causeway_proto::{
     catalogue::Purpose,
@@ -31,6 +37,7 @@ use futures::future::join_all;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
+    homes::Known,
     progress::{Progress, Step},
     received::Received,
     report::{AgencyReport, Seconds, SweepReport},
@@ -39,7 +46,14 @@ use crate::{
     config::SweepConfig,
     federation::{Federation, Member, Problem},
     ledger::{Ledger, LedgerError, sweeps},
-    link::{Pair, Records, decide::Decision, quality::LinkQuality, rekey::NoRandomness},
+    link::{
+        Pair, Records,
+        clear::Clear,
+        decide::{Candidates, Decision},
+        quality::LinkQuality,
+        rekey::{NoRandomness, Rekey},
+        replace::{Arrival, Replaced, replace},
+    },
     score::Model,
 };
 
@@ -61,6 +75,8 @@ pub struct Cycle<'a> {
     pub progress: Progress<'a>,
     /// Where it keeps what it receives, for measuring only.
     pub received: Option<&'a Received>,
+    /// Whether changes will be followed after the pass, and tokens are kept for it.
+    pub follows: bool,
 }
 
 /// A pass could not be made at all.
@@ -87,6 +103,8 @@ pub struct Linked {
     pub levels: Vec<Levels>,
     /// How many of them the nodes were asked about; the others are clear by their match-keys.
     pub compared: usize,
+    /// Which patterns of match-keys are clear by themselves.
+    pub clear: Clear,
     /// What became of them.
     pub decision: Decision,
     /// By person: how many records are theirs.
@@ -111,6 +129,8 @@ pub struct Taking<'a> {
     pub opened: Option<Opened>,
     /// Why it does not take part, or not any more.
     pub problem: Option<Problem>,
+    /// Why nothing is heard of it at present. What it told stands, and may be out of date.
+    pub silent: Option<Problem>,
 }
 
 impl Taking<'_> {
@@ -130,11 +150,22 @@ impl Taking<'_> {
 
     /// Returns whether an export of it is older than it should be.
     pub fn is_stale(&self) -> bool {
-        self.opened.as_ref().is_some_and(|opened| opened.feeds.iter().any(|feed| feed.stale))
+        let is_old = |opened: &Opened| opened.feeds.iter().any(|feed| feed.stale);
+        self.silent.is_some() || self.opened.as_ref().is_some_and(is_old)
     }
 }
 
-impl Cycle<'_> {
+/// A sweep that is open: everything that a change is held against.
+pub struct Open<'a> {
+    sweep: SweepId,
+    as_at: Day,
+    agencies: Vec<Taking<'a>>,
+    rekey: Arc<Rekey>,
+    linked: Linked,
+    known: Known,
+}
+
+impl<'a> Cycle<'a> {
     /// Makes one pass as at a day, and closes the sweep whatever happens.
     ///
     /// # Errors
@@ -143,6 +174,40 @@ impl Cycle<'_> {
         let began = Instant::now();
         let sweep = self.begin(as_at).await?;
         let outcome = self.pass(sweep, as_at, began).await;
+        self.end(sweep, outcome.map(|(open, report)| Outcome::of(open, report))).await
+    }
+
+    /// Makes one pass as at a day, then follows what changes until `stop` resolves, and closes the
+    /// sweep whatever happens. `swept` hears the result of the pass, and `followed` of every change.
+    ///
+    /// # Errors
+    /// Fails when the ledger does, or when no node takes part.
+    pub async fn watch(
+        &self,
+        as_at: Day,
+        stop: impl Future<Output = ()>,
+        swept: impl FnOnce(&SweepReport),
+        followed: impl FnMut(&live::Followed),
+    ) -> Result<Outcome, CycleError> {
+        let began = Instant::now();
+        let sweep = self.begin(as_at).await?;
+        let outcome = match self.pass(sweep, as_at, began).await {
+            Ok((mut open, report)) => {
+                swept(&report);
+                let followed = live::follow(self, &mut open, stop, followed).await;
+                followed.map(|()| Outcome::of(open, report))
+            }
+            Err(error) => Err(error),
+        };
+        self.end(sweep, outcome).await
+    }
+
+    /// Closes the sweep and writes down what it came to.
+    async fn end(
+        &self,
+        sweep: SweepId,
+        outcome: Result<Outcome, CycleError>,
+    ) -> Result<Outcome, CycleError> {
         self.close(sweep).await;
         let report = outcome.as_ref().map_or_else(
             |error| serde_json::json!({ "failed": error.to_string() }).to_string(),
@@ -170,21 +235,19 @@ impl Cycle<'_> {
         sweep: SweepId,
         as_at: Day,
         began: Instant,
-    ) -> Result<Outcome, CycleError> {
+    ) -> Result<(Open<'a>, SweepReport), CycleError> {
         let mut seconds = Seconds::default();
-        let opening = Opening {
-            sweep,
-            purposes: self.purposes.to_vec(),
-            model_version: self.model.version.clone(),
-            as_at,
-        };
-        let mut agencies = gather::open(self, &opening).await;
+        let mut agencies = gather::open(self, &self.opening(sweep, as_at)).await;
         if !agencies.iter().any(Taking::is_in) {
             return Err(CycleError::Nobody(agencies.len()));
         }
         let gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
+        let rekey = gathered.rekey.clone();
         let linked = second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
-        let houses = homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut seconds).await;
+        let mut known = Known::default();
+        let houses =
+            homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut known, &mut seconds)
+                .await;
         let surfaced =
             surface::surface(self, sweep, as_at, &agencies, &linked, &houses, &mut seconds).await?;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
@@ -196,7 +259,7 @@ impl Cycle<'_> {
             as_at,
             model: self.model.version.clone(),
             agencies: agencies.iter().map(AgencyReport::of).collect(),
-            records: linked.records.len(),
+            records: linked.records.count(),
             candidate_pairs: linked.pairs.len(),
             compared_pairs: linked.compared,
             links: linked.links(),
@@ -210,7 +273,12 @@ impl Cycle<'_> {
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);
-        Ok(Outcome { sweep, report, linked })
+        Ok((Open { sweep, as_at, agencies, rekey, linked, known }, report))
+    }
+
+    fn opening(&self, sweep: SweepId, as_at: Day) -> Opening {
+        let model_version = self.model.version.clone();
+        Opening { sweep, purposes: self.purposes.to_vec(), model_version, as_at }
     }
 
     /// Compares the weights with those of the last sweep that came to an end.
@@ -247,6 +315,12 @@ async fn close_one(member: &Member, sweep: SweepId, deadline: Duration) {
     }
 }
 
+impl Outcome {
+    fn of(open: Open<'_>, report: SweepReport) -> Self {
+        Self { sweep: open.sweep, report, linked: open.linked }
+    }
+}
+
 impl Linked {
     /// Counts every person's records.
     fn new(
@@ -254,11 +328,57 @@ impl Linked {
         pairs: Vec<Pair>,
         levels: Vec<Levels>,
         compared: usize,
+        clear: Clear,
         decision: Decision,
     ) -> Self {
         let mut person_sizes = vec![0; records.len()];
         decision.persons.iter().for_each(|person| person_sizes[*person as usize] += 1);
-        Self { records, pairs, levels, compared, decision, person_sizes }
+        Self { records, pairs, levels, compared, clear, decision, person_sizes }
+    }
+
+    /// Takes records out and others in. Returns what that does to the pairs: the new ones have to be
+    /// looked at, and settled.
+    fn replace(&mut self, leave: &BTreeSet<u32>, come: &[Arrival]) -> Replaced {
+        let replaced = replace(&mut self.records, &self.decision, &self.pairs, leave, come);
+        for (at, _) in &replaced.gone {
+            self.pairs[*at as usize].kinds = 0;
+        }
+        let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
+        self.decision.forget(&of, &replaced.gone);
+        replaced
+    }
+
+    /// Decides again about what changed pairs touch.
+    fn settle(&mut self, new: impl IntoIterator<Item = (Pair, Levels)>, touched: &BTreeSet<u32>) {
+        for (pair, levels) in new {
+            self.pairs.push(pair);
+            self.levels.push(levels);
+        }
+        let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
+        let moved = self.decision.settle(&of, touched);
+        // Who comes is a person of their own at first.
+        self.person_sizes.resize(self.records.len(), 1);
+        for (record, before) in moved {
+            self.person_sizes[before as usize] -= 1;
+            self.person_sizes[self.decision.persons[record as usize] as usize] += 1;
+        }
+    }
+
+    /// Returns how many persons there are in the sweep now.
+    pub fn persons(&self) -> usize {
+        self.decision.person_count() - (self.records.len() - self.records.count())
+    }
+
+    /// Returns the pairs that join records of some persons, by their places.
+    pub fn pairs_within(&self, records: impl IntoIterator<Item = u32>) -> Vec<usize> {
+        let person = |record: u32| self.decision.persons[record as usize];
+        let of = |record: u32| self.decision.around.of(record).iter().map(|at| *at as usize);
+        let within: BTreeSet<usize> = records
+            .into_iter()
+            .flat_map(of)
+            .filter(|at| person(self.pairs[*at].a) == person(self.pairs[*at].b))
+            .collect();
+        within.into_iter().collect()
     }
 
     /// Returns how many pairs are links by their own weight.

@@ -236,7 +236,7 @@ pub fn rules(scored: &Scored) -> Vec<RuleReport> {
 /// Describes one link.
 pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
     let (pair, levels, weights): (&Pair, _, &Weights) =
-        (&linked.pairs[at], linked.levels[at], &linked.decision.weights);
+        (&linked.pairs[at], linked.levels[at], &linked.decision.learnt.weights);
     let agency = |record| agencies[linked.records.agency(record)].member.id.clone();
     let kinds = causeway_proto::kind::MatchKeyKind::ALL.iter();
     let fields = ComparisonField::ALL.iter().filter_map(|field| {

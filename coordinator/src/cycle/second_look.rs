@@ -3,7 +3,7 @@
 //! Each node is asked about as many decoys again, with kinds in the same proportions, so that being
 //! asked tells it little about which of its people are known elsewhere.
 
-use std::{collections::HashMap, ops::Range, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
 use causeway_proto::{
     ids::SweepId,
@@ -47,7 +47,7 @@ pub async fn link(
     seconds: &mut Seconds,
 ) -> Linked {
     let began = Instant::now();
-    let Gathered { records, mut pairs } = gathered;
+    let Gathered { records, mut pairs, .. } = gathered;
     let strangers = strangers(cycle, sweep, agencies).await;
     // A sample teaches the weights, and which patterns of match-keys are clear by themselves.
     let sampled: Vec<Pair> = clear::sample(pairs.len()).map(|at| pairs[at]).collect();
@@ -68,9 +68,11 @@ pub async fn link(
     };
     let known: HashMap<u64, Levels> =
         looked_at.into_iter().map(|(pair, levels)| (pair.place(), levels)).collect();
+    // A clear pattern decides about a sampled pair, too: what becomes of a pair must not depend on
+    // whether it was in the sample.
     let mut levels: Vec<Option<Levels>> = pairs
         .par_iter()
-        .map(|pair| known.get(&pair.place()).copied().or_else(|| clear.levels(&records, pair)))
+        .map(|pair| clear.levels(&records, pair).or_else(|| known.get(&pair.place()).copied()))
         .collect();
     drop(known);
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
@@ -97,7 +99,31 @@ pub async fn link(
     seconds.cluster = clustering.elapsed().as_secs_f64();
     let persons = decision.person_count() as u64;
     cycle.progress.step(Step::Cluster, None, persons, persons);
-    Linked::new(records, pairs, levels, compared, decision)
+    Linked::new(records, pairs, levels, compared, clear, decision)
+}
+
+/// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair
+/// whose node did not answer.
+pub async fn look_again(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &Linked,
+    pairs: &[Pair],
+) -> Vec<Option<Levels>> {
+    let records = &linked.records;
+    let mut levels: Vec<Option<Levels>> =
+        pairs.iter().map(|pair| linked.clear.levels(records, pair)).collect();
+    let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
+    let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
+    let agreed = look_at(cycle, sweep, agencies, records, &undecided).await;
+    let in_it = |record: u32| agencies[records.agency(record)].is_in();
+    let mut agreed = undecided.iter().zip(agreed);
+    for levels in levels.iter_mut().filter(|levels| levels.is_none()) {
+        let answer = agreed.next().filter(|(pair, _)| in_it(pair.a) && in_it(pair.b));
+        *levels = answer.map(|(_, levels)| levels);
+    }
+    levels
 }
 
 /// Pools what the nodes counted on random pairs of their own people.
@@ -154,25 +180,27 @@ async fn look(
     }
     asks.par_sort_unstable();
     asks.dedup();
+    let mut parts: Vec<Vec<Ask>> = vec![Vec::new(); agencies.len()];
+    asks.iter().for_each(|ask| parts[records.agency(ask.0)].push(*ask));
+    drop(asks);
     let mut asking = Vec::with_capacity(agencies.len());
-    for (at, agency) in agencies.iter().enumerate() {
-        let (first, end) = (records.first(at), records.end(at));
-        let from = asks.partition_point(|(record, ..)| *record < first);
-        let to = asks.partition_point(|(record, ..)| *record < end);
-        let mine = if agency.is_in() { &asks[from..to] } else { &[] };
-        asking.push(compare_one(cycle, sweep, agency.member, records, mine, first..end));
+    for (at, (agency, part)) in agencies.iter().zip(&parts).enumerate() {
+        let mine = if agency.is_in() { &part[..] } else { &[] };
+        asking.push(compare_one(cycle, sweep, agency.member, records, mine, at));
     }
     let answers = join_all(asking).await;
-    let mut compared = Vec::with_capacity(asks.len());
-    for (at, (agency, answer)) in agencies.iter_mut().zip(answers).enumerate() {
-        match answer {
-            Ok(mine) => compared.extend(mine),
-            Err(problem) => agency.drop_out(cycle.progress, Step::Compare, problem),
-        }
-        let end = asks.partition_point(|(record, ..)| *record < records.end(at));
-        compared.resize(end, Comparison::EMPTY);
+    let mut compared = Vec::with_capacity(agencies.len());
+    for (agency, answer) in agencies.iter_mut().zip(answers) {
+        compared.push(answer.unwrap_or_else(|problem| {
+            agency.drop_out(cycle.progress, Step::Compare, problem);
+            Vec::new()
+        }));
     }
-    let answer = |ask: Ask| &compared[asks.binary_search(&ask).expect("it was asked")];
+    let answer = |ask: Ask| {
+        let agency = records.agency(ask.0);
+        let at = parts[agency].binary_search(&ask).expect("it was asked");
+        compared[agency].get(at).unwrap_or(&Comparison::EMPTY)
+    };
     tokio::task::block_in_place(|| {
         let levels = |pair: &Pair| {
             let (kind, [a, b]) = pair.carrier();
@@ -189,12 +217,12 @@ async fn compare_one(
     member: &Member,
     records: &Records,
     asks: &[Ask],
-    own: Range<u32>,
+    agency: usize,
 ) -> Result<Vec<Comparison>, Problem> {
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
     let mut genuine = asks.iter().peekable();
-    for batch in with_decoys(asks, own).chunks(COMPARISONS) {
+    for batch in with_decoys(records, agency, asks).chunks(COMPARISONS) {
         let question = |(record, kind, slot): &Ask| Question {
             handle: records.handle(*record),
             kind: *kind,
@@ -218,7 +246,7 @@ async fn compare_one(
 
 /// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and
 /// puts everything in the order of the stream, in which the node keeps its rows.
-fn with_decoys(asks: &[Ask], own: Range<u32>) -> Vec<Ask> {
+fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Vec<Ask> {
     let mut all = asks.to_vec();
     let mut seed = [0; 32];
     if asks.is_empty() || SystemRandom::new().fill(&mut seed).is_err() {
@@ -226,7 +254,11 @@ fn with_decoys(asks: &[Ask], own: Range<u32>) -> Vec<Ask> {
     }
     let mut random = StdRng::from_seed(seed);
     for (_, kind, slot) in asks {
-        all.push((random.random_range(own.clone()), *kind, *slot));
+        let decoy = records.number(agency, random.random_range(0..records.rows(agency)));
+        // Somebody who left the sweep would stand out.
+        if !records.is_gone(decoy) {
+            all.push((decoy, *kind, *slot));
+        }
     }
     all.sort_unstable();
     all.dedup();

@@ -233,16 +233,7 @@ impl Told<'_> {
 
     /// The links that the household rests on.
     fn links(&self, house: &House) -> Vec<usize> {
-        let persons = house.household.persons();
-        let person_of = |record: u32| self.linked.decision.persons[record as usize];
-        let pairs = self.linked.pairs.iter().enumerate();
-        pairs
-            .filter(|(_, pair)| {
-                let person = person_of(pair.a);
-                person == person_of(pair.b) && persons.contains(&person)
-            })
-            .map(|(at, _)| at)
-            .collect()
+        self.linked.pairs_within(house.household.members.iter().map(|member| member.record))
     }
 
     fn report(

@@ -3,7 +3,9 @@
 //! A node that is down, slow, wrong or hostile costs the sweep its own records and nothing else: a
 //! [`Problem`] says which of these it is, in words for the operator.
 
+pub mod changes;
 pub mod client;
+pub mod join;
 pub mod stream;
 
 use std::{sync::Arc, time::Duration};

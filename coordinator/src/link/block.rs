@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::Pair;
 
 /// A token that more records than this share names a crowd, not a person. LINKAGE.md 2.2.
-const MOST_IN_BLOCK: usize = 200;
+pub(super) const MOST_IN_BLOCK: usize = 200;
 
 /// Partitions by the upper bits: more scatter over too many pages. STACK.md 5.
 const PARTITION_BITS: u32 = 8;

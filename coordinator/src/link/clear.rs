@@ -50,7 +50,7 @@ pub fn sample(pairs: usize) -> impl Iterator<Item = usize> {
 
 /// Returns whether a pair is two people for certain, before anybody is asked.
 pub fn is_vetoed(records: &Records, pair: &Pair) -> bool {
-    strong_ids(records, pair).conflicting > 0
+    strong_ids(records, pair.a, pair.b).conflicting > 0
 }
 
 impl Clear {
@@ -58,7 +58,7 @@ impl Clear {
     pub fn learn(records: &Records, looked_at: &[(Pair, Levels)], weights: &Weights) -> Self {
         let mut seen: HashMap<Pattern, Seen> = HashMap::new();
         for (pair, levels) in looked_at {
-            let ids = strong_ids(records, pair);
+            let ids = strong_ids(records, pair.a, pair.b);
             if ids.conflicting > 0 {
                 continue;
             }
@@ -94,7 +94,7 @@ impl Clear {
 
     /// Returns how well a pair may be taken to agree without asking; `None` where it is not clear.
     pub fn levels(&self, records: &Records, pair: &Pair) -> Option<Levels> {
-        match strong_ids(records, pair) {
+        match strong_ids(records, pair.a, pair.b) {
             StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
             ids => self.levels.get(&(pair.kinds, ids.agreeing)).copied(),
         }
@@ -119,6 +119,7 @@ mod tests {
             handles: vec![Handle::from_bytes([0; 16])],
             flags: vec![PersonFlags(if strong[0] == 0 { 0 } else { PersonFlags::NHS })],
             strong_ids: vec![strong],
+            ..Roll::default()
         };
         Records::new(strong.map(roll).into())
     }

@@ -3,16 +3,23 @@
 //! ```text
 //! tokens --rekey--> columns --block--> candidate pairs --second look--> levels
 //!        levels --weights, guards--> edges --cluster--> persons
+//! changes --replace--> columns, pairs --second look--> levels --settle--> persons
 //! ```
 //!
-//! A record is a number here: the agency's first record plus its row in the token stream. Pure
-//! functions; what the second look needs is asked for by `cycle`, between [`block`] and [`decide`].
+//! A record is a number here: the agency's first record plus its row in the token stream, and for
+//! those that came later the next free number. Pure functions; what the second look needs is asked
+//! for by `cycle`, between [`block`] and [`decide`], or between [`replace`] and
+//! [`decide::Decision::settle`].
 
+pub mod around;
 pub mod block;
 pub mod clear;
 pub mod decide;
 pub mod quality;
 pub mod rekey;
+pub mod replace;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
 
@@ -23,8 +30,10 @@ pub struct Roll {
     pub handles: Vec<Handle>,
     /// By row: what it says of it.
     pub flags: Vec<PersonFlags>,
-    /// By row: keyed national numbers (NHS, UPN, NINO); zero where there is none.
+    /// By row: keyed national numbers (NHS, UPN, NINO); noise where there is none.
     pub strong_ids: Vec<[u64; 3]>,
+    /// By kind: every row's tokens, where changes will be followed; otherwise empty.
+    pub columns: Vec<Vec<u64>>,
 }
 
 /// All agencies' records under one numbering.
@@ -33,6 +42,11 @@ pub struct Records {
     /// One roll an agency, in the federation's order; empty for an agency that is missing.
     pub rolls: Vec<Roll>,
     firsts: Vec<u32>,
+    /// Agency and row of the records that came after the stream, in the order of their numbers.
+    late: Vec<(u16, u32)>,
+    /// Their numbers, by agency, in the order of their rows.
+    late_numbers: Vec<Vec<u32>>,
+    gone: BTreeSet<u32>,
 }
 
 /// The national schemes whose numbers cannot differ for one person, in the order of
@@ -55,11 +69,17 @@ impl Records {
             next = next.checked_add(rows).expect("the caller bounds the rows");
         }
         firsts.push(next);
-        Self { rolls, firsts }
+        let late_numbers = vec![Vec::new(); rolls.len()];
+        Self { rolls, firsts, late: Vec::new(), late_numbers, gone: BTreeSet::new() }
     }
 
-    /// Returns how many there are.
+    /// Returns how many numbers there are, those of records that are gone among them.
     pub fn len(&self) -> usize {
+        self.streamed() + self.late.len()
+    }
+
+    /// Returns how many came with the streams.
+    fn streamed(&self) -> usize {
         self.firsts.last().map_or(0, |end| *end as usize)
     }
 
@@ -68,20 +88,110 @@ impl Records {
         self.len() == 0
     }
 
-    /// Returns the number of an agency's first record.
+    /// Returns the number of an agency's first record in the stream.
     pub fn first(&self, agency: usize) -> u32 {
         self.firsts[agency]
     }
 
-    /// Returns the number after an agency's last record.
-    pub fn end(&self, agency: usize) -> u32 {
-        self.firsts[agency + 1]
+    /// Returns the number of one of an agency's rows.
+    pub fn number(&self, agency: usize, row: usize) -> u32 {
+        let streamed = (self.firsts[agency + 1] - self.firsts[agency]) as usize;
+        match row.checked_sub(streamed) {
+            None => self.firsts[agency] + u32::try_from(row).expect("the caller bounds the rows"),
+            Some(late) => self.late_numbers[agency][late],
+        }
+    }
+
+    /// Returns how many rows an agency has had.
+    pub fn rows(&self, agency: usize) -> usize {
+        self.rolls[agency].handles.len()
     }
 
     /// Returns a record's agency and row.
     pub fn place(&self, record: u32) -> (usize, usize) {
+        if let Some(late) = (record as usize).checked_sub(self.streamed()) {
+            let (agency, row) = self.late[late];
+            return (agency.into(), row as usize);
+        }
         let agency = self.firsts.partition_point(|first| *first <= record) - 1;
         (agency, (record - self.firsts[agency]) as usize)
+    }
+
+    /// Adds a record that came after the stream. Its tokens, by kind, are kept where the others' are.
+    ///
+    /// # Panics
+    /// If there are more than 2^32 records in one sweep.
+    pub fn add(
+        &mut self,
+        agency: usize,
+        handle: Handle,
+        flags: PersonFlags,
+        tokens: &[Vec<u64>],
+    ) -> u32 {
+        let number = u32::try_from(self.len()).expect("fewer than 2^32 records in one sweep");
+        let roll = &mut self.rolls[agency];
+        let row = u32::try_from(roll.handles.len()).expect("fewer rows than records");
+        roll.handles.push(handle);
+        roll.flags.push(flags);
+        roll.strong_ids.push(STRONG_KINDS.map(|kind| tokens[kind.index()][0]));
+        for (column, tokens) in roll.columns.iter_mut().zip(tokens) {
+            column.extend(tokens);
+        }
+        self.late.push((u16::try_from(agency).expect("the settings bound the agencies"), row));
+        self.late_numbers[agency].push(number);
+        number
+    }
+
+    /// Takes a record out of the sweep. Its number is nobody's from now on.
+    pub fn remove(&mut self, record: u32) {
+        self.gone.insert(record);
+    }
+
+    /// Takes all of an agency's records out, with what of their tokens arrived.
+    pub fn leave_out(&mut self, agency: usize) {
+        let rows = self.rows(agency);
+        for row in 0..rows {
+            self.gone.insert(self.number(agency, row));
+        }
+        let columns = MatchKeyKind::ALL.iter().map(|kind| vec![0; rows * kind.slots()]);
+        self.rolls[agency].columns = columns.collect();
+    }
+
+    /// Changes what is said of a record.
+    pub fn set_flags(&mut self, record: u32, flags: PersonFlags) {
+        let (agency, row) = self.place(record);
+        self.rolls[agency].flags[row] = flags;
+    }
+
+    /// Returns whether a record was taken out of the sweep.
+    pub fn is_gone(&self, record: u32) -> bool {
+        self.gone.contains(&record)
+    }
+
+    /// Returns the records that are in the sweep, in order.
+    pub fn present(&self) -> impl Iterator<Item = u32> {
+        (0u32..).take(self.len()).filter(|record| !self.is_gone(*record))
+    }
+
+    /// Returns how many records are in the sweep.
+    pub fn count(&self) -> usize {
+        self.len() - self.gone.len()
+    }
+
+    /// Sorts records by their agency; they keep their order.
+    pub fn by_agency(&self, records: impl IntoIterator<Item = u32>) -> Vec<Vec<u32>> {
+        let mut parts = vec![Vec::new(); self.rolls.len()];
+        records.into_iter().for_each(|record| parts[self.agency(record)].push(record));
+        parts
+    }
+
+    /// Returns which records an agency's handles mean. Handles that are nobody's are left out.
+    pub fn find(&self, agency: usize, handles: &HashSet<Handle>) -> HashMap<Handle, u32> {
+        let rows = self.rolls[agency].handles.iter().enumerate();
+        rows.filter(|(_, handle)| handles.contains(*handle))
+            .map(|(row, handle)| (*handle, self.number(agency, row)))
+            .filter(|(_, record)| !self.is_gone(*record))
+            .collect()
     }
 
     /// Returns a record's agency.
@@ -115,7 +225,7 @@ impl Records {
 
     /// Returns how many pairs of records of different agencies there are.
     pub fn possible_pairs(&self) -> f64 {
-        let sizes = self.rolls.iter().map(|roll| roll.handles.len() as f64);
+        let sizes = (0..self.rolls.len()).map(|agency| self.rows(agency) as f64);
         let (sum, squares) =
             sizes.fold((0.0, 0.0), |(sum, squares), n| (sum + n, n.mul_add(n, squares)));
         (sum * sum - squares) / 2.0
@@ -138,6 +248,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Returns the other record.
+    pub fn other(&self, record: u32) -> u32 {
+        if self.a == record { self.b } else { self.a }
+    }
+
     /// Returns the two records as one number, in the order of pairs.
     pub fn place(&self) -> u64 {
         u64::from(self.a) << 32 | u64::from(self.b)
@@ -150,6 +265,9 @@ impl Pair {
 }
 
 #[cfg(test)]
+mod histories;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -158,6 +276,7 @@ mod tests {
             handles: vec![Handle::from_bytes([0; 16]); rows],
             flags: vec![PersonFlags(0); rows],
             strong_ids: vec![[0; 3]; rows],
+            columns: MatchKeyKind::ALL.iter().map(|kind| vec![0; rows * kind.slots()]).collect(),
         }
     }
 
@@ -167,5 +286,20 @@ mod tests {
         assert_eq!(records.len(), 5);
         assert_eq!([0, 2, 3, 4].map(|r| records.place(r)), [(0, 0), (0, 2), (2, 0), (2, 1)]);
         assert!((records.possible_pairs() - 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn who_comes_late_has_the_next_number_and_the_next_row_of_its_agency() {
+        let mut records = Records::new(vec![roll(2), roll(1)]);
+        let tokens: Vec<Vec<u64>> =
+            MatchKeyKind::ALL.iter().map(|kind| vec![7; kind.slots()]).collect();
+        let late = records.add(0, Handle::from_bytes([1; 16]), PersonFlags(1), &tokens);
+        records.remove(1);
+        assert_eq!((late, records.place(late), records.number(0, 2)), (3, (0, 2), late));
+        assert_eq!(records.present().collect::<Vec<_>>(), [0, 2, 3]);
+        assert_eq!(records.rolls[0].columns[0].len(), 3 * MatchKeyKind::ALL[0].slots());
+        assert_eq!(records.by_agency([0, 2, 3]), [vec![0, 3], vec![2]]);
+        let handle = Handle::from_bytes([1; 16]);
+        assert_eq!(records.find(0, &HashSet::from([handle]))[&handle], late);
     }
 }

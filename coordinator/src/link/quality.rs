@@ -123,7 +123,7 @@ impl LinkQuality {
         Self {
             precision: joined.share(),
             recall,
-            levels: levels(&decision.weights),
+            levels: levels(&decision.learnt.weights),
             histogram: (0..steps)
                 .map(|at| Step { from: at as f64 * STEP - REACH, pairs: histogram[at] })
                 .collect(),

@@ -23,33 +23,43 @@ pub fn ambiguous(
         .flat_map(|(a, b, bits)| [(a, bits, b), (b, bits, a)])
         .collect();
     candidates.sort_unstable_by(|x, y| x.0.cmp(&y.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
+    let of = |record: u32| -> Vec<Candidate> {
+        let from = candidates.partition_point(|(of, ..)| *of < record);
+        let to = candidates.partition_point(|(of, ..)| *of <= record);
+        candidates[from..to].iter().map(|(_, bits, other)| (*bits, *other)).collect()
+    };
     let mut ambiguous = vec![false; records];
     for mine in candidates.chunk_by(|x, y| x.0 == y.0) {
-        let (record, best, _) = mine[0];
-        let close = mine.partition_point(|(_, bits, _)| best - bits < CLOSE_BITS);
-        if close < 2 {
-            continue;
-        }
-        let free: Vec<u32> = mine[..close]
-            .iter()
-            .filter(|(_, bits, other)| {
-                !candidates_of(&candidates, *other).iter().any(|(_, better, third)| {
-                    *better >= bits + CLOSE_BITS && *third != record && are_two(record, *third)
-                })
-            })
-            .map(|(.., other)| *other)
-            .collect();
-        ambiguous[record as usize] =
-            free.iter().enumerate().any(|(at, x)| free[at + 1..].iter().any(|y| are_two(*x, *y)));
+        let record = mine[0].0;
+        ambiguous[record as usize] = is_ambiguous(record, of, &are_two);
     }
     ambiguous
 }
 
-/// The candidates of one record, out of everybody's in order.
-fn candidates_of(candidates: &[(u32, f64, u32)], record: u32) -> &[(u32, f64, u32)] {
-    let from = candidates.partition_point(|(of, ..)| *of < record);
-    let to = candidates.partition_point(|(of, ..)| *of <= record);
-    &candidates[from..to]
+/// The match weight of a candidate in bits, never negative, and who it is.
+pub type Candidate = (f64, u32);
+
+/// Returns whether one record's best candidates cannot be told apart: [`ambiguous`] for one alone.
+///
+/// `candidates_of` gives anybody's candidates, best first.
+pub fn is_ambiguous(
+    record: u32,
+    candidates_of: impl Fn(u32) -> Vec<Candidate>,
+    are_two: impl Fn(u32, u32) -> bool,
+) -> bool {
+    let mine = candidates_of(record);
+    let Some((best, _)) = mine.first() else { return false };
+    let close = mine.partition_point(|(bits, _)| best - bits < CLOSE_BITS);
+    if close < 2 {
+        return false;
+    }
+    let is_free = |(bits, other): &&Candidate| {
+        !candidates_of(*other).iter().any(|(better, third)| {
+            *better >= bits + CLOSE_BITS && *third != record && are_two(record, *third)
+        })
+    };
+    let free: Vec<u32> = mine[..close].iter().filter(is_free).map(|(_, other)| *other).collect();
+    free.iter().enumerate().any(|(at, x)| free[at + 1..].iter().any(|y| are_two(*x, *y)))
 }
 
 #[cfg(test)]

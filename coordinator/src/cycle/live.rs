@@ -1,0 +1,392 @@
+//! Follows what changes while a sweep is open: the steps of the pass again, for what a change touches.
+//!
+//! What it comes to is what a fresh pass over the same records with the same weights gives. A node
+//! that falls silent keeps its place, and what it told stands and counts as stale; one that was left
+//! out is asked to join again, and brings everything anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use causeway_proto::{
+    change::{Change, Upsert},
+    ids::Handle,
+    kind::MatchKeyKind,
+    sweep::Feed,
+    token::PersonFlags,
+};
+use serde::Serialize;
+use tokio::{
+    sync::mpsc,
+    task::AbortHandle,
+    time::{Instant as Clock, timeout_at},
+};
+
+use super::{
+    Cycle, CycleError, Open, Taking, homes,
+    progress::Step,
+    report::{AgencyReport, AlertReport, Seconds},
+    second_look, surface,
+};
+use crate::{
+    federation::{
+        Problem,
+        changes::{News, Watch},
+        join::{self, Joined, Joining},
+    },
+    link::{rekey::Rekey, replace::Arrival},
+};
+
+/// Steps that may wait to be handled; then the streams wait.
+const QUEUE: usize = 1 << 12;
+/// Steps handled in one go.
+const BATCH: usize = 1 << 16;
+/// How long to wait for the end of a burst before what is there is handled.
+const BURST: Duration = Duration::from_secs(1);
+
+/// What one burst of changes came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Followed {
+    /// Records that came or have other match-keys.
+    pub came: usize,
+    /// Records that are gone or were replaced.
+    pub left: usize,
+    /// Records of which other facts are asked for.
+    pub facts: usize,
+    /// Candidate pairs that are new.
+    pub new_pairs: usize,
+    /// Records in the sweep now.
+    pub records: usize,
+    /// Persons that they come to.
+    pub persons: usize,
+    /// Every enrolled agency, also those that do not take part at present.
+    pub agencies: Vec<AgencyReport>,
+    /// What was issued, most pressing first.
+    pub alerts: Vec<AlertReport>,
+    /// How long the steps took, from when the burst was there.
+    pub seconds: Seconds,
+}
+
+/// Follows the changes of every node until `stop` resolves. Tells `followed` of every burst.
+///
+/// # Errors
+/// Fails when the ledger does.
+pub(super) async fn follow(
+    cycle: &Cycle<'_>,
+    open: &mut Open<'_>,
+    stop: impl Future<Output = ()>,
+    mut followed: impl FnMut(&Followed),
+) -> Result<(), CycleError> {
+    let (out, mut news) = mpsc::channel(QUEUE);
+    let mut ears = Ears { out, tasks: Vec::new() };
+    ears.tasks.resize_with(open.agencies.len(), || None);
+    let mut stop = std::pin::pin!(stop);
+    let mut batch = Vec::new();
+    loop {
+        ears.listen(cycle, open);
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = collect(&mut news, &mut batch) => {}
+        }
+        if let Some(report) = apply(cycle, open, std::mem::take(&mut batch)).await? {
+            followed(&report);
+        }
+    }
+}
+
+/// Waits for news, and for the end of the burst that it belongs to.
+async fn collect(news: &mut mpsc::Receiver<News>, batch: &mut Vec<News>) {
+    let mut unfinished: BTreeSet<usize> = BTreeSet::new();
+    let mut until: Option<Clock> = None;
+    while batch.len() < BATCH {
+        let next = match until {
+            Some(until) => timeout_at(until, news.recv()).await.unwrap_or(None),
+            None => news.recv().await,
+        };
+        let Some(next) = next else { return };
+        match &next {
+            News::Step(agency, step) if step.change != Change::CaughtUp => {
+                unfinished.insert(*agency);
+            }
+            News::Step(agency, _)
+            | News::Silent(agency, _)
+            | News::Over(agency, _)
+            | News::Joined(agency, _) => {
+                unfinished.remove(agency);
+            }
+            News::Back(_) => {}
+        }
+        batch.push(next);
+        if unfinished.is_empty() && news.is_empty() {
+            return;
+        }
+        until.get_or_insert_with(|| Clock::now() + BURST);
+    }
+}
+
+/// One task for each agency: it follows changes, or asks to join again.
+struct Ears {
+    out: mpsc::Sender<News>,
+    tasks: Vec<Option<Ear>>,
+}
+
+struct Ear {
+    joins: bool,
+    task: AbortHandle,
+}
+
+impl Ears {
+    /// Sees that every agency is listened to in the right way.
+    fn listen(&mut self, cycle: &Cycle<'_>, open: &Open<'_>) {
+        for (at, agency) in open.agencies.iter().enumerate() {
+            let joins = !agency.is_in();
+            if self.tasks[at].as_ref().is_some_and(|ear| ear.joins == joins) {
+                continue;
+            }
+            let out = self.out.clone();
+            let task = match &agency.opened {
+                Some(opened) if !joins => {
+                    let client = agency.member.client(cycle.limits.call());
+                    let (sweep, position) = (open.sweep, opened.position);
+                    tokio::spawn(Watch { agency: at, client, sweep, position }.run(out))
+                }
+                _ => {
+                    let joining = joining(cycle, open, agency);
+                    tokio::spawn(async move {
+                        let joined = joining.join().await;
+                        // Nobody listens any more where the sweep was closed.
+                        let _ = out.send(News::Joined(at, Box::new(joined))).await;
+                    })
+                }
+            };
+            let ear = Ear { joins, task: task.abort_handle() };
+            if let Some(before) = self.tasks[at].replace(ear) {
+                before.task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.tasks.iter().flatten().for_each(|ear| ear.task.abort());
+    }
+}
+
+fn joining(cycle: &Cycle<'_>, open: &Open<'_>, agency: &Taking<'_>) -> Joining {
+    let others = open.agencies.iter().filter(|other| other.is_in());
+    Joining {
+        member: agency.member.clone(),
+        opening: cycle.opening(open.sweep, open.as_at),
+        commit: join::agreed_key(others.filter_map(|other| other.opened.as_ref())),
+        most_records: cycle.limits.most_records,
+        rekey: open.rekey.clone(),
+        deadlines: (cycle.limits.call(), cycle.limits.patience()),
+        pause: cycle.limits.rejoin(),
+    }
+}
+
+/// Does again what the news touches. `None` where they change nothing.
+async fn apply(
+    cycle: &Cycle<'_>,
+    open: &mut Open<'_>,
+    news: Vec<News>,
+) -> Result<Option<Followed>, CycleError> {
+    let began = Instant::now();
+    let mut changes = Changes::default();
+    for news in news {
+        changes.hear(cycle, open, news);
+    }
+    let Some(resolved) = changes.resolve(open) else { return Ok(None) };
+    let Resolved { leave, come, facts } = resolved;
+    let mut seconds = Seconds::default();
+
+    let Open { sweep, as_at, agencies, linked, known, .. } = open;
+    let replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
+    let comparing = Instant::now();
+    seconds.group = (comparing - began).as_secs_f64();
+    let levels = second_look::look_again(cycle, *sweep, agencies, linked, &replaced.new).await;
+    let clustering = Instant::now();
+    seconds.compare = (clustering - comparing).as_secs_f64();
+    // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
+    let new = replaced.new.iter().zip(levels);
+    let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
+    tokio::task::block_in_place(|| linked.settle(new, &replaced.touched));
+    seconds.cluster = clustering.elapsed().as_secs_f64();
+
+    leave.iter().for_each(|record| known.forget(*record));
+    for (record, flags) in &facts {
+        linked.records.set_flags(*record, *flags);
+        known.forget(*record);
+    }
+    let houses = homes::houses(cycle, *sweep, *as_at, agencies, linked, known, &mut seconds).await;
+    let alerts =
+        surface::surface(cycle, *sweep, *as_at, agencies, linked, &houses, &mut seconds).await?;
+    seconds.total = began.elapsed().as_secs_f64();
+    cycle.progress.step(Step::Done, None, 1, 1);
+    Ok(Some(Followed {
+        came: come.len(),
+        left: leave.len(),
+        facts: facts.len(),
+        new_pairs: replaced.new.len(),
+        records: linked.records.count(),
+        persons: linked.persons(),
+        agencies: agencies.iter().map(AgencyReport::of).collect(),
+        alerts,
+        seconds,
+    }))
+}
+
+/// What some news come to, by handles.
+#[derive(Default)]
+struct Changes {
+    /// Those who come, by agency and handle.
+    come: BTreeMap<(usize, Handle), Arrival>,
+    /// Those who were there and leave.
+    leave: HashSet<(usize, Handle)>,
+    /// Those of whom other facts are to be asked.
+    facts: HashMap<(usize, Handle), PersonFlags>,
+    /// Agencies all of whose earlier records leave.
+    anew: BTreeSet<usize>,
+    /// Something else changed that an alert may have to say.
+    other: bool,
+}
+
+/// The same by records.
+struct Resolved {
+    leave: BTreeSet<u32>,
+    come: Vec<Arrival>,
+    facts: BTreeMap<u32, PersonFlags>,
+}
+
+impl Changes {
+    fn hear(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, news: News) {
+        match news {
+            News::Joined(at, joined) => self.joined(cycle, open, at, *joined),
+            // What is still on its way from a node that dropped out counts no more.
+            News::Step(at, _) | News::Silent(at, _) | News::Back(at) | News::Over(at, _)
+                if !open.agencies[at].is_in() => {}
+            News::Step(at, step) => match step.change {
+                Change::Upsert(upsert) => self.upsert(open, at, upsert),
+                Change::Retraction(handle) => self.drop(at, handle),
+                Change::Facts(handle, flags) => match self.come.get_mut(&(at, handle)) {
+                    Some(new) => new.flags = flags,
+                    None => {
+                        self.facts.insert((at, handle), flags);
+                    }
+                },
+                Change::Feeds(feeds) => self.feeds(&mut open.agencies[at], feeds),
+                Change::CaughtUp => {}
+            },
+            News::Silent(at, problem) => {
+                let agency = &mut open.agencies[at];
+                tracing::warn!(agency.id = %agency.member.id, %problem, "a node fell silent");
+                agency.silent = Some(problem);
+                self.other = true;
+            }
+            News::Back(at) => {
+                let agency = &mut open.agencies[at];
+                tracing::info!(agency.id = %agency.member.id, "a node is there again");
+                agency.silent = None;
+                self.other = true;
+            }
+            News::Over(at, problem) => {
+                open.agencies[at].drop_out(cycle.progress, Step::Stream, problem);
+                self.other = true;
+            }
+        }
+    }
+
+    fn upsert(&mut self, open: &mut Open<'_>, at: usize, upsert: Upsert) {
+        if let Some(before) = upsert.replaces {
+            self.drop(at, before);
+            // What was found of somebody is theirs under the new handle, too.
+            let memos = open.agencies[at].opened.iter_mut().flat_map(|opened| &mut opened.memos);
+            memos.filter(|memo| memo.handle == before).for_each(|memo| memo.handle = upsert.handle);
+        }
+        // A burst that is sent again after a stream broke brings the same people again.
+        self.drop(at, upsert.handle);
+        let tokens = renamed(&open.rekey, &upsert);
+        let Upsert { handle, flags, .. } = upsert;
+        self.come.insert((at, handle), Arrival { agency: at, handle, flags, tokens });
+    }
+
+    fn drop(&mut self, at: usize, handle: Handle) {
+        self.facts.remove(&(at, handle));
+        self.come.remove(&(at, handle));
+        self.leave.insert((at, handle));
+    }
+
+    fn feeds(&mut self, agency: &mut Taking<'_>, feeds: Vec<Feed>) {
+        if let Some(opened) = agency.opened.as_mut().filter(|opened| opened.feeds != feeds) {
+            opened.feeds = feeds;
+            self.other = true;
+        }
+    }
+
+    /// Lets an agency take part that did not, with everything it brings.
+    fn joined(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, at: usize, joined: Joined) {
+        let Joined { opened, handles, flags, columns } = joined;
+        let agency = &mut open.agencies[at];
+        cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
+        (agency.opened, agency.problem, agency.silent) = (Some(opened), None, None);
+        self.anew.insert(at);
+        for (row, (handle, flags)) in handles.into_iter().zip(flags).enumerate() {
+            let tokens = MatchKeyKind::ALL.iter().zip(&columns).map(|(kind, column)| {
+                column[row * kind.slots()..(row + 1) * kind.slots()].to_vec()
+            });
+            let new = Arrival { agency: at, handle, flags, tokens: tokens.collect() };
+            self.come.insert((at, handle), new);
+        }
+    }
+
+    /// Finds the records that handles mean. `None` where there is nothing to do.
+    fn resolve(self, open: &Open<'_>) -> Option<Resolved> {
+        let records = &open.linked.records;
+        let mut resolved =
+            Resolved { leave: BTreeSet::new(), come: Vec::new(), facts: BTreeMap::new() };
+        for at in 0..open.agencies.len() {
+            let of = |key: &&(usize, Handle)| key.0 == at;
+            let leave = self.leave.iter().filter(of);
+            let handles: HashSet<Handle> =
+                leave.chain(self.facts.keys().filter(of)).map(|(_, handle)| *handle).collect();
+            if !handles.is_empty() {
+                for (handle, record) in records.find(at, &handles) {
+                    match self.facts.get(&(at, handle)) {
+                        Some(flags) => _ = resolved.facts.insert(record, *flags),
+                        None => _ = resolved.leave.insert(record),
+                    }
+                }
+            }
+            if self.anew.contains(&at) {
+                let rows = 0..records.rows(at);
+                let all = rows.map(|row| records.number(at, row));
+                resolved.leave.extend(all.filter(|record| !records.is_gone(*record)));
+            }
+        }
+        resolved.facts.retain(|record, _| !resolved.leave.contains(record));
+        resolved.come.extend(self.come.into_values());
+        let nothing =
+            resolved.leave.is_empty() && resolved.come.is_empty() && resolved.facts.is_empty();
+        (self.other || !nothing).then_some(resolved)
+    }
+}
+
+/// The tokens of somebody who comes, under the names of this sweep.
+fn renamed(rekey: &Rekey, upsert: &Upsert) -> Vec<Vec<u64>> {
+    let columns = MatchKeyKind::ALL.iter().zip(&upsert.tokens);
+    let renamed = columns.map(|(kind, tokens)| {
+        let mut names = Vec::with_capacity(kind.slots());
+        rekey.column(*kind, tokens, &mut names);
+        names
+    });
+    renamed.collect()
+}
+
+impl Taking<'_> {
+    /// Returns why nothing new comes from it at present, if that is so.
+    pub fn trouble(&self) -> Option<&Problem> {
+        self.problem.as_ref().or(self.silent.as_ref())
+    }
+}

@@ -1,0 +1,282 @@
+//! Whatever changes, and in whatever order: what live linking comes to is what a full pass over the
+//! same records with the same weights gives.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use causeway_proto::{
+    ids::Handle,
+    kind::MatchKeyKind,
+    linkage::{
+        levels::{ComparisonField as F, Levels},
+        weights::Strangers,
+    },
+    token::PersonFlags,
+};
+use proptest::prelude::*;
+
+use super::{
+    Pair, Records, Roll, STRONG_KINDS,
+    block::{self, Column, MOST_IN_BLOCK},
+    decide::{self, Candidates, Decision, Learnt},
+    replace::{Arrival, replace},
+};
+
+const AGENCIES: usize = 4;
+
+/// A record as a node would bring it: who it is by its tokens, and what it is like.
+#[derive(Clone, Debug)]
+struct Person {
+    agency: usize,
+    /// Tokens of a few kinds, out of few values, so that many are shared.
+    tokens: [u64; 4],
+    nhs: u64,
+    likeness: u8,
+}
+
+const KINDS: [MatchKeyKind; 4] = [
+    MatchKeyKind::ForenameBirth,
+    MatchKeyKind::BirthPostcode,
+    MatchKeyKind::NamesYears,
+    MatchKeyKind::Phone,
+];
+
+/// Everybody who is in the sweep, by handle.
+type Town = BTreeMap<Handle, Person>;
+
+/// Spreads a small number over all bits, as tokens and handles are.
+fn spread(n: u64) -> u64 {
+    let n = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (n ^ n >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+fn handle(n: u64) -> Handle {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&spread(n).to_be_bytes());
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    Handle::from_bytes(bytes)
+}
+
+impl Person {
+    /// Tokens of every kind; what it has no key for is noise that nobody shares.
+    fn tokens(&self, handle: Handle) -> Vec<Vec<u64>> {
+        let own = u64::from_be_bytes(handle.as_bytes()[8..].try_into().unwrap());
+        MatchKeyKind::ALL
+            .iter()
+            .map(|kind| {
+                let noise =
+                    |slot: usize| spread(1 << 32 | own << 12 | (kind.index() << 4 | slot) as u64);
+                let mut tokens: Vec<u64> = (0..kind.slots()).map(noise).collect();
+                if let Some(at) = KINDS.iter().position(|of| of == kind) {
+                    if self.tokens[at] > 0 {
+                        let slot = self.likeness as usize % kind.slots();
+                        tokens[slot] = spread(1000 * (at as u64 + 1) + self.tokens[at]);
+                    }
+                }
+                if *kind == STRONG_KINDS[0] && self.nhs > 0 {
+                    tokens[0] = spread(9000 + self.nhs);
+                }
+                tokens
+            })
+            .collect()
+    }
+
+    fn flags(&self) -> PersonFlags {
+        PersonFlags(if self.nhs > 0 { PersonFlags::NHS } else { 0 })
+    }
+
+    fn arrival(&self, handle: Handle) -> Arrival {
+        Arrival { agency: self.agency, handle, flags: self.flags(), tokens: self.tokens(handle) }
+    }
+}
+
+/// How well two records agree, as nodes would say: by who they are alone.
+fn levels(x: &Person, y: &Person) -> Levels {
+    let apart = usize::from(x.likeness.abs_diff(y.likeness));
+    let same = x.tokens.iter().zip(&y.tokens).filter(|(x, y)| x == y && **x > 0).count();
+    Levels::NONE
+        .with(F::Forename, 6usize.saturating_sub(apart))
+        .with(F::Surname, 4 + same / 2)
+        .with(F::Birth, 5usize.saturating_sub(2 * apart))
+        .with(F::Address, (same + 1).min(5))
+        .with(F::Sex, usize::from(apart < 3))
+}
+
+/// Columns, pairs and levels of a whole town, as a full pass gathers them.
+fn gather(town: &Town, order: impl Fn(&Handle) -> u64) -> (Records, Vec<Pair>) {
+    let mut rolls: Vec<Roll> = (0..AGENCIES).map(|_| Roll::default()).collect();
+    let mut people: Vec<(&Handle, &Person)> = town.iter().collect();
+    people.sort_by_key(|(handle, _)| order(handle));
+    for roll in &mut rolls {
+        roll.columns = vec![Vec::new(); MatchKeyKind::COUNT];
+    }
+    for (handle, person) in people {
+        let roll = &mut rolls[person.agency];
+        let tokens = person.tokens(*handle);
+        roll.handles.push(*handle);
+        roll.flags.push(person.flags());
+        roll.strong_ids.push(STRONG_KINDS.map(|kind| tokens[kind.index()][0]));
+        roll.columns.iter_mut().zip(&tokens).for_each(|(column, tokens)| column.extend(tokens));
+    }
+    let records = Records::new(rolls);
+    let mut pairs = Vec::new();
+    for kind in MatchKeyKind::ALL {
+        let mut column = Column::new(*kind, records.len());
+        for agency in 0..AGENCIES {
+            let tokens = &records.rolls[agency].columns[kind.index()];
+            column.add(agency, records.first(agency), tokens);
+        }
+        pairs = block::merge(pairs, column.pairs());
+    }
+    (records, pairs)
+}
+
+fn levels_of(town: &Town, records: &Records, pair: &Pair) -> Levels {
+    levels(&town[&records.handle(pair.a)], &town[&records.handle(pair.b)])
+}
+
+/// A sweep that is followed.
+struct Live {
+    records: Records,
+    pairs: Vec<Pair>,
+    levels: Vec<Levels>,
+    decision: Decision,
+}
+
+impl Live {
+    fn begin(town: &Town) -> Self {
+        let (records, pairs) = gather(town, |handle| spread(handle.as_bytes()[15].into()));
+        let levels: Vec<Levels> =
+            pairs.iter().map(|pair| levels_of(town, &records, pair)).collect();
+        let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
+        let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+        let decision = decide::decide(&records, &pairs, &levels, weights);
+        Self { records, pairs, levels, decision }
+    }
+
+    /// What `cycle::live` does with one burst.
+    fn change(&mut self, town: &Town, leave: &[Handle], come: &[Handle]) {
+        let by_handle: HashMap<Handle, u32> =
+            self.records.present().map(|record| (self.records.handle(record), record)).collect();
+        let leave: BTreeSet<u32> = leave.iter().map(|handle| by_handle[handle]).collect();
+        let come: Vec<Arrival> = come.iter().map(|handle| town[handle].arrival(*handle)).collect();
+        let replaced = replace(&mut self.records, &self.decision, &self.pairs, &leave, &come);
+        for (at, _) in &replaced.gone {
+            self.pairs[*at as usize].kinds = 0;
+        }
+        let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
+        self.decision.forget(&of, &replaced.gone);
+        for pair in replaced.new {
+            self.levels.push(levels_of(town, &self.records, &pair));
+            self.pairs.push(pair);
+        }
+        let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
+        self.decision.settle(&of, &replaced.touched);
+    }
+
+    /// A fresh pass over the same people with the same weights, that come in another order.
+    fn again(town: &Town, learnt: Learnt) -> Self {
+        let (records, pairs) = gather(town, |handle| spread(u64::from(handle.as_bytes()[15]) + 77));
+        let levels: Vec<Levels> =
+            pairs.iter().map(|pair| levels_of(town, &records, pair)).collect();
+        let of = Candidates { records: &records, pairs: &pairs, levels: &levels };
+        let decision = decide::decide_with(of, learnt);
+        Self { records, pairs, levels, decision }
+    }
+
+    /// Everything that it came to, by handles, as bytes.
+    fn state(&self) -> String {
+        let handle = |record: u32| self.records.handle(record);
+        let mut persons: BTreeMap<u32, BTreeSet<Handle>> = BTreeMap::new();
+        for record in self.records.present() {
+            persons
+                .entry(self.decision.persons[record as usize])
+                .or_default()
+                .insert(handle(record));
+        }
+        let persons: BTreeSet<BTreeSet<Handle>> = persons.into_values().collect();
+        let unclear: BTreeSet<Handle> = self
+            .records
+            .present()
+            .filter(|record| self.decision.ambiguous[*record as usize])
+            .map(handle)
+            .collect();
+        let pairs: BTreeMap<BTreeSet<Handle>, (u32, u64, Option<u64>)> = (0..)
+            .zip(&self.pairs)
+            .filter(|(_, pair)| pair.kinds != 0)
+            .map(|(at, pair): (usize, _)| {
+                let bits = self.decision.bits[at].map(f64::to_bits);
+                (
+                    BTreeSet::from([handle(pair.a), handle(pair.b)]),
+                    (pair.kinds, self.levels[at].bits(), bits),
+                )
+            })
+            .collect();
+        format!("{persons:?} {unclear:?} {pairs:?}")
+    }
+}
+
+fn person() -> impl Strategy<Value = Person> {
+    (0..AGENCIES, prop::array::uniform4(0u64..6), 0u64..4, 0u8..4)
+        .prop_map(|(agency, tokens, nhs, likeness)| Person { agency, tokens, nhs, likeness })
+}
+
+/// One burst: people who come, and how many leave, and which.
+type Burst = (Vec<Person>, Vec<prop::sample::Index>);
+
+fn bursts() -> impl Strategy<Value = Vec<Burst>> {
+    let burst = (
+        prop::collection::vec(person(), 0..5),
+        prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+    );
+    prop::collection::vec(burst, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn live_equals_full_after_any_history(
+        first in prop::collection::vec(person(), 10..40),
+        bursts in bursts(),
+    ) {
+        let mut next = 0u64..;
+        let mut town: Town = first.into_iter().map(|p| (handle(next.next().unwrap()), p)).collect();
+        let mut live = Live::begin(&town);
+        for (come, leave) in bursts {
+            let there: Vec<Handle> = town.keys().copied().collect();
+            let leave: BTreeSet<Handle> = match there.is_empty() {
+                true => BTreeSet::new(),
+                false => leave.iter().map(|at| *at.get(&there)).collect(),
+            };
+            let come: Vec<(Handle, Person)> =
+                come.into_iter().map(|p| (handle(next.next().unwrap()), p)).collect();
+            let new: Vec<Handle> = come.iter().map(|(handle, _)| *handle).collect();
+            town.retain(|handle, _| !leave.contains(handle));
+            town.extend(come);
+            live.change(&town, &leave.into_iter().collect::<Vec<_>>(), &new);
+            let fresh = Live::again(&town, live.decision.learnt.clone());
+            prop_assert_eq!(live.state(), fresh.state());
+        }
+    }
+}
+
+#[test]
+fn a_crowd_comes_to_be_and_falls_apart_with_one_record() {
+    let member = |agency| Person { agency, tokens: [0, 0, 0, 1], nhs: 0, likeness: 0 };
+    let some = MOST_IN_BLOCK as u64 - 1;
+    let mut town: Town = (0..some).map(|n| (handle(n), member(n as usize % AGENCIES))).collect();
+    let mut live = Live::begin(&town);
+    let pairs = |live: &Live| live.pairs.iter().filter(|pair| pair.kinds != 0).count();
+    let before = pairs(&live);
+    assert!(before > 0);
+    for n in [some, some + 1] {
+        town.insert(handle(n), member(0));
+        live.change(&town, &[], &[handle(n)]);
+    }
+    assert_eq!(pairs(&live), 0, "one more than may share a token");
+    town.remove(&handle(5));
+    live.change(&town, &[handle(5)], &[]);
+    assert!(pairs(&live) > before);
+    let fresh = Live::again(&town, live.decision.learnt.clone());
+    assert_eq!(live.state(), fresh.state());
+}
