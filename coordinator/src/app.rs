@@ -1,7 +1,15 @@
 //! Puts a coordinator together. The only module that knows every other.
 
 use std::{
-    fs, future::Future, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc,
+    fs,
+    future::Future,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,9 +25,9 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::{
     net::{TcpListener, UnixListener},
-    sync::{Mutex, Notify, OwnedMutexGuard},
+    sync::{Mutex, Notify, OwnedMutexGuard, watch},
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
@@ -27,9 +35,10 @@ use tonic_health::ServingStatus;
 
 use crate::{
     clock,
-    config::{CoordinatorConfig, LedgerConfig},
+    config::{CoordinatorConfig, LedgerConfig, ScheduleConfig},
     cycle::{
         Cycle, CycleError, Linked, Outcome,
+        live::Followed,
         progress::{self, Progress},
         received::Received,
         report::{AlertReport, SweepReport},
@@ -63,6 +72,15 @@ struct Parts {
     ledger: Ledger,
     bell: Arc<Notify>,
     sweeping: Arc<Mutex<()>>,
+    following: Following,
+}
+
+/// Whether the sweep that is open has made its pass and only follows changes.
+#[derive(Default)]
+struct Following {
+    now: AtomicBool,
+    /// How often it was asked to make way.
+    make_way: watch::Sender<u64>,
 }
 
 /// The right to sweep: one at a time.
@@ -95,6 +113,14 @@ pub struct Swept {
     pub linked: Linked,
     /// For measuring only, where the settings ask for it.
     pub received: Option<Received>,
+}
+
+/// What a sweep that is watched has to tell.
+pub enum Heard<'a> {
+    /// The result of its pass.
+    Swept(&'a SweepReport),
+    /// What a burst of changes came to.
+    Followed(&'a Followed),
 }
 
 /// An alert and how far it has come.
@@ -151,13 +177,25 @@ impl Coordinator {
         );
         let federation = Arc::new(Federation::new(&config, &tls));
         let bell = Arc::new(Notify::new());
-        let sweeping = Arc::default();
-        Ok(Self(Arc::new(Parts { config, model, tls, federation, ledger, bell, sweeping })))
+        let (sweeping, following) = (Arc::default(), Following::default());
+        let parts = Parts { config, model, tls, federation, ledger, bell, sweeping, following };
+        Ok(Self(Arc::new(parts)))
     }
 
-    /// Claims the right to sweep.
-    pub fn turn(&self) -> Result<Turn, AppError> {
-        self.0.sweeping.clone().try_lock_owned().map(Turn).map_err(|_| AppError::Running)
+    /// Claims the right to sweep. A sweep that only follows changes is closed to make way.
+    ///
+    /// # Errors
+    /// Fails while another sweep makes its pass.
+    pub async fn turn(&self) -> Result<Turn, AppError> {
+        let Parts { sweeping, following, .. } = &*self.0;
+        match sweeping.clone().try_lock_owned() {
+            Ok(turn) => Ok(Turn(turn)),
+            Err(_) if !following.now.load(Ordering::SeqCst) => Err(AppError::Running),
+            Err(_) => {
+                following.make_way.send_modify(|asked| *asked += 1);
+                Ok(Turn(sweeping.clone().lock_owned().await))
+            }
+        }
     }
 
     /// Makes one pass as at a day, and sees that its alerts are on their way.
@@ -167,25 +205,68 @@ impl Coordinator {
         as_at: Day,
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
     ) -> Result<Swept, AppError> {
-        let parts = &*self.0;
+        let received = self.0.config.sweep.measure_dump.then(Received::default);
         self.courier().catch_up().await?;
-        let received = parts.config.sweep.measure_dump.then(Received::default);
-        let cycle = Cycle {
+        let outcome = self.cycle(&*tell, received.as_ref(), false).run(as_at).await?;
+        self.0.bell.notify_one();
+        drop(turn);
+        let Outcome { sweep, report, linked } = outcome;
+        Ok(Swept { sweep, report, linked, received })
+    }
+
+    /// Makes one pass as at a day and follows what changes until `stop` resolves, or until another
+    /// sweep is asked for. What is decided is delivered all the while.
+    pub async fn watch(
+        &self,
+        turn: Turn,
+        as_at: Day,
+        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+        stop: impl Future<Output = ()>,
+        mut heard: impl FnMut(Heard<'_>) + Send,
+    ) -> Result<(), AppError> {
+        let Parts { following, bell, .. } = &*self.0;
+        self.courier().catch_up().await?;
+        let heard = std::sync::Mutex::new(&mut heard);
+        let hear = |news: Heard<'_>| {
+            bell.notify_one();
+            heard.lock().unwrap_or_else(PoisonError::into_inner)(news);
+        };
+        let swept = |report: &SweepReport| {
+            following.now.store(true, Ordering::SeqCst);
+            hear(Heard::Swept(report));
+        };
+        let mut make_way = following.make_way.subscribe();
+        let until = async {
+            tokio::select! {
+                () = stop => {}
+                _ = make_way.changed() => {}
+            }
+        };
+        let cycle = self.cycle(&*tell, None, true);
+        let outcome = cycle.watch(as_at, until, swept, |burst| hear(Heard::Followed(burst))).await;
+        following.now.store(false, Ordering::SeqCst);
+        drop(turn);
+        Ok(outcome.map(|_| ())?)
+    }
+
+    fn cycle<'a>(
+        &'a self,
+        tell: &'a (dyn Fn(progress::Event) + Send + Sync),
+        received: Option<&'a Received>,
+        follows: bool,
+    ) -> Cycle<'a> {
+        let parts = &*self.0;
+        Cycle {
             federation: &parts.federation,
             ledger: &parts.ledger,
             model: &parts.model,
             purposes: &parts.config.purposes,
             limits: &parts.config.sweep,
             now_ms: clock::now_ms,
-            progress: Progress(&*tell),
-            received: received.as_ref(),
-            follows: false,
-        };
-        let outcome = cycle.run(as_at).await?;
-        parts.bell.notify_one();
-        drop(turn);
-        let Outcome { sweep, report, linked } = outcome;
-        Ok(Swept { sweep, report, linked, received })
+            progress: Progress(tell),
+            received,
+            follows,
+        }
     }
 
     /// Returns whoever delivers what is decided.
@@ -265,6 +346,9 @@ impl Coordinator {
             watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;
         });
         tasks.spawn(self.courier().run());
+        if let Some(schedule) = config.schedule {
+            tasks.spawn(self.clone().keep_sweeping(schedule));
+        }
         let local = Server::builder().add_routes(routes.clone());
         tasks.spawn(async move {
             if let Err(error) = local.serve_with_incoming(UnixListenerStream::new(control)).await {
@@ -295,6 +379,42 @@ impl Coordinator {
         let _ = fs::remove_file(&config.serve.control);
         tracing::info!("coordinator is down");
         Ok(())
+    }
+}
+
+impl Coordinator {
+    /// Keeps a sweep open for ever: a new one every day at the same time, and after every one that
+    /// was asked for.
+    async fn keep_sweeping(self, schedule: ScheduleConfig) {
+        let tell: Arc<dyn Fn(progress::Event) + Send + Sync> = Arc::new(|event| {
+            if let Some(problem) = &event.problem {
+                tracing::warn!(step = event.step.as_str(), %problem, "a sweep goes on without a node");
+            }
+        });
+        loop {
+            let turn = Turn(self.0.sweeping.clone().lock_owned().await);
+            let stop = sleep(schedule.daily_at.from(clock::now_ms()));
+            let heard = |heard: Heard<'_>| match heard {
+                Heard::Swept(report) => tracing::info!(
+                    sweep = report.sweep,
+                    persons = report.persons,
+                    alerts = report.alerts.len(),
+                    "made a pass, and follows what changes"
+                ),
+                Heard::Followed(burst) => tracing::info!(
+                    came = burst.came,
+                    left = burst.left,
+                    facts = burst.facts,
+                    alerts = burst.alerts.len(),
+                    total_ms = (burst.seconds.total * 1000.0) as u64,
+                    "took in a change"
+                ),
+            };
+            if let Err(error) = self.watch(turn, clock::today(), tell.clone(), stop, heard).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
+                sleep(self.0.config.sweep.rejoin()).await;
+            }
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    app::{self, Coordinator, Issued},
+    app::{self, Coordinator, Heard, Issued},
     clock,
     config::CoordinatorConfig,
     cycle::{progress, report::LinkReport, waterfall},
@@ -125,6 +125,11 @@ struct Sweep {
     /// The day the scores speak of, if it is not today
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_at: Option<Day>,
+    /// Leave the sweep open after its pass and follow what changes at the nodes, until told to stop
+    ///
+    /// Each burst of changes is a line, or with --json a JSON object.
+    #[arg(long, conflicts_with_all = ["links_out", "dump_out"])]
+    watch: bool,
     /// Write this sweep's links by handles, for measuring linkage; the settings have to allow it
     #[arg(long, value_name = "FILE")]
     links_out: Option<PathBuf>,
@@ -216,7 +221,8 @@ async fn make_pass(
     }
     let coordinator = Coordinator::build(config).await?;
     let as_at = sweep.as_at.unwrap_or_else(clock::today);
-    let turn = coordinator.turn()?;
+    let turn = coordinator.turn().await?;
+    let told_to_stop = stopped();
     // Nodes that dial in need somebody who answers; it delivers as well.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (up, is_up) = tokio::sync::oneshot::channel();
@@ -232,6 +238,28 @@ async fn make_pass(
         serving.serve(until, ready).await
     });
     if is_up.await.is_err() {
+        return server.await?;
+    }
+    if sweep.watch {
+        let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let tell = move |heard: Heard<'_>| {
+            // Nobody reads on where the output is closed, and then the sweep ends.
+            let _ = news.send(news_text(args.json, &heard));
+        };
+        let watching =
+            coordinator.watch(turn, as_at, Arc::new(printer(args.json)), told_to_stop, tell);
+        let printing = async {
+            while let Some(text) = heard.recv().await {
+                write!(out, "{text}")?;
+                out.flush()?;
+            }
+            anyhow::Ok(())
+        };
+        let (watched, printed) = tokio::join!(watching, printing);
+        watched?;
+        printed?;
+        coordinator.courier().drain(DELIVERY).await?;
+        let _ = stop.send(());
         return server.await?;
     }
     let swept = coordinator.sweep(turn, as_at, Arc::new(printer(args.json))).await?;
@@ -268,7 +296,8 @@ async fn ask_for_pass(
     let mut client =
         OperatorServiceClient::new(channel).max_decoding_message_size(8 * MESSAGE_BYTES);
     let as_at_day = sweep.as_at.map(Day::number);
-    let answer = client.run_sweep(pb::RunSweepRequest { as_at_day }).await;
+    let watch = sweep.watch;
+    let answer = client.run_sweep(pb::RunSweepRequest { as_at_day, watch }).await;
     let mut events = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
     while let Some(event) =
         events.message().await.map_err(|status| anyhow::anyhow!("{}", status.message()))?
@@ -287,12 +316,38 @@ async fn ask_for_pass(
                     let report: serde_json::Value = serde_json::from_str(&result.report)?;
                     writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
                 }
-                return Ok(());
+                if !watch {
+                    return Ok(());
+                }
+            }
+            Some(Message::Followed(burst)) if args.json => writeln!(out, "{burst}")?,
+            Some(Message::Followed(burst)) => {
+                let burst: serde_json::Value = serde_json::from_str(&burst)?;
+                writeln!(out, "{}", serde_json::to_string_pretty(&burst)?)?;
             }
             Some(Message::Progress(_)) | None => {}
         }
+        out.flush()?;
+    }
+    if watch {
+        // Another sweep was asked for.
+        return Ok(());
     }
     bail!("the coordinator stopped before the sweep was over")
+}
+
+/// What a sweep that is watched has to tell, as it is printed.
+fn news_text(json: bool, heard: &Heard<'_>) -> String {
+    match heard {
+        Heard::Swept(report) if json => {
+            format!("{}\n", serde_json::to_string(report).expect("plain data"))
+        }
+        Heard::Swept(report) => report.to_string(),
+        Heard::Followed(burst) if json => {
+            format!("{}\n", serde_json::to_string(burst).expect("plain data"))
+        }
+        Heard::Followed(burst) => burst.to_string(),
+    }
 }
 
 /// Prints progress as it comes: a line whenever a node's step is done, or it drops out.

@@ -42,6 +42,10 @@ use serde::Deserialize;
 ///     [serve]
 ///     listen = "0.0.0.0:7440"
 ///
+///     ## A sweep is open all day and follows what changes; a new one begins at night.
+///     [schedule]
+///     daily_at = "02:30"
+///
 ///     ## A node that the coordinator dials, and one that dials in.
 ///     [[node]]
 ///     id = "housing"
@@ -77,6 +81,9 @@ pub struct CoordinatorConfig {
     /// Patience and limits of a sweep.
     #[serde(default)]
     pub sweep: SweepConfig,
+    /// When `serve` sweeps by itself; left out, it sweeps only when it is asked to.
+    #[serde(default)]
+    pub schedule: Option<ScheduleConfig>,
     /// The enrolled nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<MemberConfig>,
@@ -135,6 +142,46 @@ pub struct SweepConfig {
     /// Keeps everything that a sweep receives and lets `sweep --dump-out` write it, for measuring what
     /// it gives away. Costs memory. Off in daily work.
     pub measure_dump: bool,
+}
+
+/// When `serve` begins a new sweep by itself. In between it follows what changes, so that scores move
+/// with the data all day, and with time alone every night.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// The time of day in UTC, such as `02:30`.
+    pub daily_at: TimeOfDay,
+}
+
+/// A time of day in UTC, to the minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TimeOfDay {
+    minutes: u64,
+}
+
+impl TimeOfDay {
+    /// Returns how long it is from a moment, in Unix milliseconds, to the next such time.
+    pub fn from(self, now_ms: u64) -> Duration {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let due = self.minutes * 60 * 1000;
+        let wait = (due + DAY_MS - now_ms % DAY_MS) % DAY_MS;
+        Duration::from_millis(if wait == 0 { DAY_MS } else { wait })
+    }
+}
+
+impl TryFrom<String> for TimeOfDay {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(hours, minutes)| {
+            Some((hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?))
+        });
+        match parts {
+            Some((hours @ 0..24, minutes @ 0..60)) => Ok(Self { minutes: 60 * hours + minutes }),
+            _ => Err(format!("`{text}` is not a time of day: write it as `02:30`")),
+        }
+    }
 }
 
 /// One enrolled node.
@@ -248,6 +295,16 @@ mod tests {
         identity = { certificate = 'c', key = 'k', ca = 'a', crl = 'r' }
         serve = { listen = '127.0.0.1:0' }
     ";
+
+    #[test]
+    fn a_daily_time_comes_again_after_a_day() {
+        let at = TimeOfDay::try_from("02:30".to_owned()).unwrap();
+        let hour = 3_600_000;
+        assert_eq!(at.from(0), Duration::from_secs(9000));
+        assert_eq!(at.from(5 * hour / 2), Duration::from_secs(86_400));
+        assert_eq!(at.from(3 * hour), Duration::from_secs(86_400 - 1800));
+        assert!(TimeOfDay::try_from("24:00".to_owned()).is_err());
+    }
 
     #[test]
     fn two_nodes_of_one_name_and_two_ledgers_are_refused() {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -66,6 +67,24 @@ pub struct Followed {
     pub alerts: Vec<AlertReport>,
     /// How long the steps took, from when the burst was there.
     pub seconds: Seconds,
+}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { came, left, facts, new_pairs, records, persons, .. } = self;
+        writeln!(
+            f,
+            "{came} came, {left} left, {facts} with other facts; {new_pairs} new pairs; \
+             {records} records of {persons} persons; {:.0} ms",
+            self.seconds.total * 1000.0
+        )?;
+        for agency in &self.agencies {
+            if let Some(problem) = &agency.problem {
+                writeln!(f, "  {} {problem}", agency.id)?;
+            }
+        }
+        self.alerts.iter().try_for_each(|alert| write!(f, "{alert}"))
+    }
 }
 
 /// Follows the changes of every node until `stop` resolves. Tells `followed` of every burst.

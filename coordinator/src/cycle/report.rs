@@ -206,7 +206,7 @@ impl AgencyReport {
             kind: agency.member.kind,
             records: agency.opened.as_ref().map_or(0, |opened| opened.records),
             stale: agency.is_stale(),
-            problem: agency.problem.as_ref().map(ToString::to_string),
+            problem: agency.trouble().map(ToString::to_string),
         }
     }
 }

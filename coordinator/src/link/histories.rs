@@ -66,11 +66,10 @@ impl Person {
                 let noise =
                     |slot: usize| spread(1 << 32 | own << 12 | (kind.index() << 4 | slot) as u64);
                 let mut tokens: Vec<u64> = (0..kind.slots()).map(noise).collect();
-                if let Some(at) = KINDS.iter().position(|of| of == kind) {
-                    if self.tokens[at] > 0 {
-                        let slot = self.likeness as usize % kind.slots();
-                        tokens[slot] = spread(1000 * (at as u64 + 1) + self.tokens[at]);
-                    }
+                let at = KINDS.iter().position(|of| of == kind);
+                if let Some(at) = at.filter(|at| self.tokens[*at] > 0) {
+                    let slot = self.likeness as usize % kind.slots();
+                    tokens[slot] = spread(1000 * (at as u64 + 1) + self.tokens[at]);
                 }
                 if *kind == STRONG_KINDS[0] && self.nhs > 0 {
                     tokens[0] = spread(9000 + self.nhs);

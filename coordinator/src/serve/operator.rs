@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Desk;
 use crate::{
-    app::{AppError, Issued},
+    app::{AppError, Coordinator, Heard, Issued, Turn},
     clock,
     cycle::{
         progress,
@@ -64,11 +64,12 @@ impl OperatorService for Desk {
         &self,
         request: Request<pb::RunSweepRequest>,
     ) -> Result<Response<Self::RunSweepStream>, Status> {
-        let as_at = match request.into_inner().as_at_day {
+        let pb::RunSweepRequest { as_at_day, watch } = request.into_inner();
+        let as_at = match as_at_day {
             Some(day) => Day::from_wire("as_at_day", day)?,
             None => clock::today(),
         };
-        let turn = self.0.turn().map_err(to_status)?;
+        let turn = self.0.turn().await.map_err(to_status)?;
         let (out, events) = mpsc::channel(EVENTS);
         let coordinator = self.0.clone();
         // The sweep goes on when the listener leaves: it was asked for.
@@ -78,6 +79,13 @@ impl OperatorService for Desk {
                 // A full channel loses this event and nothing else.
                 let _ = listener.try_send(Ok(progress_message(event)));
             };
+            if watch {
+                let watched = watch_changes(&coordinator, turn, as_at, tell, &out).await;
+                if let Err(error) = watched {
+                    let _ = out.send(Err(to_status(error))).await;
+                }
+                return;
+            }
             let outcome = coordinator.sweep(turn, as_at, Arc::new(tell)).await;
             let last = outcome.map_err(to_status).map(|outcome| {
                 let report = serde_json::to_string(&outcome.report).expect("plain data");
@@ -122,6 +130,37 @@ impl OperatorService for Desk {
             links: report.links.iter().map(link).collect(),
         }))
     }
+}
+
+/// Makes a pass and follows what changes until the listener leaves.
+async fn watch_changes(
+    coordinator: &Coordinator,
+    turn: Turn,
+    as_at: Day,
+    tell: impl Fn(progress::Event) + Send + Sync + 'static,
+    out: &mpsc::Sender<Result<pb::RunSweepResponse, Status>>,
+) -> Result<(), AppError> {
+    let (results, mut waiting) = mpsc::unbounded_channel();
+    let heard = move |heard: Heard<'_>| {
+        let event = match heard {
+            Heard::Swept(report) => Event::Result(pb::SweepResult {
+                sweep_id: Vec::new(),
+                report: serde_json::to_string(report).expect("plain data"),
+            }),
+            Heard::Followed(burst) => {
+                Event::Followed(serde_json::to_string(burst).expect("plain data"))
+            }
+        };
+        // A listener who left ends the sweep, below.
+        let _ = results.send(event);
+    };
+    let watching = coordinator.watch(turn, as_at, Arc::new(tell), out.closed(), heard);
+    let passing_on = async {
+        while let Some(event) = waiting.recv().await {
+            let _ = out.send(Ok(pb::RunSweepResponse { event: Some(event) })).await;
+        }
+    };
+    tokio::join!(watching, passing_on).0
 }
 
 fn progress_message(event: progress::Event) -> pb::RunSweepResponse {
