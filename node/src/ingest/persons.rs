@@ -264,10 +264,8 @@ impl Step<'_> {
             replaces: rows_before.get(&person.id).copied(),
         });
         let row_now: HashMap<i64, u64> = put.iter().map(|person| (person.id, person.row)).collect();
-        let heir_of: HashMap<i64, i64> = assigned
-            .iter()
-            .filter_map(|(record, person)| Some((*record, (*person)?)))
-            .collect();
+        let heir_of: HashMap<i64, i64> =
+            assigned.iter().filter_map(|(record, person)| Some((*record, (*person)?))).collect();
         let heir = |id: &i64| {
             let mut heirs: BTreeMap<i64, usize> = BTreeMap::new();
             for person in before.get(id)?.iter().filter_map(|record| heir_of.get(record)) {

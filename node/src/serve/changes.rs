@@ -240,7 +240,10 @@ impl Watcher {
     }
 
     /// How fresh the exports are, if there is anything to say.
-    async fn feeds(&mut self, conn: &mut SqliteConnection) -> Result<Option<Vec<Feed>>, StoreError> {
+    async fn feeds(
+        &mut self,
+        conn: &mut SqliteConnection,
+    ) -> Result<Option<Vec<Feed>>, StoreError> {
         let Pulse { import, .. } = changes::pulse(conn).await?;
         let (now, until_ms) = self.node.freshness(conn).await?;
         let said = self.feeds.replace(Feeds { said: now.clone(), import, until_ms });

@@ -215,8 +215,10 @@ impl Live {
         let mut gone: Vec<u64> = left.into_iter().collect();
         gone.sort_unstable();
         steps.extend(gone.into_iter().map(|row| Step::Retraction { row }));
-        let crowds =
-            self.counts.iter().map(|counts| counts.as_ref().map(Counts::crowds).unwrap_or_default());
+        let crowds = self
+            .counts
+            .iter()
+            .map(|counts| counts.as_ref().map(Counts::crowds).unwrap_or_default());
         Ok(News { position: self.position.max(after), steps, crowds: crowds.collect() })
     }
 }

@@ -85,7 +85,17 @@ impl Node {
         now_ms: fn() -> u64,
     ) -> Self {
         let (session, going) = (Mutex::default(), watch::Sender::new(false));
-        Self(Arc::new(Parts { kind, store, keyring, policy, feeds, contact, now_ms, session, going }))
+        Self(Arc::new(Parts {
+            kind,
+            store,
+            keyring,
+            policy,
+            feeds,
+            contact,
+            now_ms,
+            session,
+            going,
+        }))
     }
 
     /// Ends the streams that would stay open, so that the server can go down.

@@ -72,17 +72,27 @@ impl Session {
         conn: &mut SqliteConnection,
         sweep: Sweep,
         keys: SweepKeys,
-        (key_epoch, key_commit): (u64, [u8; 32]),
+        key: (u64, [u8; 32]),
     ) -> Result<Self, StoreError> {
         let streamed = sweeps::streamed(conn, sweep.id).await?;
-        let streamed: Vec<Standing> = streamed.into_iter().map(Standing).collect();
+        Ok(Self::of(sweep, keys, key, streamed.into_iter().map(Standing)))
+    }
+
+    /// Puts a session together from what its stream says of each row.
+    pub(super) fn of(
+        sweep: Sweep,
+        keys: SweepKeys,
+        (key_epoch, key_commit): (u64, [u8; 32]),
+        streamed: impl Iterator<Item = Standing>,
+    ) -> Self {
+        let streamed: Vec<Standing> = streamed.collect();
         let mut random = StdRng::from_seed(keys.own.order());
         let mut order = live::in_sweep(&streamed);
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
         let counted = std::sync::Mutex::default();
-        Ok(Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over })
+        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over }
     }
 
     /// Returns how many rows the stream has.

@@ -68,15 +68,19 @@ impl Node {
     async fn tokens(&self, sweep: &[u8], after: u64) -> Answer<Responses> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let session = self.session(sweep).await?;
-        let rows = session.rows();
-        let place = place_after(&session, after);
-        let reader = Reader { session, store: self.store.clone(), place, crowds: None };
-        let responses = stream::try_unfold(reader, async |mut reader| {
-            let next = reader.next().await.map_err(status::store)?;
-            Ok(next.map(|response| (response, reader)))
-        });
-        Ok((rows, responses.boxed()))
+        Ok((session.rows(), stream_after(session, self.store.clone(), after)))
     }
+}
+
+/// The token stream of a session from a position on.
+pub(super) fn stream_after(session: Arc<Session>, store: Store, after: u64) -> Responses {
+    let place = place_after(&session, after);
+    let reader = Reader { session, store, place, crowds: None };
+    let responses = stream::try_unfold(reader, async |mut reader| {
+        let next = reader.next().await.map_err(status::store)?;
+        Ok(next.map(|response| (response, reader)))
+    });
+    responses.boxed()
 }
 
 /// Finds the place after so many segments.
