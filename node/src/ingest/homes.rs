@@ -75,7 +75,7 @@ impl Homes {
         Ok(())
     }
 
-    /// Records whose answers are others now, when everybody has their rows. `changed` are records
+    /// Records who is answered for differently now, once everybody has their rows. `changed` are records
     /// whose persons have new rows anyway.
     pub(super) async fn announce(
         self,
@@ -90,6 +90,9 @@ impl Homes {
         let moved: Vec<i64> =
             self.moved.into_iter().filter(|record| !changed.contains(record)).collect();
         concerned.extend(persons::of_records(conn, &moved).await?);
+        if concerned.is_empty() {
+            return Ok(());
+        }
         concerned.sort_unstable();
         concerned.dedup();
         let anew = persons::of_records(conn, &changed.iter().copied().collect::<Vec<_>>()).await?;
