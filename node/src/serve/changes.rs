@@ -4,7 +4,7 @@
 //! one. What is sent is in the audit table before it is sent.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -27,6 +27,7 @@ use tonic::{Code, Request, Response, Status};
 use super::{
     Node,
     answer::{Answer, Asked},
+    crowds::Key,
     live::{self, News, Step},
     session::Session,
     status, tokens,
@@ -172,20 +173,21 @@ impl Watcher {
 
     /// Makes the next messages ready and puts them into the audit table.
     async fn make_ready(&mut self, mut news: News) -> Result<(), Status> {
-        let rest = news.steps.split_off(news.steps.len().min(STEPS_AT_ONCE));
+        let some: Vec<Step> = news.steps.drain(..news.steps.len().min(STEPS_AT_ONCE)).collect();
         let mut conn = self.node.store.snapshot().await.map_err(status::store)?;
-        let changes = self.messages(&mut conn, &news).await.map_err(status::store)?;
+        let changes = self.messages(&mut conn, &some, &news.crowds).await;
+        let changes = changes.map_err(status::store)?;
         // Nobody has everything up to the new position before the last of it was sent.
         let mut position = self.position;
         let mut steps: Vec<change::Step> =
             changes.into_iter().map(|change| change::Step { position, change }).collect();
-        if rest.is_empty() {
+        if news.steps.is_empty() {
             let feeds = self.feeds(&mut conn).await.map_err(status::store)?;
             position = news.position;
             let last = feeds.map(Change::Feeds).into_iter().chain([Change::CaughtUp]);
             steps.extend(last.map(|change| change::Step { position, change }));
         } else {
-            self.news = Some(News { steps: rest, ..news });
+            self.news = Some(news);
         }
         drop(conn);
         self.position = position;
@@ -198,10 +200,11 @@ impl Watcher {
     async fn messages(
         &self,
         conn: &mut SqliteConnection,
-        news: &News,
+        steps: &[Step],
+        crowds: &[HashSet<Key>],
     ) -> Result<Vec<Change>, StoreError> {
         let own = &self.session.keys.own;
-        let mut tokens = self.tokens(conn, news).await?;
+        let mut tokens = self.tokens(conn, steps, crowds).await?;
         let message = |step: &Step| match *step {
             Step::Retraction { row } => Change::Retraction(own.handle(row)),
             Step::Facts { row, standing } => Change::Facts(own.handle(row), standing.flags()),
@@ -212,22 +215,23 @@ impl Watcher {
                 tokens: tokens.remove(&row).unwrap_or_default(),
             }),
         };
-        Ok(news.steps.iter().map(message).collect())
+        Ok(steps.iter().map(message).collect())
     }
 
     /// The tokens of whoever has new ones, kind by kind, as the token stream would have them.
     async fn tokens(
         &self,
         conn: &mut SqliteConnection,
-        news: &News,
+        steps: &[Step],
+        crowds: &[HashSet<Key>],
     ) -> Result<HashMap<u64, Vec<Vec<u8>>>, StoreError> {
-        let rows = news.steps.iter().filter_map(|step| match step {
+        let rows = steps.iter().filter_map(|step| match step {
             Step::Upsert { row, .. } => Some(*row),
             Step::Retraction { .. } | Step::Facts { .. } => None,
         });
         let mut of_row: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
         for rows in live::segments_of(&rows.collect::<Vec<u64>>()) {
-            for (kind, crowds) in MatchKeyKind::ALL.iter().zip(&news.crowds) {
+            for (kind, crowds) in MatchKeyKind::ALL.iter().zip(crowds) {
                 let keys = segments::keys(conn, rows.segment, *kind).await?;
                 let column = tokens::tokens(&self.session, &rows, *kind, &keys, crowds).tokens;
                 let of_each = column.chunks(TOKEN_BYTES * kind.slots());

@@ -5,10 +5,9 @@
 //! resumed, and one after a restart are the same computation, and all end at what a fresh sweep over
 //! the same records would say.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use causeway_proto::kind::MatchKeyKind;
-use causeway_proto::limits::SEGMENT_ROWS;
+use causeway_proto::{kind::MatchKeyKind, limits::SEGMENT_ROWS};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -40,7 +39,7 @@ pub(super) struct News {
     /// The position they will be at.
     pub(super) position: u64,
     /// What happened, row by row.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: VecDeque<Step>,
     /// By kind: match-keys that no token is made of.
     pub(super) crowds: Vec<HashSet<Key>>,
 }
@@ -191,7 +190,7 @@ impl Live {
 
     /// What is new after a position.
     async fn since(&self, conn: &mut SqliteConnection, after: u64) -> Result<News, StoreError> {
-        let (mut steps, mut entered, mut left) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut steps, mut entered, mut left) = (VecDeque::new(), Vec::new(), HashSet::new());
         for Told { row, before, after, tokens } in told::since(conn, after).await? {
             let standing = Standing(after);
             match (Standing(before).is_in(), standing.is_in()) {
@@ -199,9 +198,9 @@ impl Live {
                 (false, true) => entered.push((row, standing)),
                 (true, false) => _ = left.insert(row),
                 (true, true) if tokens => {
-                    steps.push(Step::Upsert { row, replaces: Some(row), standing });
+                    steps.push_back(Step::Upsert { row, replaces: Some(row), standing });
                 }
-                (true, true) => steps.push(Step::Facts { row, standing }),
+                (true, true) => steps.push_back(Step::Facts { row, standing }),
             }
         }
         // Whoever has another row now is replaced; rows in between were never told.
@@ -210,7 +209,7 @@ impl Live {
             let mut chain = std::iter::successors(replaced.get(&row), |row| replaced.get(row));
             let replaces = chain.find(|row| left.contains(*row)).copied();
             replaces.inspect(|row| _ = left.remove(row));
-            steps.push(Step::Upsert { row, replaces, standing });
+            steps.push_back(Step::Upsert { row, replaces, standing });
         }
         let mut gone: Vec<u64> = left.into_iter().collect();
         gone.sort_unstable();
