@@ -160,6 +160,7 @@ impl App {
             ended = &mut server => ended?.context("the server stopped by itself")?,
             () = stop => {
                 health.set_service_status("", ServingStatus::NotServing).await;
+                node.drain();
                 let _ = drain.send(());
                 let patience = Duration::from_secs(config.serve.drain_seconds);
                 if timeout(patience, &mut server).await.is_err() {

@@ -64,6 +64,9 @@ impl Intake<'_> {
         let mut touched: Vec<(String, String)> =
             difference.changed.iter().map(|event| event.record.clone()).collect();
         touched.extend(events::records_of(&mut tx, &difference.gone).await?);
+        // An event that is somebody else's now changes what is said of whose it was.
+        let keys: Vec<&str> = difference.changed.iter().map(|event| event.key.as_str()).collect();
+        touched.extend(events::records_by_key(&mut tx, feed.id(), &keys).await?);
         events::remove(&mut tx, &difference.gone).await?;
         events::set_missed(&mut tx, &difference.back, 0).await?;
         for (id, missed) in &difference.missed {

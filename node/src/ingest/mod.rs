@@ -6,6 +6,7 @@
 
 pub mod dedupe;
 mod events;
+mod homes;
 mod people;
 mod persons;
 

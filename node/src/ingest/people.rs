@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::{
     DryRun, IngestError, Intake, Receipt, compare, dedupe,
     dedupe::Piece,
+    homes::Homes,
     open,
     persons::{self, Reading},
 };
@@ -52,6 +53,8 @@ impl Intake<'_> {
 
         let gone = records::by_id(&mut tx, &difference.gone).await?;
         let bereft: BTreeSet<i64> = gone.iter().filter_map(|record| record.person).collect();
+        let mut homes = Homes::begin(&mut tx).await?;
+        homes.leave(&mut tx, &difference.gone).await?;
         records::remove(&mut tx, &difference.gone).await?;
         records::set_missed(&mut tx, &difference.back, 0).await?;
         for (id, missed) in &difference.missed {
@@ -61,7 +64,7 @@ impl Intake<'_> {
         let keys: Vec<&str> = difference.changed.iter().map(|r| r.key.as_str()).collect();
         let changed = records::by_key(&mut tx, feed.id(), &keys).await?;
         let reading = Reading { feeds: self.feeds, as_at: self.as_at, keys: self.keys };
-        let kept = persons::refresh(&mut tx, &reading, &changed, &bereft).await?;
+        let kept = persons::refresh(&mut tx, &reading, &changed, &bereft, homes).await?;
 
         let receipt = Receipt {
             feed: feed.id().to_owned(),

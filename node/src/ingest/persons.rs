@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 use super::{
     IngestError,
     dedupe::{self, Piece},
+    homes::Homes,
 };
 use crate::{
     normalise::{Person, Rules, address::AddressKind, normalise},
@@ -20,7 +21,7 @@ use crate::{
         changes::{self, Change},
         persons::{self, Person as Row},
         records::{self, Stored},
-        residences::{self, Certainty, Home},
+        residences::{Certainty, Home},
         segments::{self, ALIVE, KEY_BYTES, Rows},
         weights,
     },
@@ -64,6 +65,7 @@ pub(super) async fn refresh(
     reading: &Reading<'_>,
     changed: &[Stored],
     bereft: &BTreeSet<i64>,
+    mut homes: Homes,
 ) -> Result<Kept, IngestError> {
     let mut touched: BTreeSet<i64> = changed.iter().filter_map(|record| record.person).collect();
     touched.extend(bereft);
@@ -91,12 +93,15 @@ pub(super) async fn refresh(
     if teaches {
         weights::save(conn, &weights).await?;
     }
-    homes(conn, &known).await?;
+    homes.put(conn, known.iter().map(home).collect()).await?;
     let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (record.id, None)).collect();
     records::assign(conn, &closed).await?;
     let groups = members(&groups);
     let step = Step { reading, known: &known, pieces: &pieces, changed: &changed_ids };
-    step.write(conn, &groups, &before, &touched).await
+    let kept = step.write(conn, &groups, &before, &touched).await?;
+    let known: BTreeSet<i64> = step.known.iter().map(|known| known.stored.id).collect();
+    homes.announce(conn, &known.intersection(&changed_ids).copied().collect()).await?;
+    Ok(kept)
 }
 
 /// Normalises records and makes their match-keys, on all cores.
@@ -169,11 +174,6 @@ fn members(groups: &[u32]) -> Vec<Vec<usize>> {
         by_group.entry(*group).or_default().push(at);
     }
     by_group.into_values().collect()
-}
-
-async fn homes(conn: &mut SqliteConnection, known: &[Known]) -> Result<(), IngestError> {
-    let homes: Vec<Home> = known.iter().map(home).collect();
-    Ok(residences::put(conn, &homes).await?)
 }
 
 /// Where a record's person lives, in the spelling every node agrees on.
@@ -263,8 +263,20 @@ impl Step<'_> {
             row: person.row,
             replaces: rows_before.get(&person.id).copied(),
         });
-        let retractions =
-            gone.iter().filter_map(|id| Some(Change::Retraction { row: *rows_before.get(id)? }));
+        let row_now: HashMap<i64, u64> = put.iter().map(|person| (person.id, person.row)).collect();
+        let heir_of: HashMap<i64, i64> =
+            assigned.iter().filter_map(|(record, person)| Some((*record, (*person)?))).collect();
+        let heir = |id: &i64| {
+            let mut heirs: BTreeMap<i64, usize> = BTreeMap::new();
+            for person in before.get(id)?.iter().filter_map(|record| heir_of.get(record)) {
+                *heirs.entry(*person).or_default() += 1;
+            }
+            let most = heirs.into_iter().max_by_key(|(_, records)| *records);
+            row_now.get(&most?.0).copied()
+        };
+        let retractions = gone.iter().filter_map(|id| {
+            Some(Change::Retraction { row: *rows_before.get(id)?, heir: heir(id) })
+        });
         let all: Vec<Change> = upserts.chain(retractions).collect();
         changes::put(conn, &all).await?;
         Ok(Kept { changed: put.len() as u64, removed: gone.len() as u64 })

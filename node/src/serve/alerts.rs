@@ -20,7 +20,7 @@ use crate::{
     store::{
         alerts,
         memos::{self, KeptMemo},
-        persons, records,
+        records,
     },
     tokenise::chain::OwnKeys,
 };
@@ -54,8 +54,8 @@ impl Node {
         })?;
 
         let mut tx = self.store.begin().await.map_err(status::store)?;
-        let persons = persons::by_row(&mut tx, &rows).await.map_err(status::store)?;
-        let persons: Vec<i64> = persons.into_iter().map(|person| person.id).collect();
+        // A row may have been replaced since the coordinator decided.
+        let persons = self.whose(&mut tx, &rows).await.map_err(status::store)?;
         let found = records::of_persons(&mut tx, &persons).await.map_err(status::store)?;
         let concerned: Vec<(String, String)> =
             found.into_iter().map(|record| (record.feed, record.key)).collect();

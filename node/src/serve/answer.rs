@@ -10,6 +10,7 @@ use super::{Node, status};
 use crate::store::audit::{self, Entry};
 
 /// A question as the audit table remembers it.
+#[derive(Clone)]
 pub(super) struct Asked {
     call: &'static str,
     peer: String,
@@ -68,6 +69,20 @@ impl Node {
         };
         self.record(asked, outcome, answered, [0; 32]).await?;
         stream.map(|(_, stream)| Response::new(stream))
+    }
+
+    /// Records the next messages of a stream that stays open, before they are sent.
+    pub(super) async fn record_sent<T: Message>(
+        &self,
+        asked: &Asked,
+        messages: &[T],
+    ) -> Result<(), Status> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            message.encode_length_delimited(&mut bytes).expect("a vector has room");
+        }
+        let count = messages.len() as u64;
+        self.record(asked.clone(), "ok".to_owned(), count, sha256(&bytes)).await
     }
 
     async fn record(

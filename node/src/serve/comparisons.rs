@@ -26,7 +26,7 @@ use super::{
     status, tokens,
 };
 use crate::{
-    store::segments::{self, KEY_BYTES},
+    store::segments::{self, ALIVE, KEY_BYTES},
     tokenise::{compare::Comparer, sketch::Sketch},
 };
 
@@ -74,7 +74,11 @@ impl Node {
         let mut answers = vec![Comparison::EMPTY; rows.len()];
         let mut comparer = Comparer::new(session.keys.comparing());
         let mut store = self.store.snapshot().await.map_err(status::store)?;
-        for (segment, questions) in by_segment {
+        let states = segments::states_of(&mut store, &rows).await.map_err(status::store)?;
+        let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
+        for (segment, mut questions) in by_segment {
+            // A row that was replaced or retired has nothing to say any more.
+            questions.retain(|question| alive(&question.row));
             let packed = segments::packed_sketches(&mut store, segment).await;
             let packed = packed.map_err(status::store)?;
             let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();

@@ -85,17 +85,14 @@ impl Homes {
         }
         let only_suspects =
             roles.iter().filter(|(_, roles)| **roles == (true, false)).map(|(row, _)| *row);
-        let born = segments::born(conn).await?;
-        let adult = |row: &u64| {
-            let born = usize::try_from(*row).ok().and_then(|row| born.get(row).copied().flatten());
-            born.is_some_and(|born| born.years_until(session.as_at()) >= 18)
-        };
+        let born = segments::born_of(conn, rows).await?;
+        let adults = born.into_iter().filter(|(_, born)| born.years_until(session.as_at()) >= 18);
         let buildings: HashSet<&str> =
             by_row.values().flatten().filter_map(|home| home.building.as_deref()).collect();
         let buildings: Vec<&str> = buildings.into_iter().collect();
         let divided = residences::divided(conn, &buildings).await?;
         Ok(Self {
-            adults: rows.iter().copied().filter(adult).collect(),
+            adults: adults.map(|(row, _)| row).collect(),
             only_suspects: only_suspects.collect(),
             divided,
             by_row,

@@ -5,12 +5,17 @@
 
 mod alerts;
 mod answer;
+mod changes;
 mod comparisons;
+mod crowds;
 mod dwellings;
+mod feeds;
 mod inbox;
 mod later;
+mod live;
 mod session;
 mod signals;
+mod standing;
 mod status;
 mod sweeps;
 mod tokens;
@@ -34,12 +39,17 @@ use causeway_proto::{
     sweep::Contact,
     wire::WireError,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tonic::{Code, Status, service::Routes};
 use tonic_health::server::HealthReporter;
 
 use self::session::Session;
-use crate::{policy::Policy, source::Feed, store::Store, tokenise::keyring::Keyring};
+use crate::{
+    policy::Policy,
+    source::Feed,
+    store::{self, Store, StoreError},
+    tokenise::keyring::Keyring,
+};
 
 /// What every service of a node works with. Cheap to clone.
 #[derive(Clone)]
@@ -62,6 +72,7 @@ pub struct Parts {
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
     session: Mutex<Option<Arc<Session>>>,
+    going: watch::Sender<bool>,
 }
 
 impl Node {
@@ -73,8 +84,23 @@ impl Node {
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         now_ms: fn() -> u64,
     ) -> Self {
-        let session = Mutex::default();
-        Self(Arc::new(Parts { kind, store, keyring, policy, feeds, contact, now_ms, session }))
+        let (session, going) = (Mutex::default(), watch::Sender::new(false));
+        Self(Arc::new(Parts {
+            kind,
+            store,
+            keyring,
+            policy,
+            feeds,
+            contact,
+            now_ms,
+            session,
+            going,
+        }))
+    }
+
+    /// Ends the streams that would stay open, so that the server can go down.
+    pub fn drain(&self) {
+        self.going.send_replace(true);
     }
 
     /// Returns the open session of a sweep, putting it together again after a restart.
@@ -84,17 +110,33 @@ impl Node {
             return Ok(session.clone());
         }
         let mut conn = self.0.store.snapshot().await.map_err(status::store)?;
-        let known = crate::store::sweeps::current(&mut conn).await.map_err(status::store)?;
+        let known = store::sweeps::current(&mut conn).await.map_err(status::store)?;
         let Some(known) = known.filter(|known| known.id == sweep) else {
             let message = "the node has no such sweep open: open it first";
             return Err(refusal::status(Code::FailedPrecondition, "NO_SUCH_SWEEP", message));
         };
         let (chain, keys) = self.0.keyring.open_sweep(&sweep).map_err(status::keyring)?;
         let key = (chain.epoch(), chain.commit());
-        let session = Session::build(&mut conn, &self.0.policy, known, keys, key).await;
+        let session = Session::build(&mut conn, known, keys, key).await;
         let session = Arc::new(session.map_err(status::store)?);
-        *current = Some(session.clone());
+        if let Some(before) = current.replace(session.clone()) {
+            before.end();
+        }
         Ok(session)
+    }
+
+    /// Returns the persons that some rows stand for, also where the row was replaced since.
+    async fn whose(
+        &self,
+        conn: &mut sqlx::SqliteConnection,
+        rows: &[u64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut now = Vec::with_capacity(rows.len());
+        for row in rows {
+            now.extend(store::changes::successor(conn, *row).await?);
+        }
+        let persons = store::persons::by_row(conn, &now).await?;
+        Ok(persons.into_iter().map(|person| person.id).collect())
     }
 }
 

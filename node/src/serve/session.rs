@@ -1,26 +1,31 @@
 //! One open sweep, as this node sees it: its keys, the order of its rows, and their flags.
 //!
 //! Everything in it follows from the store, the keyring and the sweep's id. So a node that is
-//! restarted in the middle of a sweep goes on where it was.
+//! restarted in the middle of a sweep goes on where it was, whatever came in meanwhile.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::PoisonError};
 
 use causeway_proto::{
-    catalogue::{Purpose, SignalClass},
+    catalogue::Purpose,
     day::Day,
     ids::{Handle, SweepId},
+    kind::MatchKeyKind,
     limits::SEGMENT_ROWS,
     token::PersonFlags,
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sqlx::SqliteConnection;
+use tokio::sync::{Mutex, watch};
 
+use super::{
+    crowds::Counts,
+    live::{self, Live},
+    standing::Standing,
+};
 use crate::{
-    policy::{Policy, Scope, child_band},
     store::{
-        StoreError, events,
-        segments::{self, ALIVE},
-        sweeps::Sweep,
+        StoreError,
+        sweeps::{self, Sweep},
     },
     tokenise::chain::SweepKeys,
 };
@@ -38,7 +43,12 @@ pub(super) struct Session {
     /// Rows in the order of the stream, segment by segment.
     pub(super) order: Vec<SegmentRows>,
     /// By row: what the stream says of it.
-    flags: Vec<PersonFlags>,
+    pub(super) streamed: Vec<Standing>,
+    /// What the sweep says now, once somebody follows it.
+    pub(super) live: Mutex<Option<Live>>,
+    /// Turns true when the sweep is closed, or another one is opened.
+    pub(super) over: watch::Sender<bool>,
+    counted: std::sync::Mutex<HashMap<MatchKeyKind, Counts>>,
 }
 
 /// Some rows of one segment, in the order of the stream.
@@ -60,34 +70,29 @@ impl Session {
     /// Puts the session of an open sweep together.
     pub(super) async fn build(
         conn: &mut SqliteConnection,
-        policy: &Policy,
         sweep: Sweep,
         keys: SweepKeys,
         key: (u64, [u8; 32]),
     ) -> Result<Self, StoreError> {
-        let mut states = segments::states(conn).await?;
-        states.truncate(usize::try_from(sweep.last_row).unwrap_or(usize::MAX));
-        let flags = flags(conn, policy, &sweep, &states).await?;
+        let streamed = sweeps::streamed(conn, sweep.id).await?;
+        Ok(Self::of(sweep, keys, key, streamed.into_iter().map(Standing)))
+    }
 
-        let in_sweep = |row: usize| {
-            let spoken_of = flags[row].any(PersonFlags::HARM | PersonFlags::CONTEXT);
-            states[row] & ALIVE != 0 && (policy.scope == Scope::Everybody || spoken_of)
-        };
+    /// Puts a session together from what its stream says of each row.
+    pub(super) fn of(
+        sweep: Sweep,
+        keys: SweepKeys,
+        (key_epoch, key_commit): (u64, [u8; 32]),
+        streamed: impl Iterator<Item = Standing>,
+    ) -> Self {
+        let streamed: Vec<Standing> = streamed.collect();
         let mut random = StdRng::from_seed(keys.own.order());
-        let mut order: Vec<SegmentRows> = (0..states.len().div_ceil(SEGMENT_ROWS))
-            .map(|segment| {
-                let first = segment * SEGMENT_ROWS;
-                let rows = first..states.len().min(first + SEGMENT_ROWS);
-                let place = |row: usize| u16::try_from(row - first).expect("4096 rows a segment");
-                let places = rows.filter(|row| in_sweep(*row)).map(place).collect();
-                SegmentRows { segment: segment as u64, places }
-            })
-            .filter(|segment| !segment.places.is_empty())
-            .collect();
+        let mut order = live::in_sweep(&streamed);
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
-        let (key_epoch, key_commit) = key;
-        Ok(Self { sweep, keys, key_epoch, key_commit, order, flags })
+        let (live, over) = (Mutex::default(), watch::Sender::new(false));
+        let counted = std::sync::Mutex::default();
+        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over }
     }
 
     /// Returns how many rows the stream has.
@@ -97,7 +102,29 @@ impl Session {
 
     /// Returns what the stream says of a row.
     pub(super) fn flags(&self, row: u64) -> PersonFlags {
-        self.flags.get(usize::try_from(row).unwrap_or(usize::MAX)).copied().unwrap_or_default()
+        let at = usize::try_from(row).unwrap_or(usize::MAX);
+        self.streamed.get(at).copied().unwrap_or_default().flags()
+    }
+
+    /// Keeps what the token stream counted, for whoever follows the sweep.
+    pub(super) fn keep_counted(&self, kind: MatchKeyKind, counts: Counts) {
+        // Whoever follows it already has their own.
+        if self.live.try_lock().is_ok_and(|live| live.is_some()) {
+            return;
+        }
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.insert(kind, counts);
+    }
+
+    /// Hands out what the token stream counted, once.
+    pub(super) fn counted(&self, kind: MatchKeyKind) -> Option<Counts> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.remove(&kind)
+    }
+
+    /// Ends the streams that follow the sweep.
+    pub(super) fn end(&self) {
+        self.over.send_replace(true);
     }
 
     /// Returns the rows of handles, or the first handle that this node never made in this sweep.
@@ -119,32 +146,4 @@ impl Session {
     pub(super) fn purposes(&self) -> &[Purpose] {
         &self.sweep.purposes
     }
-}
-
-/// What the stream says of each row: the identity's flags, and whether there is anything to tell.
-async fn flags(
-    conn: &mut SqliteConnection,
-    policy: &Policy,
-    sweep: &Sweep,
-    states: &[u8],
-) -> Result<Vec<PersonFlags>, StoreError> {
-    let mut flags: Vec<PersonFlags> =
-        states.iter().map(|state| PersonFlags(state & !ALIVE)).collect();
-    for event in events::up_to(conn, sweep.as_at).await? {
-        let row = usize::try_from(event.row).unwrap_or(usize::MAX);
-        let Some(flags) = flags.get_mut(row) else { continue };
-        if policy.release(&event, &sweep.purposes, sweep.as_at).is_some() {
-            flags.0 |= match event.code.spec().class {
-                SignalClass::Harm => PersonFlags::HARM,
-                SignalClass::Context | SignalClass::Protective => PersonFlags::CONTEXT,
-            };
-        }
-    }
-    let mut bands = HashMap::new();
-    for (flags, born) in flags.iter_mut().zip(segments::born(conn).await?) {
-        let Some(band) = born.and_then(|born| child_band(born, sweep.as_at)) else { continue };
-        let told = *bands.entry(band).or_insert_with(|| policy.releases(band, &sweep.purposes));
-        flags.0 |= if told { PersonFlags::CONTEXT } else { 0 };
-    }
-    Ok(flags)
 }

@@ -44,11 +44,11 @@ impl Node {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
         let rows = rows_of(&session, &request.handles)?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
-        let mut released =
+        let released =
             released(&mut store, &self.policy, &session, &rows).await.map_err(status::store)?;
         let subjects: Vec<pb::SubjectSignals> = rows
             .iter()
-            .map(|row| released.remove(row).unwrap_or_default())
+            .map(|row| released.get(row).cloned().unwrap_or_default())
             .map(|signals| pb::SubjectSignals {
                 signals: signals.into_iter().map(Into::into).collect(),
             })
@@ -69,8 +69,10 @@ async fn released(
     session: &Session,
     rows: &[u64],
 ) -> Result<HashMap<u64, Vec<Signal>>, StoreError> {
-    let persons: Vec<i64> =
-        persons::by_row(conn, rows).await?.into_iter().map(|person| person.id).collect();
+    // A row that was replaced or retired is nobody's, and nothing is said of it.
+    let persons = persons::by_row(conn, rows).await?;
+    let rows: Vec<u64> = persons.iter().map(|person| person.row).collect();
+    let persons: Vec<i64> = persons.into_iter().map(|person| person.id).collect();
     let mut released: HashMap<u64, Vec<Signal>> = HashMap::new();
     for event in events::of_persons(conn, &persons, session.as_at()).await? {
         let Some(told) = policy.release(&event, session.purposes(), session.as_at()) else {
@@ -85,12 +87,10 @@ async fn released(
             disclosure: told.disclosure,
         });
     }
-    let born = segments::born(conn).await?;
-    for row in rows {
-        let born = usize::try_from(*row).ok().and_then(|row| born.get(row).copied().flatten());
-        let Some(band) = born.and_then(|born| child_band(born, session.as_at())) else { continue };
+    for (row, born) in segments::born_of(conn, &rows).await? {
+        let Some(band) = child_band(born, session.as_at()) else { continue };
         if policy.releases(band, session.purposes()) {
-            released.entry(*row).or_default().push(Signal {
+            released.entry(row).or_default().push(Signal {
                 code: band,
                 // Any other day would say something of the birthday.
                 start: session.as_at(),

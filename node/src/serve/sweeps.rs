@@ -4,12 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use causeway_proto::{
     change::ToKeep,
-    day::Day,
     ids::{Handle, SweepId},
     kind::RECIPE,
     pb::{self, sweep_service_server::SweepService},
     refusal,
-    sweep::{Feed, Memo, Opened, Opening},
+    sweep::{Memo, Opened, Opening},
 };
 use sqlx::SqliteConnection;
 use tonic::{Code, Request, Response, Status};
@@ -18,9 +17,9 @@ use super::{
     Node,
     answer::{Answer, Asked},
     session::Session,
-    status,
+    standing, status,
 };
-use crate::store::{StoreError, changes, imports, memos, persons, records, segments, sweeps};
+use crate::store::{StoreError, changes, memos, records, segments, sweeps};
 
 #[tonic::async_trait]
 impl SweepService for Node {
@@ -65,8 +64,7 @@ impl Node {
         let rows = session.resolve(&handles).map_err(|_| super::unknown_handle())?;
         let mut tx = self.store.begin().await.map_err(status::store)?;
         for (memo, row) in memos.iter().zip(rows) {
-            let persons = persons::by_row(&mut tx, &[row]).await.map_err(status::store)?;
-            let persons: Vec<i64> = persons.into_iter().map(|person| person.id).collect();
+            let persons = self.whose(&mut tx, &[row]).await.map_err(status::store)?;
             for record in records::of_persons(&mut tx, &persons).await.map_err(status::store)? {
                 let kept = memos::KeptMemo {
                     kind: memo.kind,
@@ -108,12 +106,15 @@ impl Node {
                     last_row: segments::next_row(&mut tx).await.map_err(status::store)?,
                     position: changes::position(&mut tx).await.map_err(status::store)?,
                 };
-                let opened = sweeps::open(&mut tx, &sweep, (self.now_ms)()).await;
+                let standings = standing::all(&mut tx, &self.policy, &sweep).await;
+                let streamed: Vec<u8> =
+                    standings.map_err(status::store)?.into_iter().map(|s| s.0).collect();
+                let opened = sweeps::open(&mut tx, &sweep, &streamed, (self.now_ms)()).await;
                 opened.map_err(status::store)?;
                 sweep
             }
         };
-        let session = Session::build(&mut tx, &self.policy, sweep, keys, key).await;
+        let session = Session::build(&mut tx, sweep, keys, key).await;
         let session = Arc::new(session.map_err(status::store)?);
         tx.commit().await.map_err(|error| status::store(error.into()))?;
         tracing::info!(
@@ -121,13 +122,15 @@ impl Node {
             "opened a sweep"
         );
         let described = self.describe(&session).await;
-        *current = Some(session);
+        if let Some(before) = current.replace(session) {
+            before.end();
+        }
         described
     }
 
     async fn describe(&self, session: &Session) -> Answer<pb::OpenSweepResponse> {
         let mut conn = self.store.read().await.map_err(status::store)?;
-        let feeds = self.feeds(&mut conn).await.map_err(status::store)?;
+        let (feeds, _) = self.freshness(&mut conn).await.map_err(status::store)?;
         let memos = memos(&mut conn, session).await.map_err(status::store)?;
         let opened = Opened {
             recipe: RECIPE,
@@ -144,35 +147,12 @@ impl Node {
         Ok((session.rows(), opened.into()))
     }
 
-    /// How fresh each export is, by the agency's own measure.
-    async fn feeds(&self, conn: &mut SqliteConnection) -> Result<Vec<Feed>, StoreError> {
-        let now_ms = (self.now_ms)();
-        let mut feeds = Vec::new();
-        for feed in &self.feeds {
-            let taken = imports::last_taken(conn, feed.id()).await?;
-            let hours = [Some(feed.mapping().freshness_h.into()), self.policy.stale_after_h]
-                .into_iter()
-                .flatten()
-                .min();
-            let age_h =
-                taken.as_ref().map(|taken| now_ms.saturating_sub(taken.taken_ms) / 3_600_000);
-            feeds.push(Feed {
-                id: feed.id().to_owned(),
-                as_at: taken.map(|taken| Day::of_unix_ms(taken.taken_ms.cast_signed())),
-                stale: match (age_h, hours) {
-                    (None, _) => true,
-                    (Some(age), Some(most)) => age > most,
-                    (Some(_), None) => false,
-                },
-            });
-        }
-        Ok(feeds)
-    }
-
     async fn close(&self, sweep: &[u8]) -> Answer<pb::CloseSweepResponse> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let mut current = self.session.lock().await;
-        current.take_if(|session| session.id() == sweep);
+        if let Some(session) = current.take_if(|session| session.id() == sweep) {
+            session.end();
+        }
         let mut tx = self.store.begin().await.map_err(status::store)?;
         sweeps::close(&mut tx, sweep, (self.now_ms)()).await.map_err(status::store)?;
         tx.commit().await.map_err(|error| status::store(error.into()))?;

@@ -75,6 +75,10 @@ const POLICY: &str = r#"
     detail = "code+day"
 "#;
 
+mod changes;
+mod following;
+mod histories;
+
 struct Police {
     node: Node,
     folder: TempDir,
@@ -311,17 +315,14 @@ async fn a_comparison_agrees_inside_a_block_only() {
     assert_eq!(refused.code(), Code::InvalidArgument);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alert_is_kept_once_and_points_at_our_own_records() {
-    let police = Police::new().await;
-    police.open(1).await.unwrap();
-    let (handles, _) = police.people().await;
-    let alert = Alert {
+/// An alert about nobody yet.
+fn an_alert() -> Alert {
+    Alert {
         id: AlertId::from_bytes([7; 16]),
         revision: 1,
         change: AlertChange::New,
         sweep: SweepId::new(1, [9; 8]),
-        handles: handles.clone(),
+        handles: vec![],
         subject: AlertSubject::Household,
         tier: Tier::T3,
         duty: Duty::Lead,
@@ -336,7 +337,15 @@ async fn an_alert_is_kept_once_and_points_at_our_own_records() {
         model_version: "m".into(),
         link_confidence: "Sure.".into(),
         hide_address: false,
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_kept_once_and_points_at_our_own_records() {
+    let police = Police::new().await;
+    police.open(1).await.unwrap();
+    let (handles, _) = police.people().await;
+    let alert = Alert { handles: handles.clone(), ..an_alert() };
     // Delivery may come after the sweep was closed.
     let close = Request::new(pb::CloseSweepRequest { sweep_id: sweep(1) });
     police.node.close_sweep(close).await.unwrap();

@@ -11,17 +11,17 @@ use causeway_proto::{
     pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
 };
 use futures::{Stream, StreamExt, stream};
-use sqlx::{Sqlite, Transaction};
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
+    crowds::{Counts, Key},
     session::{SegmentRows, Session},
     status,
 };
 use crate::store::{
-    StoreError,
+    Store, StoreError,
     segments::{self, KEY_BYTES},
 };
 
@@ -54,27 +54,33 @@ struct Place {
 }
 
 /// Reads the stream from a place on.
+///
+/// Everything it reads was written before the sweep was opened and never changes, so it holds on to
+/// nothing between two messages, and a place is the same place whatever happens meanwhile.
 struct Reader {
     session: Arc<Session>,
-    store: Transaction<'static, Sqlite>,
+    store: Store,
     place: Place,
-    crowds: Crowds,
+    crowds: Option<(MatchKeyKind, HashSet<Key>)>,
 }
 
 impl Node {
     async fn tokens(&self, sweep: &[u8], after: u64) -> Answer<Responses> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let session = self.session(sweep).await?;
-        let store = self.store.snapshot().await.map_err(status::store)?;
-        let rows = session.rows();
-        let place = place_after(&session, after);
-        let reader = Reader { session, store, place, crowds: Crowds::default() };
-        let responses = stream::try_unfold(reader, async |mut reader| {
-            let next = reader.next().await.map_err(status::store)?;
-            Ok(next.map(|response| (response, reader)))
-        });
-        Ok((rows, responses.boxed()))
+        Ok((session.rows(), stream_after(session, self.store.clone(), after)))
     }
+}
+
+/// The token stream of a session from a position on.
+pub(super) fn stream_after(session: Arc<Session>, store: Store, after: u64) -> Responses {
+    let place = place_after(&session, after);
+    let reader = Reader { session, store, place, crowds: None };
+    let responses = stream::try_unfold(reader, async |mut reader| {
+        let next = reader.next().await.map_err(status::store)?;
+        Ok(next.map(|response| (response, reader)))
+    });
+    responses.boxed()
 }
 
 /// Finds the place after so many segments.
@@ -99,11 +105,18 @@ impl Reader {
                 let Some(kind) = MatchKeyKind::ALL.get(column - 1).copied() else {
                     return Ok(None);
                 };
-                if crowds.kind != Some(kind) {
-                    *crowds = Crowds::count(store, session, kind).await?;
-                }
-                let keys = segments::keys(store, rows.segment, kind).await?;
-                Column::Tokens(tokens(session, rows, kind, &keys, &crowds.keys))
+                let mut conn = store.read().await?;
+                let crowds = match crowds {
+                    Some((of, crowds)) if *of == kind => crowds,
+                    _ => {
+                        let counts = Counts::count(&mut conn, kind, &session.order).await?;
+                        let known = crowds.insert((kind, counts.crowds()));
+                        session.keep_counted(kind, counts);
+                        &mut known.1
+                    }
+                };
+                let keys = segments::keys(&mut conn, rows.segment, kind).await?;
+                Column::Tokens(tokens(session, rows, kind, &keys, crowds))
             }
         };
         let first_row = place.first_row;
@@ -122,12 +135,12 @@ fn people(session: &Session, rows: &SegmentRows) -> pb::People {
 }
 
 /// One segment's tokens of one kind, in the order of the stream.
-fn tokens(
+pub(super) fn tokens(
     session: &Session,
     rows: &SegmentRows,
     kind: MatchKeyKind,
     keys: &[u8],
-    crowds: &HashSet<[u8; KEY_BYTES]>,
+    crowds: &HashSet<Key>,
 ) -> pb::Tokens {
     let slots = kind.slots();
     let (keys, _) = keys.as_chunks::<KEY_BYTES>();
@@ -160,44 +173,4 @@ pub(super) fn noise(padding: &Aes128, row: u64, kind: MatchKeyKind, slot: usize)
     block[9] = u8::try_from(slot).expect("few slots");
     padding.encrypt_block(&mut block);
     block
-}
-
-/// Match-keys of one kind that too many records share: an institution's phone, a default date. They
-/// would tell a crowd apart from the rest and link nobody.
-#[derive(Default)]
-struct Crowds {
-    kind: Option<MatchKeyKind>,
-    keys: HashSet<[u8; KEY_BYTES]>,
-}
-
-impl Crowds {
-    /// Counts a whole column. Keys are uniform, so counting by a prefix finds the same crowds, with
-    /// no more than a chance in a million of a false one.
-    async fn count(
-        store: &mut Transaction<'static, Sqlite>,
-        session: &Session,
-        kind: MatchKeyKind,
-    ) -> Result<Self, StoreError> {
-        let slots_in_all = usize::try_from(session.rows()).unwrap_or(usize::MAX) * kind.slots();
-        let buckets = (8 * slots_in_all).next_power_of_two().clamp(1 << 12, 1 << 26);
-        let mut counts = vec![0u8; buckets];
-        let mut keys = HashSet::new();
-        for rows in &session.order {
-            let column = segments::keys(store, rows.segment, kind).await?;
-            let (column, _) = column.as_chunks::<KEY_BYTES>();
-            for place in &rows.places {
-                let first = usize::from(*place) * kind.slots();
-                for key in column[first..first + kind.slots()].iter().filter(|key| **key != [0; 16])
-                {
-                    let prefix = u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"));
-                    let count = &mut counts[prefix as usize & (buckets - 1)];
-                    *count = count.saturating_add(1);
-                    if usize::from(*count) > kind.most_records() {
-                        keys.insert(*key);
-                    }
-                }
-            }
-        }
-        Ok(Self { kind: Some(kind), keys })
-    }
 }

@@ -238,6 +238,29 @@ pub async fn records_of(
     Ok(records)
 }
 
+/// Returns which records the events with these keys belong to, as feed and key.
+pub async fn records_by_key(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    keys: &[&str],
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut records = Vec::new();
+    for keys in keys.chunks(INSERT_ROWS) {
+        let rows: Vec<(String, String)> =
+            QueryBuilder::new("select distinct record_feed, record_key from event where feed = ")
+                .push_bind(feed)
+                .push(" and key in ")
+                .push_tuples(keys, |mut values, key| {
+                    values.push_bind(*key);
+                })
+                .build_query_as()
+                .fetch_all(&mut *conn)
+                .await?;
+        records.extend(rows);
+    }
+    Ok(records)
+}
+
 /// Returns how many events there are.
 pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let (count,): (i64,) = sqlx::query_as("select count(*) from event").fetch_one(conn).await?;

@@ -14,6 +14,7 @@ pub mod records;
 pub mod residences;
 pub mod segments;
 pub mod sweeps;
+pub mod told;
 pub mod weights;
 
 use std::path::Path;
@@ -119,6 +120,7 @@ fn migrator() -> Migrator {
     let migrations = [
         (1, "intake", include_str!("../../migrations/0001_intake.sql")),
         (2, "sweep", include_str!("../../migrations/0002_sweep.sql")),
+        (10, "live", include_str!("../../migrations/0010_live.sql")),
     ];
     Migrator::with_migrations(
         migrations

@@ -85,6 +85,27 @@ pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Perso
     Ok(persons)
 }
 
+/// Returns the persons that some records belong to.
+pub async fn of_records(
+    conn: &mut SqliteConnection,
+    records: &[i64],
+) -> Result<Vec<i64>, StoreError> {
+    let mut persons = Vec::new();
+    for records in records.chunks(INSERT_ROWS) {
+        let rows: Vec<(i64,)> = QueryBuilder::new(
+            "select distinct person from record where person is not null and id in ",
+        )
+        .push_tuples(records, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        persons.extend(rows.into_iter().map(|(person,)| person));
+    }
+    Ok(persons)
+}
+
 /// Returns how many persons there are.
 pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let (count,): (i64,) = sqlx::query_as("select count(*) from person").fetch_one(conn).await?;

@@ -1,6 +1,6 @@
 //! The `residence` table: where each record's person lives, in the spelling every node agrees on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
@@ -68,13 +68,14 @@ pub async fn put(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), Stor
     Ok(())
 }
 
+type Text = Option<String>;
+type Row = (i64, i64, String, Text, Text, Text, String, Option<i32>, Option<i32>);
+
 /// Returns the homes of some persons, each with the person.
 pub async fn of_persons(
     conn: &mut SqliteConnection,
     persons: &[i64],
 ) -> Result<Vec<(i64, Home)>, StoreError> {
-    type Text = Option<String>;
-    type Row = (i64, i64, String, Text, Text, Text, String, Option<i32>, Option<i32>);
     let mut homes = Vec::with_capacity(persons.len());
     for persons in persons.chunks(INSERT_ROWS) {
         let rows: Vec<Row> = QueryBuilder::new(
@@ -87,16 +88,8 @@ pub async fn of_persons(
         .build_query_as()
         .fetch_all(&mut *conn)
         .await?;
-        for (person, record, state, property, building, flat, surnames, from, to) in rows {
-            let day = |day: i32| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
-            let certainty = match state.as_str() {
-                "known" => Certainty::Known,
-                "uncertain" => Certainty::Uncertain,
-                _ => Certainty::Withheld,
-            };
-            let (from, to) = (from.map(day).transpose()?, to.map(day).transpose()?);
-            let home = Home { record, certainty, property, building, flat, surnames, from, to };
-            homes.push((person, home));
+        for row in rows {
+            homes.push(read(row)?);
         }
     }
     Ok(homes)
@@ -121,6 +114,66 @@ pub async fn divided(
         divided.extend(rows.into_iter().map(|(building,)| building));
     }
     Ok(divided)
+}
+
+/// Returns the homes of some records.
+pub async fn of_records(
+    conn: &mut SqliteConnection,
+    records: &[i64],
+) -> Result<HashMap<i64, Home>, StoreError> {
+    let mut homes = HashMap::with_capacity(records.len());
+    for records in records.chunks(INSERT_ROWS) {
+        let rows: Vec<Row> = QueryBuilder::new(
+            "select 0, record, state, property, building, flat, surnames, from_day, to_day
+             from residence where record in ",
+        )
+        .push_tuples(records, |mut values, id| {
+            values.push_bind(id);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        for row in rows {
+            let (_, home) = read(row)?;
+            homes.insert(home.record, home);
+        }
+    }
+    Ok(homes)
+}
+
+/// Returns the persons that some record places in one of these buildings.
+pub async fn residents(
+    conn: &mut SqliteConnection,
+    buildings: &[&str],
+) -> Result<Vec<i64>, StoreError> {
+    let mut persons = Vec::new();
+    for buildings in buildings.chunks(INSERT_ROWS) {
+        let rows: Vec<(i64,)> = QueryBuilder::new(
+            "select distinct record.person from residence
+             join record on record.id = residence.record
+             where record.person is not null and building in ",
+        )
+        .push_tuples(buildings, |mut values, building| {
+            values.push_bind(*building);
+        })
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        persons.extend(rows.into_iter().map(|(person,)| person));
+    }
+    Ok(persons)
+}
+
+fn read(row: Row) -> Result<(i64, Home), StoreError> {
+    let (person, record, state, property, building, flat, surnames, from, to) = row;
+    let day = |day: i32| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
+    let certainty = match state.as_str() {
+        "known" => Certainty::Known,
+        "uncertain" => Certainty::Uncertain,
+        _ => Certainty::Withheld,
+    };
+    let (from, to) = (from.map(day).transpose()?, to.map(day).transpose()?);
+    Ok((person, Home { record, certainty, property, building, flat, surnames, from, to }))
 }
 
 impl std::fmt::Debug for Home {

@@ -6,7 +6,7 @@
 //! only state bytes of older rows ever change: a person whose keys change gets a new row, and the
 //! old one is retired. So a stream that is resumed finds what it left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::PersonFlags};
 use sqlx::SqliteConnection;
@@ -202,12 +202,60 @@ pub async fn born(conn: &mut SqliteConnection) -> Result<Vec<Option<Day>>, Store
             .await?;
     let mut days = Vec::new();
     for (body,) in segments {
-        for bytes in body.as_chunks::<4>().0 {
-            let number = i32::from_le_bytes(*bytes);
-            days.push(Day::from_wire("day", number).ok().filter(|_| number != NOT_BORN));
-        }
+        days.extend(body.as_chunks::<4>().0.iter().map(|bytes| birth(*bytes)));
     }
     Ok(days)
+}
+
+/// Returns the state bytes of some rows; rows that were never written are left out.
+pub async fn states_of(
+    conn: &mut SqliteConnection,
+    rows: &[u64],
+) -> Result<HashMap<u64, u8>, StoreError> {
+    let states = picked::<1>(conn, rows, STATE).await?;
+    Ok(states.into_iter().map(|(row, [state])| (row, state)).collect())
+}
+
+/// Returns the day of birth of those of some rows where it is known.
+pub async fn born_of(
+    conn: &mut SqliteConnection,
+    rows: &[u64],
+) -> Result<HashMap<u64, Day>, StoreError> {
+    let born = picked::<4>(conn, rows, BORN).await?;
+    Ok(born.into_iter().filter_map(|(row, bytes)| Some((row, birth(bytes)?))).collect())
+}
+
+fn birth(bytes: [u8; 4]) -> Option<Day> {
+    let number = i32::from_le_bytes(bytes);
+    Day::from_wire("day", number).ok().filter(|_| number != NOT_BORN)
+}
+
+/// Reads some rows of a column of fixed width.
+async fn picked<const N: usize>(
+    conn: &mut SqliteConnection,
+    rows: &[u64],
+    of: i64,
+) -> Result<Vec<(u64, [u8; N])>, StoreError> {
+    let mut by_segment: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for row in rows {
+        by_segment.entry(row / SEGMENT_ROWS as u64).or_default().push(*row);
+    }
+    let mut picked = Vec::with_capacity(rows.len());
+    for (number, rows) in by_segment {
+        let body: Option<(Vec<u8>,)> =
+            sqlx::query_as("select body from segment where number = ? and column_kind = ?")
+                .bind(number.cast_signed())
+                .bind(of)
+                .fetch_optional(&mut *conn)
+                .await?;
+        let body = body.map(|(body,)| body).unwrap_or_default();
+        let (cells, _) = body.as_chunks::<N>();
+        picked.extend(rows.into_iter().filter_map(|row| {
+            let cell = cells.get((row % SEGMENT_ROWS as u64) as usize)?;
+            Some((row, *cell))
+        }));
+    }
+    Ok(picked)
 }
 
 /// Returns one kind's slots of one segment.
@@ -276,6 +324,10 @@ mod tests {
         assert_eq!(last, [&[255u8; 3][..], &[7; 3]]);
         let born = born(&mut conn).await.unwrap();
         assert_eq!((born.len(), born[4095], born[4096]), (4098, Day::new(1980, 1, 1), None));
+        let some = born_of(&mut conn, &[4096, 4095, 9999]).await.unwrap();
+        assert_eq!(some, HashMap::from([(4095, Day::new(1980, 1, 1).unwrap())]));
+        let some = states_of(&mut conn, &[9999, 4097]).await.unwrap();
+        assert_eq!(some, HashMap::from([(4097, PersonFlags::NHS | ALIVE)]));
     }
 
     #[tokio::test]

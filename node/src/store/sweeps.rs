@@ -3,7 +3,7 @@
 use causeway_proto::{catalogue::Purpose, day::Day, ids::SweepId};
 use sqlx::SqliteConnection;
 
-use super::{StoreError, fixed, signed, unsigned};
+use super::{StoreError, fixed, signed, told, unsigned};
 
 /// A sweep as it was opened here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,20 +20,22 @@ pub struct Sweep {
     pub position: u64,
 }
 
-/// Stores a newly opened sweep and closes the one before.
+/// Stores a newly opened sweep, with what it says of each row, and closes the one before.
 pub async fn open(
     conn: &mut SqliteConnection,
     sweep: &Sweep,
+    streamed: &[u8],
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query("update sweep set closed_ms = ? where closed_ms is null")
+    sqlx::query("update sweep set closed_ms = ?, streamed = null where closed_ms is null")
         .bind(signed(now_ms))
         .execute(&mut *conn)
         .await?;
+    told::forget(conn).await?;
     let purposes: Vec<&str> = sweep.purposes.iter().map(|purpose| purpose.as_str()).collect();
     sqlx::query(
-        "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms)
-         values (?, ?, ?, ?, ?, ?)",
+        "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms, streamed)
+         values (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&sweep.id.as_bytes()[..])
     .bind(sweep.as_at.number())
@@ -41,9 +43,20 @@ pub async fn open(
     .bind(signed(sweep.last_row))
     .bind(signed(sweep.position))
     .bind(signed(now_ms))
+    .bind(streamed)
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Returns what the stream of an open sweep says of each row, a byte a row.
+pub async fn streamed(conn: &mut SqliteConnection, id: SweepId) -> Result<Vec<u8>, StoreError> {
+    let streamed: Option<(Option<Vec<u8>>,)> =
+        sqlx::query_as("select streamed from sweep where id = ?")
+            .bind(&id.as_bytes()[..])
+            .fetch_optional(conn)
+            .await?;
+    streamed.and_then(|(streamed,)| streamed).ok_or(StoreError::Corrupt("sweep"))
 }
 
 /// Returns the open sweep, if there is one.
@@ -72,11 +85,16 @@ pub async fn close(
     id: SweepId,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query("update sweep set closed_ms = ? where id = ? and closed_ms is null")
-        .bind(signed(now_ms))
-        .bind(&id.as_bytes()[..])
-        .execute(conn)
-        .await?;
+    let closed = sqlx::query(
+        "update sweep set closed_ms = ?, streamed = null where id = ? and closed_ms is null",
+    )
+    .bind(signed(now_ms))
+    .bind(&id.as_bytes()[..])
+    .execute(&mut *conn)
+    .await?;
+    if closed.rows_affected() > 0 {
+        told::forget(conn).await?;
+    }
     Ok(())
 }
 
@@ -96,9 +114,11 @@ mod tests {
             last_row: 5,
             position: 2,
         };
-        open(&mut conn, &sweep(1), 10).await.unwrap();
-        open(&mut conn, &sweep(2), 20).await.unwrap();
+        open(&mut conn, &sweep(1), &[7; 5], 10).await.unwrap();
+        open(&mut conn, &sweep(2), &[8; 5], 20).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), Some(sweep(2)));
+        assert_eq!(streamed(&mut conn, sweep(2).id).await.unwrap(), [8; 5]);
+        assert!(streamed(&mut conn, sweep(1).id).await.is_err(), "erased with the sweep");
         close(&mut conn, sweep(2).id, 30).await.unwrap();
         close(&mut conn, sweep(2).id, 31).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), None);
