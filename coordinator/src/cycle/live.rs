@@ -61,6 +61,10 @@ pub struct Followed {
     pub records: usize,
     /// Persons that they come to.
     pub persons: usize,
+    /// Households, also of one person.
+    pub households: usize,
+    /// Records whose signals are part of it.
+    pub signals_asked_for: usize,
     /// Every enrolled agency, also those that do not take part at present.
     pub agencies: Vec<AgencyReport>,
     /// What was issued, most pressing first.
@@ -251,6 +255,8 @@ async fn apply(
         new_pairs: replaced.new.len(),
         records: linked.records.count(),
         persons: linked.persons(),
+        households: houses.households.len(),
+        signals_asked_for: houses.signals_asked_for,
         agencies: agencies.iter().map(AgencyReport::of).collect(),
         alerts,
         seconds,
@@ -296,7 +302,11 @@ impl Changes {
                     }
                 },
                 Change::Feeds(feeds) => self.feeds(&mut open.agencies[at], feeds),
-                Change::CaughtUp => {}
+                Change::CaughtUp => {
+                    if let Some(opened) = &mut open.agencies[at].opened {
+                        opened.position = step.position;
+                    }
+                }
             },
             News::Silent(at, problem) => {
                 let agency = &mut open.agencies[at];

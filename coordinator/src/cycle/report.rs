@@ -63,8 +63,10 @@ pub struct AgencyReport {
     pub kind: AgencyKind,
     /// Records it brought.
     pub records: u64,
-    /// Whether an export of it is older than it should be.
+    /// Whether an export of it is older than it should be, or nothing is heard of it.
     pub stale: bool,
+    /// How far its changes are part of the result.
+    pub position: u64,
     /// Why it is not part of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -206,6 +208,7 @@ impl AgencyReport {
             kind: agency.member.kind,
             records: agency.opened.as_ref().map_or(0, |opened| opened.records),
             stale: agency.is_stale(),
+            position: agency.opened.as_ref().map_or(0, |opened| opened.position),
             problem: agency.trouble().map(ToString::to_string),
         }
     }

@@ -56,14 +56,14 @@ fn people_mapping() -> String {
         .collect();
     format!(
         "id = \"people\"\nabout = \"people\"\ndates = [\"%Y-%m-%d\"]\nkey = [\"REF\"]\n\
-         accept_test_ranges = true\n\n[columns]\n{columns}\n\
+         accept_test_ranges = true\nmax_drop_pct = 45\n\n[columns]\n{columns}\n\
          [restricted]\ncolumn = \"ACCESS\"\nopen = []\n\
          values = {{ R = \"restricted\", S = \"shielded\", A = \"pre_adoption\" }}\n"
     )
 }
 
 const EVENTS_MAPPING: &str = "id = \"events\"\nabout = \"events\"\nperson_feed = \"people\"\n\
-    dates = [\"%Y-%m-%d\"]\nkey = [\"EVENT\", \"REF\"]\n\n\
+    dates = [\"%Y-%m-%d\"]\nkey = [\"EVENT\", \"REF\"]\nmax_drop_pct = 45\n\n\
     [columns]\nperson = \"REF\"\nevent_ref = \"EVENT\"\ntype = \"TYPE\"\nrole = \"ROLE\"\n\
     start = \"START\"\nend = \"END\"\n\n\
     [roles]\nVICTIM = \"victim\"\nSUBJECT = \"subject\"\nSUSPECT = \"suspect\"\nWITNESS = \"witness\"\n\n\

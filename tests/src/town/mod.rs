@@ -24,7 +24,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use self::process::{Agent, Launcher, Running};
+use self::process::{Agent, Launcher, Running, Watched};
 
 /// The federation's short name.
 const DEPLOYMENT: &str = "town";
@@ -196,6 +196,14 @@ impl Town {
     /// Runs one command of the coordinator and reads its JSON.
     pub fn coordinate(&self, args: &[&str]) -> anyhow::Result<(Value, process::Output)> {
         self.launcher.json(Agent::Coordinator, &self.coordinator_config(), args)
+    }
+
+    /// Starts a sweep of the coordinator that is left open and follows what changes.
+    pub fn watch(&self, args: &[&str]) -> anyhow::Result<Watched> {
+        let args: Vec<&str> = ["sweep", "--watch"].iter().chain(args).copied().collect();
+        let config = self.coordinator_config();
+        let folder = config.parent().unwrap_or(&self.folder);
+        self.launcher.watch(Agent::Coordinator, &config, &args, folder)
     }
 
     /// Runs one command of a node and reads its JSON.

@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -54,6 +55,24 @@ pub struct Output {
     pub err: String,
     /// The most memory it used, in KiB.
     pub peak_kib: u64,
+}
+
+/// A command that prints a JSON object a line. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Watched {
+    /// The process.
+    pub running: Running,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Watched {
+    /// Waits for the next line that it prints.
+    pub fn next(&self, patience: Duration) -> anyhow::Result<Value> {
+        let line = self.lines.recv_timeout(patience).with_context(|| {
+            format!("`{}` printed nothing: {}", self.running.name, self.running.last_words())
+        })?;
+        Ok(serde_json::from_str(&line)?)
+    }
 }
 
 impl Launcher {
@@ -129,6 +148,37 @@ impl Launcher {
         let value = serde_json::from_str(&output.out)
             .with_context(|| format!("`{}` printed no JSON", args.join(" ")))?;
         Ok((value, output))
+    }
+
+    /// Starts a command that prints a JSON object a line until it is told to stop.
+    pub fn watch(
+        &self,
+        agent: Agent,
+        config: &Path,
+        args: &[&str],
+        folder: &Path,
+    ) -> anyhow::Result<Watched> {
+        let log = folder.join(format!("{}.txt", args.first().unwrap_or(&"watch")));
+        let file = File::options().create(true).append(true).open(&log)?;
+        let name = args.join(" ");
+        let mut child = self
+            .command(agent, config)
+            .arg("--json")
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("could not start `{name}`"))?;
+        let out = child.stdout.take().context("no standard output")?;
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Watched { running: Running { child, name, log, peak_kib: 0 }, lines })
     }
 
     /// Starts an agent that serves, and waits until it answers. Returns its address.
