@@ -10,6 +10,7 @@ mod dwellings;
 mod inbox;
 mod later;
 mod session;
+mod shelf;
 mod signals;
 mod status;
 mod sweeps;

@@ -15,6 +15,7 @@ use causeway_proto::{
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sqlx::SqliteConnection;
 
+use super::shelf::Shelf;
 use crate::{
     policy::{Policy, Scope, child_band},
     store::{
@@ -39,6 +40,8 @@ pub(super) struct Session {
     pub(super) order: Vec<SegmentRows>,
     /// By row: what the stream says of it.
     flags: Vec<PersonFlags>,
+    /// What the second look is busy with.
+    pub(super) shelf: Shelf,
 }
 
 /// Some rows of one segment, in the order of the stream.
@@ -87,7 +90,7 @@ impl Session {
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (key_epoch, key_commit) = key;
-        Ok(Self { sweep, keys, key_epoch, key_commit, order, flags })
+        Ok(Self { sweep, keys, key_epoch, key_commit, order, flags, shelf: Shelf::default() })
     }
 
     /// Returns how many rows the stream has.
