@@ -1,6 +1,10 @@
 //! Streams match-keys: first the handles, then kind by kind, each a column in the same order.
 
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+};
 
 use aes::{Aes128, Block, cipher::BlockEncrypt};
 use bytes::{Bytes, BytesMut};
@@ -58,7 +62,7 @@ struct Reader {
     session: Arc<Session>,
     store: Transaction<'static, Sqlite>,
     place: Place,
-    crowds: Crowds,
+    column: Option<StoredColumn>,
 }
 
 impl Node {
@@ -68,7 +72,7 @@ impl Node {
         let store = self.store.snapshot().await.map_err(status::store)?;
         let rows = session.rows();
         let place = place_after(&session, after);
-        let reader = Reader { session, store, place, crowds: Crowds::default() };
+        let reader = Reader { session, store, place, column: None };
         let responses = stream::try_unfold(reader, async |mut reader| {
             let next = reader.next().await.map_err(status::store)?;
             Ok(next.map(|response| (response, reader)))
@@ -88,7 +92,7 @@ fn place_after(session: &Session, after: u64) -> Place {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, StoreError> {
-        let Self { session, store, place, crowds } = self;
+        let Self { session, store, place, column: stored } = self;
         if place.segment == session.order.len() {
             *place = Place { column: place.column + 1, segment: 0, first_row: 0 };
         }
@@ -99,11 +103,12 @@ impl Reader {
                 let Some(kind) = MatchKeyKind::ALL.get(column - 1).copied() else {
                     return Ok(None);
                 };
-                if crowds.kind != Some(kind) {
-                    *crowds = Crowds::count(store, session, kind).await?;
-                }
-                let keys = segments::keys(store, rows.segment, kind).await?;
-                Column::Tokens(tokens(session, rows, kind, &keys, &crowds.keys))
+                let stored = match stored {
+                    Some(stored) if stored.kind == kind => stored,
+                    _ => stored.insert(StoredColumn::read(store, session, kind).await?),
+                };
+                let keys = &stored.segments[place.segment];
+                Column::Tokens(tokens(session, rows, kind, keys, &stored.crowds))
             }
         };
         let first_row = place.first_row;
@@ -127,7 +132,7 @@ fn tokens(
     rows: &SegmentRows,
     kind: MatchKeyKind,
     keys: &[u8],
-    crowds: &HashSet<[u8; KEY_BYTES]>,
+    crowds: &Crowds,
 ) -> pb::Tokens {
     let slots = kind.slots();
     let (keys, _) = keys.as_chunks::<KEY_BYTES>();
@@ -136,7 +141,7 @@ fn tokens(
     for (place, row) in rows.places.iter().zip(rows.rows()) {
         for slot in 0..slots {
             let key = &keys[usize::from(*place) * slots + slot];
-            if *key == [0; KEY_BYTES] || crowds.contains(key) {
+            if is_empty(key) || crowds.contains(key) {
                 empty.push((blocks.len(), row, slot));
             }
             blocks.push(Block::from(*key));
@@ -162,42 +167,90 @@ pub(super) fn noise(padding: &Aes128, row: u64, kind: MatchKeyKind, slot: usize)
     block
 }
 
-/// Match-keys of one kind that too many records share: an institution's phone, a default date. They
-/// would tell a crowd apart from the rest and link nobody.
-#[derive(Default)]
-struct Crowds {
-    kind: Option<MatchKeyKind>,
-    keys: HashSet<[u8; KEY_BYTES]>,
+fn is_empty(key: &[u8; KEY_BYTES]) -> bool {
+    u128::from_ne_bytes(*key) == 0
 }
 
-impl Crowds {
-    /// Counts a whole column. Keys are uniform, so counting by a prefix finds the same crowds, with
-    /// no more than a chance in a million of a false one.
-    async fn count(
+/// One kind's keys as they are stored, 16 bytes a slot: read once, for counting and for sending.
+struct StoredColumn {
+    kind: MatchKeyKind,
+    /// In the order of the stream.
+    segments: Vec<Vec<u8>>,
+    crowds: Crowds,
+}
+
+impl StoredColumn {
+    async fn read(
         store: &mut Transaction<'static, Sqlite>,
         session: &Session,
         kind: MatchKeyKind,
     ) -> Result<Self, StoreError> {
-        let slots_in_all = usize::try_from(session.rows()).unwrap_or(usize::MAX) * kind.slots();
-        let buckets = (8 * slots_in_all).next_power_of_two().clamp(1 << 12, 1 << 26);
-        let mut counts = vec![0u8; buckets];
-        let mut keys = HashSet::new();
+        let mut segments = Vec::with_capacity(session.order.len());
         for rows in &session.order {
-            let column = segments::keys(store, rows.segment, kind).await?;
-            let (column, _) = column.as_chunks::<KEY_BYTES>();
-            for place in &rows.places {
-                let first = usize::from(*place) * kind.slots();
-                for key in column[first..first + kind.slots()].iter().filter(|key| **key != [0; 16])
-                {
-                    let prefix = u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"));
-                    let count = &mut counts[prefix as usize & (buckets - 1)];
-                    *count = count.saturating_add(1);
-                    if usize::from(*count) > kind.most_records() {
-                        keys.insert(*key);
-                    }
-                }
-            }
+            segments.push(segments::keys(store, rows.segment, kind).await?);
         }
-        Ok(Self { kind: Some(kind), keys })
+        let crowds = Crowds::count(session, kind, &segments);
+        Ok(Self { kind, segments, crowds })
+    }
+}
+
+/// Match-keys of one kind that too many records share: an institution's phone, a default date. They
+/// would tell a crowd apart from the rest and link nobody.
+struct Crowds {
+    /// By a part of the key: how many slots hold one like it.
+    counts: Vec<u8>,
+    /// More in one place may be a crowd.
+    most: u8,
+    keys: HashSet<[u8; KEY_BYTES]>,
+}
+
+impl Crowds {
+    /// Counts a whole column: first by a part of the keys, which are uniform, then those exactly of
+    /// which there may be too many.
+    fn count(session: &Session, kind: MatchKeyKind, segments: &[Vec<u8>]) -> Self {
+        let slots_in_all = usize::try_from(session.rows()).unwrap_or(usize::MAX) * kind.slots();
+        let most = u8::try_from(kind.most_records()).expect("a crowd is fewer than 256");
+        // So many places that chance alone does not fill one beyond `most`, and no more: they should
+        // fit the processor's cache.
+        let places = (16 * slots_in_all / usize::from(most)).next_power_of_two();
+        let counts = vec![0; places.clamp(1 << 12, 1 << 26)];
+        let mut crowds = Self { counts, most, keys: HashSet::new() };
+        let keys = || {
+            let slots = kind.slots();
+            session.order.iter().zip(segments).flat_map(move |(rows, keys)| {
+                let (keys, _) = keys.as_chunks::<KEY_BYTES>();
+                let of_row = move |place: &u16| {
+                    let first = usize::from(*place) * slots;
+                    keys[first..first + slots].iter().filter(|key| !is_empty(key))
+                };
+                rows.places.iter().flat_map(of_row)
+            })
+        };
+        for key in keys() {
+            let place = crowds.place(key);
+            crowds.counts[place] = crowds.counts[place].saturating_add(1);
+        }
+        if crowds.counts.iter().any(|count| *count > most) {
+            let mut exact: HashMap<[u8; KEY_BYTES], usize> = HashMap::new();
+            for key in keys().filter(|key| crowds.is_full(key)) {
+                *exact.entry(*key).or_default() += 1;
+            }
+            let crowded = exact.into_iter().filter(|(_, count)| *count > usize::from(most));
+            crowds.keys = crowded.map(|(key, _)| key).collect();
+        }
+        crowds
+    }
+
+    fn place(&self, key: &[u8; KEY_BYTES]) -> usize {
+        let part = u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"));
+        part as usize & (self.counts.len() - 1)
+    }
+
+    fn is_full(&self, key: &[u8; KEY_BYTES]) -> bool {
+        self.counts[self.place(key)] > self.most
+    }
+
+    fn contains(&self, key: &[u8; KEY_BYTES]) -> bool {
+        !self.keys.is_empty() && self.is_full(key) && self.keys.contains(key)
     }
 }
