@@ -1,10 +1,13 @@
 //! From compared pairs to persons: weights, guards, what cannot be told apart, clusters.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use causeway_proto::linkage::{
     ambiguity,
-    cluster::{self, Edge, Member},
+    cluster::{self, Components, Edge, Member},
     guards::{self, StrongIds, Verdict},
     levels::Levels,
     weights::{Pattern, Strangers, Weights},
@@ -56,11 +59,12 @@ pub fn learn(
 pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Weights) -> Decision {
     let ids: Vec<StrongIds> = pairs.par_iter().map(|pair| strong_ids(records, pair)).collect();
     let verdicts: Vec<Verdict> =
-        levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
+        levels.par_iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
     let mut weighed = scores(levels, &ids, &weights);
-    Candidates::of(records, pairs, &verdicts, &weighed).add_uniqueness(records, &mut weighed);
+    drop(ids);
+    Candidates::of(records, pairs, &verdicts).add_uniqueness(records, pairs, &mut weighed);
     let bits: Vec<Option<f64>> = verdicts
-        .iter()
+        .par_iter()
         .zip(weighed)
         .map(|(verdict, bits)| guards::guarded(*verdict, bits))
         .collect();
@@ -74,15 +78,16 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
     );
 
     let edges: Vec<Edge> = pairs
-        .iter()
+        .par_iter()
         .zip(&bits)
         .map(|(pair, bits)| {
             let unclear = ambiguous[pair.a as usize] || ambiguous[pair.b as usize];
             Edge { a: pair.a, b: pair.b, bits: bits.filter(|_| !unclear) }
         })
         .collect();
-    let members: Vec<Member> = (0u32..)
-        .take(records.len())
+    let count = u32::try_from(records.len()).expect("records are numbered by u32");
+    let members: Vec<Member> = (0..count)
+        .into_par_iter()
         .map(|record| {
             let (agency, _) = records.place(record);
             Member {
@@ -92,7 +97,14 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
             }
         })
         .collect();
-    let persons = cluster::cluster(&members, &edges);
+    let components = Components::of(members.len(), &edges);
+    let components: Vec<_> = components.iter().collect();
+    let merged: Vec<(u32, u32)> = components
+        .into_par_iter()
+        .flat_map_iter(|component| cluster::merged(&members, &edges, component))
+        .collect();
+    let mut persons: Vec<u32> = (0..count).collect();
+    merged.into_iter().for_each(|(record, person)| persons[record as usize] = person);
     Decision { persons, ambiguous, bits, weights }
 }
 
@@ -135,77 +147,130 @@ fn patterns(records: &Records, looked_at: &[(Pair, Levels)], each: f64) -> Vec<P
 
 /// Weighs every pair.
 fn scores(levels: &[Levels], ids: &[StrongIds], weights: &Weights) -> Vec<f64> {
-    let mut known: HashMap<(Levels, u8), f64> = HashMap::new();
     levels
-        .iter()
-        .zip(ids)
-        .map(|(levels, ids)| {
-            let key = (*levels, ids.agreeing);
-            *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
+        .par_chunks(PART)
+        .zip(ids.par_chunks(PART))
+        .flat_map_iter(|(levels, ids)| {
+            let mut known: HashMap<(Levels, u8), f64> = HashMap::new();
+            levels.iter().zip(ids).map(move |(levels, ids)| {
+                let key = (*levels, ids.agreeing);
+                *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
+            })
         })
         .collect()
 }
 
+/// Pairs or records that one core does in one go. Sums are over parts of this size, so that they come
+/// to the same however many cores there are.
+const PART: usize = 1 << 14;
+
 /// One side's view of a pair.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
-    record: u32,
-    agency: u16,
+    agency: usize,
     pair: u32,
     bits: f64,
 }
 
-/// Every pair that may link, from both sides: by record, then by the other's agency, then best first.
-struct Candidates(Vec<Candidate>);
+/// Every pair that may link, from both sides: by record, the places of its pairs.
+struct Candidates {
+    /// By record: where its pairs begin; and where the last one's end.
+    starts: Vec<u32>,
+    pairs: Vec<u32>,
+}
 
 impl Candidates {
-    fn of(records: &Records, pairs: &[Pair], verdicts: &[Verdict], bits: &[f64]) -> Self {
-        let mut all: Vec<Candidate> = Vec::with_capacity(2 * pairs.len());
-        for ((at, pair), (verdict, bits)) in (0..).zip(pairs).zip(verdicts.iter().zip(bits)) {
-            if matches!(verdict, Verdict::Veto | Verdict::HouseholdOnly) {
-                continue;
-            }
-            let bits = *bits;
-            for (record, other) in [(pair.a, pair.b), (pair.b, pair.a)] {
-                let agency = u16::try_from(records.agency(other)).expect("few agencies");
-                all.push(Candidate { record, agency, pair: at, bits });
+    fn of(records: &Records, pairs: &[Pair], verdicts: &[Verdict]) -> Self {
+        let may_link = |at: usize| !matches!(verdicts[at], Verdict::Veto | Verdict::HouseholdOnly);
+        let open = || (0..pairs.len()).filter(|at| may_link(*at));
+        let mut starts = vec![0; records.len() + 2];
+        for at in open() {
+            starts[pairs[at].a as usize + 2] += 1;
+            starts[pairs[at].b as usize + 2] += 1;
+        }
+        for record in 2..starts.len() {
+            starts[record] += starts[record - 1];
+        }
+        // Each start is moved on as its record's pairs are put in, until it is the next one's.
+        let mut places = vec![0; starts.last().map_or(0, |end| *end as usize)];
+        for at in open() {
+            for record in [pairs[at].a, pairs[at].b] {
+                let start = &mut starts[record as usize + 1];
+                places[*start as usize] = u32::try_from(at).expect("pairs are numbered by u32");
+                *start += 1;
             }
         }
-        all.par_sort_unstable_by(|x, y| {
-            let place = |c: &Candidate| (c.record, c.agency);
-            place(x).cmp(&place(y)).then(y.bits.total_cmp(&x.bits)).then(x.pair.cmp(&y.pair))
-        });
-        Self(all)
+        starts.pop();
+        Self { starts, pairs: places }
     }
 
-    /// Each record's candidates in each other agency, best first.
-    fn runs(&self) -> impl Iterator<Item = &[Candidate]> {
-        self.0.chunk_by(|x, y| (x.record, x.agency) == (y.record, y.agency))
+    /// Calls `run` with each record's candidates in each other agency, best first, and returns what it
+    /// made of each part of the records.
+    fn runs<T: Default + Send>(
+        &self,
+        (records, pairs, bits): (&Records, &[Pair], &[f64]),
+        run: impl Fn(&mut T, u32, &[Candidate]) + Sync,
+    ) -> Vec<T> {
+        let parts = records.len().div_ceil(PART);
+        let part = |part: usize| {
+            let (mut made, mut mine) = (T::default(), Vec::new());
+            for record in part * PART..records.len().min((part + 1) * PART) {
+                let places = self.starts[record] as usize..self.starts[record + 1] as usize;
+                let record = u32::try_from(record).expect("records are numbered by u32");
+                mine.clear();
+                mine.extend(self.pairs[places].iter().map(|at| {
+                    let pair = &pairs[*at as usize];
+                    let other = if pair.a == record { pair.b } else { pair.a };
+                    let (agency, bits) = (records.agency(other), bits[*at as usize]);
+                    Candidate { agency, pair: *at, bits }
+                }));
+                mine.sort_unstable_by(|x, y| {
+                    let by_bits = y.bits.total_cmp(&x.bits);
+                    x.agency.cmp(&y.agency).then(by_bits).then(x.pair.cmp(&y.pair))
+                });
+                mine.chunk_by(|x, y| x.agency == y.agency).for_each(|r| run(&mut made, record, r));
+            }
+            made
+        };
+        (0..parts).into_par_iter().map(part).collect()
     }
 
     /// Adds what it says that a record has one candidate only in an agency that holds each person
     /// once: a stranger would have had to miss the true one there. LINKAGE.md 2.8.
-    fn add_uniqueness(&self, records: &Records, bits: &mut [f64]) {
+    fn add_uniqueness(&self, records: &Records, pairs: &[Pair], bits: &mut [f64]) {
         let agencies = records.rolls.len();
+        let all = (records, pairs, &*bits);
+        let parts = self.runs(all, |found: &mut Vec<f64>, record, run| {
+            found.resize(agencies * agencies, 0.0);
+            found[records.agency(record) * agencies + run[0].agency] += posterior(run[0].bits);
+        });
         let mut found = vec![0.0; agencies * agencies];
-        for run in self.runs() {
-            let mine = records.agency(run[0].record);
-            found[mine * agencies + usize::from(run[0].agency)] += posterior(run[0].bits);
+        for part in parts {
+            found.iter_mut().zip(part).for_each(|(found, part)| *found += part);
         }
         let bonus = |mine: usize, theirs: usize| {
             let people = records.rolls[mine].handles.len() as f64 + FEW_PEOPLE;
             let coverage = (found[mine * agencies + theirs] / people).min(MOST_COVERAGE);
             -(1.0 - coverage * FOUND).log2()
         };
-        for run in self.runs() {
-            let mine = records.agency(run[0].record);
+        // From which sides a pair is the only good one: 1 from the first record's, 2 from the other's.
+        let only: Vec<AtomicU8> = pairs.iter().map(|_| AtomicU8::new(0)).collect();
+        self.runs(all, |(): &mut (), record, run| {
             for (at, candidate) in run.iter().enumerate() {
                 let rival = if at == 0 { run.get(1) } else { run.first() };
                 if rival.is_none_or(|rival| rival.bits < 0.0) {
-                    bits[candidate.pair as usize] += bonus(mine, usize::from(candidate.agency));
+                    let pair = candidate.pair as usize;
+                    let side = if pairs[pair].a == record { 1 } else { 2 };
+                    only[pair].fetch_or(side, Ordering::Relaxed);
                 }
             }
-        }
+        });
+        bits.par_iter_mut().zip(only).zip(pairs).for_each(|((bits, only), pair)| {
+            let only = only.into_inner();
+            let [a, b] = [pair.a, pair.b].map(|record| records.agency(record));
+            *bits += if only & 1 == 0 { 0.0 } else { bonus(a, b) };
+            *bits += if only & 2 == 0 { 0.0 } else { bonus(b, a) };
+        });
     }
 }
 

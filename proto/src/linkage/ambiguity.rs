@@ -18,26 +18,26 @@ pub fn ambiguous(
     pairs: impl Iterator<Item = (u32, u32, Option<f64>)>,
     are_two: impl Fn(u32, u32) -> bool,
 ) -> Vec<bool> {
-    let mut candidates: Vec<(u32, f64, u32)> = pairs
-        .filter_map(|(a, b, bits)| Some((a, b, bits.filter(|bits| *bits >= 0.0)?)))
-        .flat_map(|(a, b, bits)| [(a, bits, b), (b, bits, a)])
-        .collect();
-    candidates.sort_unstable_by(|x, y| x.0.cmp(&y.0).then(y.1.total_cmp(&x.1)).then(x.2.cmp(&y.2)));
+    let pairs: Vec<(u32, u32, f64)> =
+        pairs.filter_map(|(a, b, bits)| Some((a, b, bits.filter(|bits| *bits >= 0.0)?))).collect();
+    let candidates = Candidates::of(records, &pairs);
+    drop(pairs);
     let mut ambiguous = vec![false; records];
-    for mine in candidates.chunk_by(|x, y| x.0 == y.0) {
-        let (record, best, _) = mine[0];
-        let close = mine.partition_point(|(_, bits, _)| best - bits < CLOSE_BITS);
+    for record in (0..).take(records) {
+        let mine = candidates.of_record(record);
+        let Some((best, _)) = mine.first() else { continue };
+        let close = mine.partition_point(|(bits, _)| best - bits < CLOSE_BITS);
         if close < 2 {
             continue;
         }
         let free: Vec<u32> = mine[..close]
             .iter()
-            .filter(|(_, bits, other)| {
-                !candidates_of(&candidates, *other).iter().any(|(_, better, third)| {
+            .filter(|(bits, other)| {
+                !candidates.of_record(*other).iter().any(|(better, third)| {
                     *better >= bits + CLOSE_BITS && *third != record && are_two(record, *third)
                 })
             })
-            .map(|(.., other)| *other)
+            .map(|(_, other)| *other)
             .collect();
         ambiguous[record as usize] =
             free.iter().enumerate().any(|(at, x)| free[at + 1..].iter().any(|y| are_two(*x, *y)));
@@ -45,11 +45,44 @@ pub fn ambiguous(
     ambiguous
 }
 
-/// The candidates of one record, out of everybody's in order.
-fn candidates_of(candidates: &[(u32, f64, u32)], record: u32) -> &[(u32, f64, u32)] {
-    let from = candidates.partition_point(|(of, ..)| *of < record);
-    let to = candidates.partition_point(|(of, ..)| *of <= record);
-    &candidates[from..to]
+/// Everybody's candidates, best first.
+struct Candidates {
+    /// By record: where its candidates begin; and where the last one's end.
+    starts: Vec<u32>,
+    all: Vec<(f64, u32)>,
+}
+
+impl Candidates {
+    fn of(records: usize, pairs: &[(u32, u32, f64)]) -> Self {
+        let mut starts = vec![0; records + 2];
+        for (a, b, _) in pairs {
+            starts[*a as usize + 2] += 1;
+            starts[*b as usize + 2] += 1;
+        }
+        for record in 2..starts.len() {
+            starts[record] += starts[record - 1];
+        }
+        let mut all = vec![(0.0, 0); 2 * pairs.len()];
+        // Each start is moved on as its record's candidates are put in, until it is the next one's.
+        for (a, b, bits) in pairs {
+            for (record, other) in [(*a, *b), (*b, *a)] {
+                let start: &mut u32 = &mut starts[record as usize + 1];
+                all[*start as usize] = (*bits, other);
+                *start += 1;
+            }
+        }
+        starts.pop();
+        for ends in starts.windows(2) {
+            let mine = &mut all[ends[0] as usize..ends[1] as usize];
+            mine.sort_unstable_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
+        }
+        Self { starts, all }
+    }
+
+    fn of_record(&self, record: u32) -> &[(f64, u32)] {
+        let record = record as usize;
+        &self.all[self.starts[record] as usize..self.starts[record + 1] as usize]
+    }
 }
 
 #[cfg(test)]
