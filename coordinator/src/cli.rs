@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -350,17 +350,25 @@ fn news_text(json: bool, heard: &Heard<'_>) -> String {
     }
 }
 
-/// Prints progress as it comes: a line whenever a node's step is done, or it drops out.
+/// Prints progress as it comes: a line whenever a node's step is done, or it drops out, and in long
+/// steps every few seconds how much time is left.
 fn printer(json: bool) -> impl Fn(progress::Event) + Send + Sync {
-    let last: Mutex<String> = Mutex::default();
+    const EVERY: Duration = Duration::from_secs(5);
+    let state = Mutex::new((String::new(), progress::Pace::default(), Instant::now()));
     move |event| {
         let over = event.problem.is_some() || event.total == 0 || event.done == event.total;
-        let line = event.to_string();
-        let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !json && over && *last != line {
+        let mut line = event.to_string();
+        let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (last, pace, said) = &mut *state;
+        let now = Instant::now();
+        let left = pace.left(&event, now).filter(|_| now - *said >= EVERY);
+        if let Some(left) = left {
+            line = format!("{line}, about {} s left", left.as_secs().max(1));
+        }
+        if !json && (over || left.is_some()) && *last != line {
             // Progress that nobody can read is no reason to stop.
             let _ = writeln!(io::stderr(), "{line}");
-            *last = line;
+            (*last, *said) = (line, now);
         }
     }
 }

@@ -85,8 +85,9 @@ impl MatchKeyKind {
     }
 
     /// Returns a dense number below [`MatchKeyKind::COUNT`], for tables and bit sets.
-    pub fn index(self) -> usize {
-        Self::ALL.iter().position(|kind| *kind == self).expect("ALL lists every kind")
+    pub const fn index(self) -> usize {
+        // `ALL` lists the kinds in the order in which they are declared.
+        self as usize
     }
 
     /// How many kinds there are.

@@ -96,22 +96,23 @@ Example: town link data/febrl4 --json")]
     },
     /// Measure how fast a federation of a size is on this machine
     ///
-    /// Writes exports, takes them in at nodes of their own and makes a full pass over them.
+    /// Writes exports, takes them in at nodes of their own and makes a full pass over them. Of several
+    /// sizes, a power is fitted to how the cost grows.
     #[command(after_help = "\
 Needs about 1.2 GB of disk for a million records in $TMPDIR.
 
-Example: town bench --agencies 5 --people 100000 --people 200000")]
+Example: town bench --agencies 5 --people 100000,200000,1000000")]
     Bench {
         /// How many agencies
         #[arg(long, default_value_t = 5)]
         agencies: usize,
         /// How many people each of them knows; several sizes are measured one after another
-        #[arg(long, default_values_t = [100_000])]
+        #[arg(long, value_delimiter = ',', default_values_t = [100_000])]
         people: Vec<u64>,
         /// Which people
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Print the result as JSON, a line for each size
+        /// Print the result as JSON: a line for each size, and one for the growth
         #[arg(long)]
         json: bool,
     },
@@ -179,6 +180,7 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             print_link(&report, out)
         }
         Command::Bench { agencies, people, seed, json } => {
+            let mut sizes = Vec::with_capacity(people.len());
             for people in people {
                 let settings =
                     bench::Settings { agencies: *agencies, people: *people, seed: *seed };
@@ -188,8 +190,16 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
                     true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
                     false => bench::print(&report, out)?,
                 }
+                sizes.push(report);
             }
-            Ok(())
+            match bench::growth::Growth::of(&sizes) {
+                Some(growth) if *json => {
+                    let growth = serde_json::json!({ "growth": growth });
+                    Ok(writeln!(out, "{growth}")?)
+                }
+                Some(growth) => growth.print(out),
+                None => Ok(()),
+            }
         }
         Command::Attack { folder, seen, json } => {
             let scratch = tempfile::tempdir()?;

@@ -1,5 +1,7 @@
 //! Says how far a sweep is, to whoever watches.
 
+use std::time::{Duration, Instant};
+
 use causeway_proto::ids::AgencyId;
 
 use crate::federation::Problem;
@@ -88,5 +90,56 @@ impl std::fmt::Display for Event {
             (None, total) if total == self.done => write!(f, " {total}"),
             (None, total) => write!(f, " {} of {total}", self.done),
         }
+    }
+}
+
+/// Estimates how long a step still takes, from how fast it has gone so far.
+#[derive(Debug, Default)]
+pub struct Pace(Option<Begun>);
+
+/// A step under way: which, and how much of it was done when.
+#[derive(Debug)]
+struct Begun {
+    step: Step,
+    first: (u64, Instant),
+    done: u64,
+}
+
+impl Pace {
+    /// Takes note of an event at `now`. Returns the time left in its step; `None` where nothing is
+    /// known yet, or nothing is left.
+    pub fn left(&mut self, event: &Event, now: Instant) -> Option<Duration> {
+        if event.agency.is_some() || event.total == 0 {
+            return None;
+        }
+        let done = event.done;
+        // A step that begins again counts from there.
+        let begun = match &mut self.0 {
+            Some(begun) if begun.step == event.step && begun.done <= done => begun,
+            begun => begun.insert(Begun { step: event.step, first: (done, now), done }),
+        };
+        begun.done = done;
+        let (first, began) = begun.first;
+        let (did, left) = (done - first, event.total.saturating_sub(done));
+        (did > 0 && left > 0).then(|| (now - began).mul_f64(left as f64 / did as f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_takes_as_long_as_what_was_done() {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        let mut left = |step, done, seconds| {
+            let event = Event { step, agency: None, done, total: 100, problem: None };
+            pace.left(&event, began + Duration::from_secs(seconds))
+        };
+        assert_eq!(left(Step::Group, 10, 5), None);
+        assert_eq!(left(Step::Group, 40, 11), Some(Duration::from_secs(12)));
+        assert_eq!(left(Step::Group, 100, 23), None, "it is over");
+        assert_eq!(left(Step::Compare, 50, 30), None, "another step");
+        assert_eq!(left(Step::Compare, 75, 40), Some(Duration::from_secs(10)));
     }
 }

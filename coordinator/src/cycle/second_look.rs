@@ -10,7 +10,7 @@ use causeway_proto::{
     kind::MatchKeyKind,
     linkage::{comparison::Comparison, levels::Levels, weights::Strangers},
 };
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream::FuturesOrdered};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -19,7 +19,7 @@ use super::{Cycle, Linked, Taking, gather::Gathered, progress::Step, report::Sec
 use crate::{
     federation::{
         Member, Problem,
-        client::{COMPARISONS, Question},
+        client::{COMPARISONS, NodeClient, Question},
     },
     link::{
         Pair, Records,
@@ -35,8 +35,14 @@ const SAMPLED_PAIRS: u32 = 300_000;
 pub(super) type Ask = (u32, MatchKeyKind, u8);
 
 /// Pairs looked at in one go: enough that a node reads its rows segment by segment, few enough that
-/// their comparisons (about 100 MiB) are soon forgotten.
-const PAIRS_AT_ONCE: usize = 1 << 18;
+/// their comparisons, up to 640 bytes a pair, are soon forgotten and are at most 80 bytes for each
+/// record of a large federation.
+fn pairs_at_once(records: usize) -> usize {
+    (records / 8).clamp(1 << 16, 1 << 18)
+}
+
+/// Batches that each node has at a time: while one is written to its audit log, the next is answered.
+const IN_FLIGHT: usize = 3;
 
 /// Takes the second look and puts persons together.
 pub async fn link(
@@ -156,7 +162,7 @@ async fn look_at(
     pairs: &[Pair],
 ) -> Vec<Levels> {
     let mut levels = Vec::with_capacity(pairs.len());
-    for portion in pairs.chunks(PAIRS_AT_ONCE) {
+    for portion in pairs.chunks(pairs_at_once(records.len())) {
         levels.extend(look(cycle, sweep, agencies, records, portion).await);
         cycle.progress.step(Step::Compare, None, levels.len() as u64, pairs.len() as u64);
     }
@@ -222,14 +228,21 @@ async fn compare_one(
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
     let mut genuine = asks.iter().peekable();
-    for batch in with_decoys(records, agency, asks).chunks(COMPARISONS) {
-        let question = |(record, kind, slot): &Ask| Question {
-            handle: records.handle(*record),
-            kind: *kind,
-            slot: *slot,
-        };
-        let questions: Vec<Question> = batch.iter().map(question).collect();
-        let answers = client.compare(sweep, &questions).await?;
+    let all = with_decoys(records, agency, asks);
+    let question = |(record, kind, slot): &Ask| Question {
+        handle: records.handle(*record),
+        kind: *kind,
+        slot: *slot,
+    };
+    let ask = |batch: &[Ask]| {
+        let questions = batch.iter().map(question).collect();
+        compare_batch(client.clone(), sweep, questions)
+    };
+    let mut coming = all.chunks(COMPARISONS);
+    let mut asked: FuturesOrdered<_> = coming.by_ref().take(IN_FLIGHT).map(ask).collect();
+    for batch in all.chunks(COMPARISONS) {
+        let answers = asked.next().await.expect("every batch was asked")?;
+        asked.extend(coming.next().map(ask));
         for (ask, answer) in batch.iter().zip(answers) {
             if let Some(received) = cycle.received {
                 received.look(*ask, &answer);
@@ -242,6 +255,14 @@ async fn compare_one(
         cycle.progress.step(Step::Compare, Some(&member.id), done, total);
     }
     Ok(compared)
+}
+
+async fn compare_batch(
+    client: NodeClient,
+    sweep: SweepId,
+    questions: Vec<Question>,
+) -> Result<Vec<Comparison>, Problem> {
+    client.compare(sweep, &questions).await
 }
 
 /// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and

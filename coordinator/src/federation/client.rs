@@ -35,10 +35,11 @@ use super::Problem;
 /// Handles asked about in one query of dwellings or signals: answers stay well below a message.
 pub const HANDLES: usize = 1000;
 
-/// Questions in one `Compare`: `4096 * WIDTH` would be most of a message.
-pub const COMPARISONS: usize = 1024;
+/// Questions in one `Compare`. Each costs the node one entry in its audit log, written to disk before
+/// it answers: as many as a message holds with room to spare.
+pub const COMPARISONS: usize = 2048;
 
-const _: () = assert!(COMPARISONS * comparison::WIDTH < MESSAGE_BYTES / 2);
+const _: () = assert!(COMPARISONS * comparison::WIDTH < MESSAGE_BYTES / 4 * 3);
 
 /// Calls to one node.
 #[derive(Clone)]

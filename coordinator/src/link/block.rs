@@ -19,13 +19,33 @@ const PARTITION_BITS: u32 = 8;
 /// Bits of the bitmap for each token: one in eight of the lonely ones is sorted for nothing.
 const BITS_PER_TOKEN: usize = 8;
 
-/// One token of one record.
+/// One token of one record: 12 bytes, because a kind has as many as there are records and slots.
+///
+/// The upper bits of the token are its partition; in their place stands the slot.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    token: u64,
-    record: u32,
-    agency: u16,
-    slot: u8,
+struct Entry([u32; 3]);
+
+impl Entry {
+    fn new(token: u64, slot: u8, record: u32) -> Self {
+        let key = token << PARTITION_BITS | u64::from(slot);
+        Self([(key >> 32) as u32, key as u32, record])
+    }
+
+    fn key(self) -> u64 {
+        u64::from(self.0[0]) << 32 | u64::from(self.0[1])
+    }
+
+    fn token(self) -> u64 {
+        self.key() >> PARTITION_BITS
+    }
+
+    fn slot(self) -> u8 {
+        self.key() as u8
+    }
+
+    fn record(self) -> u32 {
+        self.0[2]
+    }
 }
 
 /// The tokens of one kind, of every agency.
@@ -33,6 +53,8 @@ struct Entry {
 pub struct Column {
     kind: MatchKeyKind,
     partitions: Vec<Vec<Entry>>,
+    /// The number after an agency's last record, and which agency it is.
+    ends: Vec<(u32, usize)>,
 }
 
 impl Column {
@@ -41,45 +63,53 @@ impl Column {
         let expected = (records * kind.slots()) >> PARTITION_BITS;
         // A little more than on average, so that most partitions never grow.
         let partition = || Vec::with_capacity(expected + expected / 16 + 16);
-        Self { kind, partitions: (0..1 << PARTITION_BITS).map(|_| partition()).collect() }
+        let partitions = (0..1 << PARTITION_BITS).map(|_| partition()).collect();
+        Self { kind, partitions, ends: Vec::new() }
     }
 
-    /// Adds an agency's tokens, `slots` a row, row after row from its first record on.
+    /// Adds an agency's tokens, `slots` a row, row after row from its first record on. Agencies come
+    /// in the order of their records.
     ///
     /// # Panics
-    /// If there are more than 65,536 agencies: the settings bound them.
+    /// If there are more than 2^32 records: the caller bounds what each node may send.
     pub fn add(&mut self, agency: usize, first_record: u32, tokens: &[u64]) {
-        let agency = u16::try_from(agency).expect("the settings bound the agencies");
         let slots = self.kind.slots();
+        let rows = u32::try_from(tokens.len() / slots).expect("the caller bounds the rows");
+        self.ends.push((first_record + rows, agency));
         for (record, row) in (first_record..).zip(tokens.chunks_exact(slots)) {
             for (slot, token) in (0..).zip(row) {
                 let partition = &mut self.partitions[(token >> (64 - PARTITION_BITS)) as usize];
-                partition.push(Entry { token: *token, record, slot, agency });
+                partition.push(Entry::new(*token, slot, record));
             }
         }
     }
 
     /// Returns every pair of records of different agencies that share a token, once, in order.
     pub fn pairs(self) -> Vec<Pair> {
-        let (kind, carrier) = (1 << self.kind.index(), self.kind.index());
+        let Self { kind, partitions, ends } = self;
+        let agency = |record| ends[ends.partition_point(|(end, _)| *end <= record)].1;
+        let (kinds, carrier) = (1 << kind.index(), kind.index());
         let carrier = u8::try_from(carrier).expect("few kinds");
-        let mut pairs: Vec<Pair> = self
-            .partitions
+        let mut pairs: Vec<Pair> = partitions
             .into_par_iter()
             .flat_map_iter(|entries| {
                 let mut pairs = Vec::new();
+                let mut agencies = Vec::new();
                 let shared = shared(entries);
-                for block in shared.chunk_by(|x, y| x.token == y.token) {
-                    if block.len() > MOST_IN_BLOCK {
+                for block in shared.chunk_by(|x, y| x.token() == y.token()) {
+                    if block.len() < 2 || block.len() > MOST_IN_BLOCK {
                         continue;
                     }
+                    agencies.clear();
+                    agencies.extend(block.iter().map(|entry| agency(entry.record())));
                     for (at, x) in block.iter().enumerate() {
-                        for y in &block[at + 1..] {
-                            if x.agency != y.agency {
-                                let (a, b) = if x.record < y.record { (x, y) } else { (y, x) };
-                                let slots = a.slot | b.slot << 4;
-                                let (a, b) = (a.record, b.record);
-                                pairs.push(Pair { a, b, kinds: kind, carrier, slots });
+                        for (after, y) in block.iter().enumerate().skip(at + 1) {
+                            if agencies[at] != agencies[after] {
+                                let in_order = x.record() < y.record();
+                                let (a, b) = if in_order { (x, y) } else { (y, x) };
+                                let slots = a.slot() | b.slot() << 4;
+                                let (a, b) = (a.record(), b.record());
+                                pairs.push(Pair { a, b, kinds, carrier, slots });
                             }
                         }
                     }
@@ -97,7 +127,7 @@ impl Column {
 fn shared(mut entries: Vec<Entry>) -> Vec<Entry> {
     let bits = (BITS_PER_TOKEN * entries.len()).next_power_of_two().max(64);
     let place = |entry: &Entry| {
-        let bit = entry.token as usize & (bits - 1);
+        let bit = entry.token() as usize & (bits - 1);
         (bit / 64, 1u64 << (bit % 64))
     };
     let (mut once, mut again) = (vec![0u64; bits / 64], vec![0u64; bits / 64]);
@@ -109,50 +139,76 @@ fn shared(mut entries: Vec<Entry>) -> Vec<Entry> {
         let (word, bit) = place(entry);
         again[word] & bit != 0
     });
-    entries.sort_unstable_by_key(|entry| entry.token);
+    entries.sort_unstable_by_key(|entry| entry.key());
     entries
 }
 
 /// Merges the pairs of one more kind into those known so far; both are in order.
-pub fn merge(known: Vec<Pair>, found: Vec<Pair>) -> Vec<Pair> {
-    if known.is_empty() || found.is_empty() {
-        return if known.is_empty() { found } else { known };
+///
+/// Most pairs share several kinds and are known after the first few, so what is known is changed in
+/// place and only what is new is put between.
+pub fn merge(mut known: Vec<Pair>, mut found: Vec<Pair>) -> Vec<Pair> {
+    if known.is_empty() {
+        found.shrink_to_fit();
+        return found;
     }
-    // Slices of both that hold the same records can be merged side by side.
+    // Slices of both that hold the same records can be done side by side.
     let size = known.len().div_ceil(rayon::current_num_threads() * 4);
-    let parts: Vec<(&[Pair], &[Pair])> = known
-        .chunks(size)
-        .enumerate()
-        .map(|(at, part)| {
-            let from = match at {
-                0 => 0,
-                _ => found.partition_point(|pair| pair.place() < part[0].place()),
-            };
-            let to = known.get((at + 1) * size).map_or(found.len(), |next| {
-                found.partition_point(|pair| pair.place() < next.place())
-            });
-            (part, &found[from..to])
-        })
+    let firsts: Vec<u64> = known.chunks(size).skip(1).map(|part| part[0].place()).collect();
+    let mut rest = &found[..];
+    let mut parts = Vec::with_capacity(firsts.len() + 1);
+    for first in firsts {
+        let (mine, after) = rest.split_at(rest.partition_point(|pair| pair.place() < first));
+        parts.push(mine);
+        rest = after;
+    }
+    parts.push(rest);
+    let mut new: Vec<Pair> = known
+        .par_chunks_mut(size)
+        .zip(parts)
+        .flat_map_iter(|(known, found)| add_kinds(known, found))
         .collect();
-    let merged: Vec<Vec<Pair>> =
-        parts.into_par_iter().map(|(known, found)| merge_part(known, found)).collect();
-    merged.concat()
+    drop(found);
+    insert(&mut known, &mut new);
+    known
 }
 
-fn merge_part(known: &[Pair], found: &[Pair]) -> Vec<Pair> {
-    let mut merged = Vec::with_capacity(known.len() + found.len());
-    let mut found = found.iter().copied().peekable();
-    for mut pair in known.iter().copied() {
-        while let Some(new) = found.next_if(|new| new.place() < pair.place()) {
-            merged.push(new);
+/// Adds the kinds of pairs that are known, and returns those that are not.
+fn add_kinds(mut known: &mut [Pair], found: &[Pair]) -> Vec<Pair> {
+    let mut new = Vec::new();
+    for pair in found {
+        // Where few were found, most of what is known is jumped over.
+        let mut step = 1;
+        while step < known.len() && known[step].place() < pair.place() {
+            step *= 2;
         }
-        if let Some(again) = found.next_if(|new| new.place() == pair.place()) {
-            pair.kinds |= again.kinds;
+        let within = &known[..known.len().min(step + 1)];
+        let at = within.partition_point(|known| known.place() < pair.place());
+        known = &mut known[at..];
+        match known.first_mut() {
+            Some(known) if known.place() == pair.place() => known.kinds |= pair.kinds,
+            _ => new.push(*pair),
         }
-        merged.push(pair);
     }
-    merged.extend(found);
-    merged
+    new
+}
+
+/// Puts new pairs where they belong, from the end on, so that no second list is needed.
+fn insert(known: &mut Vec<Pair>, new: &mut Vec<Pair>) {
+    let mut before = known.len();
+    let mut at = before + new.len();
+    if let Some(last) = new.last() {
+        known.reserve_exact(new.len());
+        known.resize(at, *last);
+    }
+    while let Some(pair) = new.pop() {
+        while before > 0 && known[before - 1].place() > pair.place() {
+            (before, at) = (before - 1, at - 1);
+            known[at] = known[before];
+        }
+        at -= 1;
+        known[at] = pair;
+    }
 }
 
 #[cfg(test)]

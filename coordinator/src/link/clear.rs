@@ -21,8 +21,12 @@ const LEAST_SAMPLE: usize = 1 << 16;
 const ONE_IN: usize = 16;
 /// A pattern is clear after so many pairs of it came out alike.
 const ENOUGH: u32 = 50;
-/// They came out alike if each had at least this weight, in bits: one wrong in four thousand.
-const SURE: f64 = 12.0;
+/// They came out alike if each had at least this weight, in bits,
+const LIKELY: f64 = 6.0;
+/// and if of all of them together no more than one in four thousand is wrong. The rarer a match is
+/// among all pairs, the less a common name weighs; asking of each of them that it be as sure as this
+/// would have a large federation look at most of its pairs.
+const SURE: f64 = 1.0 / 4096.0;
 /// Or at most this one. Being the only candidate at an agency adds up to 9 bits later.
 const SURELY_NOT: f64 = -21.0;
 
@@ -38,6 +42,8 @@ pub struct Clear {
 /// What is known of the sampled pairs of a pattern.
 struct Seen {
     pairs: u32,
+    /// How many of them are not one person, as far as their weights say.
+    wrong: f64,
     least: (f64, Levels),
     most: (f64, Levels),
 }
@@ -68,10 +74,12 @@ impl Clear {
             let now = (bits.unwrap_or(f64::NEG_INFINITY), *levels);
             let entry = seen.entry((pair.kinds, ids.agreeing)).or_insert(Seen {
                 pairs: 0,
+                wrong: 0.0,
                 least: now,
                 most: now,
             });
             entry.pairs += 1;
+            entry.wrong += 1.0 / (1.0 + now.0.exp2());
             if now.0 < entry.least.0 {
                 entry.least = now;
             }
@@ -83,7 +91,11 @@ impl Clear {
             // The one that was least clear stands for all.
             let stands_for_all = match seen {
                 _ if seen.pairs < ENOUGH => None,
-                Seen { least, .. } if least.0 >= SURE => Some(least.1),
+                Seen { least, pairs, wrong, .. }
+                    if least.0 >= LIKELY && wrong <= f64::from(pairs) * SURE =>
+                {
+                    Some(least.1)
+                }
                 Seen { most, .. } if most.0 <= SURELY_NOT => Some(most.1),
                 Seen { .. } => None,
             };

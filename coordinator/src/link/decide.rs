@@ -209,6 +209,10 @@ impl Decision {
     }
 
     fn is_ambiguous(&self, of: &Candidates<'_>, record: u32) -> bool {
+        let fits = |at: &&u32| self.bits[**at as usize].is_some_and(|bits| bits >= 0.0);
+        if self.around.of(record).iter().filter(fits).nth(1).is_none() {
+            return false;
+        }
         ambiguity::is_ambiguous(
             record,
             |record| self.fitting(of, record),
@@ -374,8 +378,9 @@ fn judge(of: &Candidates<'_>, from: usize, weights: &Weights) -> (Vec<Verdict>, 
     let ids: Vec<StrongIds> =
         of.pairs[from..].par_iter().map(|pair| strong_ids(of.records, pair.a, pair.b)).collect();
     let levels = &of.levels[from..];
-    let verdicts = levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids));
-    (verdicts.collect(), scores(levels, &ids, weights))
+    let verdicts = levels.par_iter().zip(&ids);
+    let verdicts = verdicts.map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
+    (verdicts, scores(levels, &ids, weights))
 }
 
 /// Orders records by what they are and not by where they came in the stream.
@@ -415,15 +420,20 @@ fn patterns(records: &Records, looked_at: &[(Pair, Levels)], each: f64) -> Vec<P
     patterns
 }
 
+/// Pairs that one core does in one go.
+const PART: usize = 1 << 14;
+
 /// Weighs every pair.
 fn scores(levels: &[Levels], ids: &[StrongIds], weights: &Weights) -> Vec<f64> {
-    let mut known: HashMap<(Levels, u8), f64> = HashMap::new();
     levels
-        .iter()
-        .zip(ids)
-        .map(|(levels, ids)| {
-            let key = (*levels, ids.agreeing);
-            *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
+        .par_chunks(PART)
+        .zip(ids.par_chunks(PART))
+        .flat_map_iter(|(levels, ids)| {
+            let mut known: HashMap<(Levels, u8), f64> = HashMap::new();
+            levels.iter().zip(ids).map(move |(levels, ids)| {
+                let key = (*levels, ids.agreeing);
+                *known.entry(key).or_insert_with(|| weights.score(*levels, ids.agreeing))
+            })
         })
         .collect()
 }

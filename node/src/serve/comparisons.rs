@@ -1,6 +1,9 @@
 //! Answers the second look: comparisons salted by a match-key, and how often strangers agree.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aes::{Block, cipher::BlockEncrypt};
 use bytes::Bytes;
@@ -16,6 +19,7 @@ use causeway_proto::{
     wire::WireError,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sqlx::{Sqlite, Transaction};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -23,6 +27,7 @@ use super::{
     answer::{Answer, Asked},
     rows_of,
     session::Session,
+    shelf::Segment,
     status, tokens,
 };
 use crate::{
@@ -72,30 +77,20 @@ impl Node {
             by_segment.entry(question.row / SEGMENT_ROWS as u64).or_default().push(question);
         }
         let mut answers = vec![Comparison::EMPTY; rows.len()];
-        let mut comparer = Comparer::new(session.keys.comparing());
-        let mut store = self.store.snapshot().await.map_err(status::store)?;
-        let states = segments::states_of(&mut store, &rows).await.map_err(status::store)?;
+        let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
+        let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
-        for (segment, mut questions) in by_segment {
+        let mut store = Some(snapshot);
+        for (number, mut questions) in by_segment {
             // A row that was replaced or retired has nothing to say any more.
             questions.retain(|question| alive(&question.row));
-            let packed = segments::packed_sketches(&mut store, segment).await;
-            let packed = packed.map_err(status::store)?;
-            let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();
-            let mut columns: HashMap<MatchKeyKind, Vec<u8>> = HashMap::new();
+            let segment = self.shelved(&session, &mut store, number, &questions).await?;
+            let mut comparer = Comparer::new(session.keys.comparing());
             for Question { at, row, kind, slot } in questions {
-                let column = match columns.entry(kind) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(place) => {
-                        let column = segments::keys(&mut store, segment, kind).await;
-                        place.insert(column.map_err(status::store)?)
-                    }
-                };
-                let place = (row % SEGMENT_ROWS as u64) as usize;
-                let sketch = sketches.get(place).and_then(|packed| Sketch::read(packed));
-                let Some(sketch) = sketch else { return Err(unknown_row()) };
-                let (keys, _) = column.as_chunks::<KEY_BYTES>();
-                let key = keys.get(place * kind.slots() + slot).ok_or_else(unknown_row)?;
+                let place = place(row);
+                let sketch = segment.sketch(place).and_then(Sketch::read);
+                let sketch = sketch.ok_or_else(unknown_row)?;
+                let key = segment.key(place, kind, slot).ok_or_else(unknown_row)?;
                 let salt = salt(&session, row, kind, slot, key);
                 answers[at] = comparer.compare(&salt.into(), noise(&session, row), &sketch);
             }
@@ -108,6 +103,43 @@ impl Node {
             layout: comparison::LAYOUT,
         };
         Ok((answers.len() as u64, response))
+    }
+
+    /// Returns a segment with what the questions need of it, off the shelf or out of the store.
+    async fn shelved(
+        &self,
+        session: &Session,
+        store: &mut Option<Transaction<'static, Sqlite>>,
+        number: u64,
+        questions: &[Question],
+    ) -> Result<Arc<Segment>, Status> {
+        let last = questions.iter().map(|question| place(question.row)).max().unwrap_or(0);
+        let kept = session.shelf.segment(number).filter(|kept| kept.sketch(last).is_some());
+        let lacks = |segment: &Segment| {
+            let kinds = questions.iter().map(|question| question.kind);
+            let lacking: BTreeSet<_> = kinds.filter(|kind| !segment.has(*kind)).collect();
+            lacking
+        };
+        let lacking = kept.as_deref().map(lacks);
+        if let (Some(kept), Some(true)) = (&kept, lacking.as_ref().map(BTreeSet::is_empty)) {
+            return Ok(kept.clone());
+        }
+        let store = match store {
+            Some(store) => store,
+            None => store.insert(self.store.snapshot().await.map_err(status::store)?),
+        };
+        let mut segment = match kept {
+            Some(kept) => Segment::clone(&kept),
+            None => {
+                let packed = segments::packed_sketches(store, number).await;
+                Segment::new(packed.map_err(status::store)?)
+            }
+        };
+        for kind in lacks(&segment) {
+            let column = segments::keys(store, number, kind).await;
+            segment.put(kind, column.map_err(status::store)?);
+        }
+        Ok(session.shelf.keep(number, segment))
     }
 
     /// Compares random pairs of our own people, unsalted and in this process only.
@@ -165,6 +197,11 @@ fn questions(rows: &[u64], kinds: &[u8], slots: &[u8]) -> Result<Vec<Question>, 
                 .ok_or(WireError::Invalid { field: "slots", rule })
         })
         .collect()
+}
+
+/// The place of a row in its segment.
+fn place(row: u64) -> usize {
+    (row % SEGMENT_ROWS as u64) as usize
 }
 
 /// The whole block of the token in a slot, of which half travelled. A slot without a key has noise

@@ -4,7 +4,7 @@
 //! Which they are is exact. A byte for each of some buckets bounds from above how many records hold a
 //! key; only keys whose bucket is full are counted themselves. So a change of one record is weighed
 //! without looking at the others, and a column is read again only when a key may have crossed the
-//! limit. Two to four bytes a slot: 82 to 164 bytes a record while a sweep is followed.
+//! limit. A third to two thirds of a byte a slot: up to 40 bytes a record while a sweep is followed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,29 +30,40 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts a whole column.
+    /// Counts a whole column, and returns it with the counts, segment by segment.
     pub(super) async fn count(
         conn: &mut SqliteConnection,
         kind: MatchKeyKind,
         records: &[SegmentRows],
-    ) -> Result<Self, StoreError> {
-        let rows: usize = records.iter().map(|rows| rows.places.len()).sum();
-        let buckets = (2 * rows * kind.slots()).next_power_of_two().clamp(1 << 12, 1 << 28);
-        let mut counts = Self { kind, buckets: vec![0; buckets], exact: HashMap::new() };
-        let mut doubtful: HashSet<Key> = HashSet::new();
+    ) -> Result<(Self, Vec<Vec<u8>>), StoreError> {
+        let slots = kind.slots() * records.iter().map(|rows| rows.places.len()).sum::<usize>();
+        // So many that chance alone does not fill one beyond the limit, and no more: they should fit
+        // the processor's cache.
+        let buckets = (16 * slots / kind.most_records()).next_power_of_two();
+        let buckets = vec![0; buckets.clamp(1 << 12, 1 << 28)];
+        let mut counts = Self { kind, buckets, exact: HashMap::new() };
+        let mut columns = Vec::with_capacity(records.len());
         for rows in records {
-            let column = segments::keys(conn, rows.segment, kind).await?;
-            for (_, keys) in each_row(kind, &column, rows) {
-                for key in distinct(keys) {
-                    counts.add(key, 1);
-                    if counts.may_be_crowd(key) {
-                        doubtful.insert(*key);
-                    }
+            columns.push(segments::keys(conn, rows.segment, kind).await?);
+        }
+        let held =
+            || records.iter().zip(&columns).flat_map(|(r, column)| each_row(kind, column, r));
+        for (_, keys) in held() {
+            distinct(keys).for_each(|key| counts.add(key, 1));
+        }
+        let limit = counts.limit();
+        if counts.buckets.iter().any(|count| u32::from(*count) > limit) {
+            let mut exact: HashMap<Key, u32> = HashMap::new();
+            for (_, keys) in held() {
+                for key in distinct(keys).filter(|key| counts.may_be_crowd(key)) {
+                    *exact.entry(*key).or_default() += 1;
                 }
             }
+            // Those that share a full bucket by chance would only be carried along.
+            exact.retain(|_, count| *count > limit / 2);
+            counts.exact = exact;
         }
-        counts.verify(conn, records, &doubtful).await?;
-        Ok(counts)
+        Ok((counts, columns))
     }
 
     /// Returns the keys that too many records hold.

@@ -121,7 +121,7 @@ impl Live {
                 Some(counts) => counts,
                 None => {
                     let records = records.get_or_insert_with(|| in_sweep(&self.standings));
-                    Counts::count(conn, *kind, records).await?
+                    Counts::count(conn, *kind, records).await?.0
                 }
             });
         }

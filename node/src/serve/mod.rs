@@ -14,6 +14,7 @@ mod inbox;
 mod later;
 mod live;
 mod session;
+mod shelf;
 mod signals;
 mod standing;
 mod status;

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 use super::{
     crowds::Counts,
     live::{self, Live},
+    shelf::Shelf,
     standing::Standing,
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(super) struct Session {
     /// Turns true when the sweep is closed, or another one is opened.
     pub(super) over: watch::Sender<bool>,
     counted: std::sync::Mutex<HashMap<MatchKeyKind, Counts>>,
+    /// What the second look is busy with.
+    pub(super) shelf: Shelf,
 }
 
 /// Some rows of one segment, in the order of the stream.
@@ -91,8 +94,8 @@ impl Session {
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
-        let counted = std::sync::Mutex::default();
-        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over }
+        let (counted, shelf) = (std::sync::Mutex::default(), Shelf::default());
+        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over, shelf }
     }
 
     /// Returns how many rows the stream has.

@@ -11,6 +11,7 @@ use causeway_proto::{
     pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
 };
 use futures::{Stream, StreamExt, stream};
+use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -20,10 +21,7 @@ use super::{
     session::{SegmentRows, Session},
     status,
 };
-use crate::store::{
-    Store, StoreError,
-    segments::{self, KEY_BYTES},
-};
+use crate::store::{Store, StoreError, segments::KEY_BYTES};
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::StreamTokensResponse, Status>> + Send>>;
 
@@ -61,7 +59,7 @@ struct Reader {
     session: Arc<Session>,
     store: Store,
     place: Place,
-    crowds: Option<(MatchKeyKind, HashSet<Key>)>,
+    column: Option<StoredColumn>,
 }
 
 impl Node {
@@ -75,7 +73,7 @@ impl Node {
 /// The token stream of a session from a position on.
 pub(super) fn stream_after(session: Arc<Session>, store: Store, after: u64) -> Responses {
     let place = place_after(&session, after);
-    let reader = Reader { session, store, place, crowds: None };
+    let reader = Reader { session, store, place, column: None };
     let responses = stream::try_unfold(reader, async |mut reader| {
         let next = reader.next().await.map_err(status::store)?;
         Ok(next.map(|response| (response, reader)))
@@ -94,7 +92,7 @@ fn place_after(session: &Session, after: u64) -> Place {
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, StoreError> {
-        let Self { session, store, place, crowds } = self;
+        let Self { session, store, place, column: stored } = self;
         if place.segment == session.order.len() {
             *place = Place { column: place.column + 1, segment: 0, first_row: 0 };
         }
@@ -105,18 +103,15 @@ impl Reader {
                 let Some(kind) = MatchKeyKind::ALL.get(column - 1).copied() else {
                     return Ok(None);
                 };
-                let mut conn = store.read().await?;
-                let crowds = match crowds {
-                    Some((of, crowds)) if *of == kind => crowds,
+                let stored = match stored {
+                    Some(stored) if stored.kind == kind => stored,
                     _ => {
-                        let counts = Counts::count(&mut conn, kind, &session.order).await?;
-                        let known = crowds.insert((kind, counts.crowds()));
-                        session.keep_counted(kind, counts);
-                        &mut known.1
+                        let mut conn = store.read().await?;
+                        stored.insert(StoredColumn::read(&mut conn, session, kind).await?)
                     }
                 };
-                let keys = segments::keys(&mut conn, rows.segment, kind).await?;
-                Column::Tokens(tokens(session, rows, kind, &keys, crowds))
+                let keys = &stored.segments[place.segment];
+                Column::Tokens(tokens(session, rows, kind, keys, &stored.crowds))
             }
         };
         let first_row = place.first_row;
@@ -149,7 +144,7 @@ pub(super) fn tokens(
     for (place, row) in rows.places.iter().zip(rows.rows()) {
         for slot in 0..slots {
             let key = &keys[usize::from(*place) * slots + slot];
-            if *key == [0; KEY_BYTES] || crowds.contains(key) {
+            if is_empty(key) || crowds.contains(key) {
                 empty.push((blocks.len(), row, slot));
             }
             blocks.push(Block::from(*key));
@@ -173,4 +168,29 @@ pub(super) fn noise(padding: &Aes128, row: u64, kind: MatchKeyKind, slot: usize)
     block[9] = u8::try_from(slot).expect("few slots");
     padding.encrypt_block(&mut block);
     block
+}
+
+fn is_empty(key: &Key) -> bool {
+    u128::from_ne_bytes(*key) == 0
+}
+
+/// One kind's keys as they are stored, 16 bytes a slot: read once, for counting and for sending.
+struct StoredColumn {
+    kind: MatchKeyKind,
+    /// In the order of the stream.
+    segments: Vec<Vec<u8>>,
+    crowds: HashSet<Key>,
+}
+
+impl StoredColumn {
+    async fn read(
+        conn: &mut SqliteConnection,
+        session: &Session,
+        kind: MatchKeyKind,
+    ) -> Result<Self, StoreError> {
+        let (counts, segments) = Counts::count(conn, kind, &session.order).await?;
+        let crowds = counts.crowds();
+        session.keep_counted(kind, counts);
+        Ok(Self { kind, segments, crowds })
+    }
 }

@@ -10,7 +10,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap},
 };
 
 /// What an uncompared pair of records weighs, in bits.
@@ -45,28 +45,56 @@ pub struct Edge {
 ///
 /// Numbers are the lowest place in the list that the cluster holds.
 pub fn cluster(members: &[Member], edges: &[Edge]) -> Vec<u32> {
-    let mut groups = Groups::new(members.len());
-    for edge in edges.iter().filter(|edge| edge.bits.is_some_and(|bits| bits >= 0.0)) {
-        groups.join(edge.a, edge.b);
-    }
     let mut labels: Vec<u32> = (0..).take(members.len()).collect();
-    for component in components(&mut groups, edges) {
-        Agglomeration::new(members, &component).run(&mut labels);
+    let components = Components::of(members.len(), edges);
+    for component in components.iter() {
+        for (member, label) in merged(members, edges, component) {
+            labels[member as usize] = label;
+        }
     }
     labels
 }
 
+/// An edge inside a component: by the component's lowest member, the edge's place in the list.
+type Inside = (u32, u32);
+
 /// The edges inside each set of records that positive edges connect. Edges between sets cannot
 /// merge anything, and an absent pair inside a set is counted as absent wherever it is.
-fn components(groups: &mut Groups, edges: &[Edge]) -> Vec<Vec<Edge>> {
-    let mut by_root: BTreeMap<u32, Vec<Edge>> = BTreeMap::new();
-    for edge in edges {
-        let root = groups.root(edge.a);
-        if root == groups.root(edge.b) {
-            by_root.entry(root).or_default().push(*edge);
+#[derive(Debug)]
+pub struct Components(Vec<Inside>);
+
+impl Components {
+    /// Finds them among so many members.
+    ///
+    /// # Panics
+    /// If there are more than 2^32 edges.
+    pub fn of(members: usize, edges: &[Edge]) -> Self {
+        let mut groups = Groups::new(members);
+        for edge in edges.iter().filter(|edge| edge.bits.is_some_and(|bits| bits >= 0.0)) {
+            groups.join(edge.a, edge.b);
         }
+        let mut inside: Vec<Inside> = Vec::new();
+        for (at, edge) in edges.iter().enumerate() {
+            let root = groups.root(edge.a);
+            if root == groups.root(edge.b) {
+                inside.push((root, u32::try_from(at).expect("edges are numbered by u32")));
+            }
+        }
+        inside.sort_unstable();
+        Self(inside)
     }
-    by_root.into_values().collect()
+
+    /// Returns each one's edges. They may be merged in any order, or side by side.
+    pub fn iter(&self) -> impl Iterator<Item = &[Inside]> {
+        self.0.chunk_by(|x, y| x.0 == y.0)
+    }
+}
+
+/// Merges what is worth merging in one component. Returns the members whose cluster number is not
+/// their own place, with that number.
+pub fn merged(members: &[Member], edges: &[Edge], component: &[Inside]) -> Vec<(u32, u32)> {
+    let edges: Vec<Edge> = component.iter().map(|(_, at)| edges[*at as usize]).collect();
+    Agglomeration::new(members, &edges).run()
 }
 
 /// Records that can reach each other.
@@ -102,7 +130,7 @@ struct Cluster {
     agencies: Vec<u16>,
     strong_ids: [Vec<u64>; 3],
     /// What is known about other clusters.
-    links: HashMap<usize, Link>,
+    links: BTreeMap<usize, Link>,
 }
 
 /// What is known between two clusters.
@@ -151,16 +179,14 @@ struct Agglomeration {
 
 impl Agglomeration {
     fn new(members: &[Member], edges: &[Edge]) -> Self {
-        let mut places: HashMap<u32, usize> = HashMap::new();
-        let mut clusters: Vec<Cluster> = Vec::new();
-        let mut place = |clusters: &mut Vec<Cluster>, record: u32| {
-            *places.entry(record).or_insert_with(|| {
-                clusters.push(Cluster::of(record, &members[record as usize]));
-                clusters.len() - 1
-            })
-        };
+        let mut records: Vec<u32> = edges.iter().flat_map(|edge| [edge.a, edge.b]).collect();
+        records.sort_unstable();
+        records.dedup();
+        let place = |record| records.binary_search(&record).expect("it is an edge's");
+        let mut clusters: Vec<Cluster> =
+            records.iter().map(|at| Cluster::of(*at, &members[*at as usize])).collect();
         for edge in edges {
-            let (a, b) = (place(&mut clusters, edge.a), place(&mut clusters, edge.b));
+            let (a, b) = (place(edge.a), place(edge.b));
             let link = match edge.bits {
                 Some(bits) => {
                     let most = bits.clamp(-MOST_BITS, MOST_BITS);
@@ -181,8 +207,8 @@ impl Agglomeration {
         this
     }
 
-    /// Merges what is worth merging and writes the cluster numbers.
-    fn run(mut self, labels: &mut [u32]) {
+    /// Merges what is worth merging and returns the cluster numbers.
+    fn run(mut self) -> Vec<(u32, u32)> {
         while let Some(proposal) = self.proposals.pop() {
             let (a, b) = proposal.clusters;
             let current = |at: usize, size| {
@@ -193,10 +219,12 @@ impl Agglomeration {
                 self.propose(a, |_| true);
             }
         }
-        for cluster in self.clusters.iter().flatten() {
+        let numbered = |cluster: &Cluster| {
             let label = *cluster.records.iter().min().expect("a cluster has a record");
-            cluster.records.iter().for_each(|record| labels[*record as usize] = label);
-        }
+            let others = cluster.records.iter().filter(move |record| **record != label);
+            others.map(|record| (*record, label)).collect::<Vec<_>>()
+        };
+        self.clusters.iter().flatten().flat_map(numbered).collect()
     }
 
     /// Proposes every allowed merge of a cluster with those that `with` selects.
@@ -253,7 +281,7 @@ impl Cluster {
             rank: member.rank,
             agencies: member.sole_of.into_iter().collect(),
             strong_ids: ids,
-            links: HashMap::new(),
+            links: BTreeMap::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `town bench`: how fast a whole federation is on this machine, and how that grows.
 
+pub mod growth;
 mod people;
 mod tls;
 

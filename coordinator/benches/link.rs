@@ -1,0 +1,133 @@
+//! What the coordinator does with what it receives: grouping tokens, deciding pairs, scoring.
+
+#![expect(missing_docs, reason = "criterion's macros make public items without any")]
+
+use std::hint::black_box;
+
+use causeway_coordinator::{
+    link::{
+        Pair, Records, Roll,
+        block::{self, Column},
+        decide,
+    },
+    score::{Event, model::Model, score},
+};
+use causeway_proto::{
+    catalogue::SignalCode,
+    day::Day,
+    ids::{EventKey, Handle},
+    kind::MatchKeyKind,
+    linkage::{
+        levels::{ComparisonField as F, Levels},
+        weights::Strangers,
+    },
+    token::PersonFlags,
+};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+/// Records of each of [`AGENCIES`] agencies.
+const ROWS: u32 = 20_000;
+const AGENCIES: u32 = 5;
+
+/// Spreads a number over all bits, as tokens are.
+fn token(n: u32) -> u64 {
+    u64::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The people that an agency knows: two agencies have 40 in 100 in common.
+fn people(agency: u32) -> impl Iterator<Item = u32> {
+    (0..ROWS).map(move |row| (row * 7 + agency * 7919) % (ROWS * 5 / 2))
+}
+
+fn column(kind: MatchKeyKind) -> Column {
+    let mut column = Column::new(kind, (ROWS * AGENCIES) as usize);
+    for agency in 0..AGENCIES {
+        let tokens: Vec<u64> = people(agency).map(token).collect();
+        column.add(agency as usize, agency * ROWS, &tokens);
+    }
+    column
+}
+
+fn group(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("group");
+    group.throughput(Throughput::Elements(u64::from(ROWS * AGENCIES)));
+    let kind = MatchKeyKind::BirthPostcode;
+    group.bench_function("one kind's tokens into partitions", |bencher| {
+        bencher.iter(|| column(kind));
+    });
+    group.bench_function("partitions into pairs", |bencher| {
+        bencher.iter_batched(|| column(kind), Column::pairs, BatchSize::LargeInput);
+    });
+    let known = column(kind).pairs();
+    group.bench_function("pairs of one more kind", |bencher| {
+        let both = || (known.clone(), known.clone());
+        bencher.iter_batched(both, |(x, y)| block::merge(x, y), BatchSize::LargeInput);
+    });
+}
+
+fn records() -> Records {
+    let roll = |agency: u32| Roll {
+        handles: people(agency)
+            .map(|n| {
+                Handle::from_bytes([n.to_be_bytes(); 4].concat().try_into().expect("16 bytes"))
+            })
+            .collect(),
+        flags: vec![PersonFlags(0); ROWS as usize],
+        strong_ids: vec![[0; 3]; ROWS as usize],
+        ..Roll::default()
+    };
+    Records::new((0..AGENCIES).map(roll).collect())
+}
+
+/// How well a pair agrees, in a few hundred different ways.
+fn levels(pair: &Pair) -> Levels {
+    let mixed = token(pair.a ^ pair.b.rotate_left(16)) >> 40;
+    let level = |at: u32, field: F| ((mixed >> at) as usize % 3 + field.levels() - 3).max(1);
+    [F::Forename, F::Surname, F::Birth, F::Address]
+        .iter()
+        .zip([0, 3, 6, 9])
+        .fold(Levels::NONE, |levels, (field, at)| levels.with(*field, level(at, *field)))
+}
+
+fn link(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("link");
+    let (records, pairs) = (records(), column(MatchKeyKind::BirthPostcode).pairs());
+    let levels: Vec<Levels> = pairs.iter().map(levels).collect();
+    let looked_at: Vec<(Pair, Levels)> =
+        pairs.iter().copied().zip(levels.iter().copied()).collect();
+    group.throughput(Throughput::Elements(pairs.len() as u64));
+    group.sample_size(20);
+    group.bench_function("weights from pairs", |bencher| {
+        bencher.iter(|| decide::learn(&records, &looked_at, 1.0, &Strangers::new()));
+    });
+    let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+    group.bench_function("pairs into persons", |bencher| {
+        bencher.iter_batched(
+            || weights.clone(),
+            |weights| decide::decide(&records, &pairs, &levels, weights),
+            BatchSize::LargeInput,
+        );
+    });
+}
+
+fn scoring(criterion: &mut Criterion) {
+    let as_at = Day::new(2025, 2, 25).expect("a day");
+    let events: Vec<Event> = (0..)
+        .zip(SignalCode::all())
+        .map(|(n, code)| Event {
+            person: n % 4,
+            code,
+            start: Day::new(2024, 11, 1).expect("a day"),
+            end: None,
+            key: EventKey::from_bytes([u8::try_from(n).expect("72 codes"); 16]),
+            confidence: 1.0,
+            agency: "test".into(),
+        })
+        .collect();
+    criterion.bench_function("score of a household with every signal", |bencher| {
+        bencher.iter(|| score(Model::builtin(), black_box(&events), as_at, |_| true));
+    });
+}
+
+criterion_group!(benches, group, link, scoring);
+criterion_main!(benches);
