@@ -1,7 +1,5 @@
 //! What a node does for each person: match-keys at ingest, comparisons when asked.
 
-#![expect(missing_docs, reason = "criterion's macros make public items without any")]
-
 use std::hint::black_box;
 
 use aes::{Aes128, cipher::KeyInit};

@@ -121,6 +121,24 @@ def markdown(rows):
     return "\n".join(lines) + "\n"
 
 
+def ratios(rows):
+    """How our speed and errors compare with each peer's, for every data set, in words."""
+    lines = []
+    measured = [one for one in rows if one.get("records_per_second")]
+    for data in dict.fromkeys(one["data"] for one in measured):
+        here = [one for one in measured if one["data"] == data]
+        both, swept = (one for one in here if one["who"] == "Causeway")
+        for peer in (one for one in here if one["who"] != "Causeway"):
+            sweep, whole = (
+                mine["records_per_second"] / peer["records_per_second"] for mine in (swept, both)
+            )
+            lines.append(
+                f"- {data}, beside {peer['who']} ({peer['way']}): a sweep takes in {sweep:.1f} times as many "
+                f"records a second, {whole:.1f} times with ingest; F1 {swept['f1']:.4f} and {peer['f1']:.4f}\n"
+            )
+    return "".join(lines)
+
+
 def people(town, work, each):
     """Writes a generated town of five agencies, unless it is there already."""
     folder = work / f"people-5x{each}"
@@ -151,8 +169,8 @@ def main():
             rows += theirs(folder.name, folder, peer)
         # After each folder, so that nothing is lost when it is stopped.
         (args.work / f"{name}.json").write_text(json.dumps(rows, indent=1))
-        (args.work / f"{name}.md").write_text(markdown(rows))
-    print(markdown(rows), end="")
+        (args.work / f"{name}.md").write_text(markdown(rows) + "\n" + ratios(rows))
+    print(markdown(rows) + "\n" + ratios(rows), end="")
 
 
 if __name__ == "__main__":
