@@ -1,7 +1,5 @@
 //! What the coordinator does with what it receives: grouping tokens, deciding pairs, scoring.
 
-#![expect(missing_docs, reason = "criterion's macros make public items without any")]
-
 use std::hint::black_box;
 
 use causeway_coordinator::{
