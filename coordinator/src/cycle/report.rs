@@ -179,6 +179,10 @@ pub struct LinkReport {
     pub prior: f64,
     /// Which match-keys they share.
     pub kinds: Vec<String>,
+    /// The pattern of its match-keys decided it, and nobody looked at its fields: pairs of the same
+    /// pattern came to at least `bits`.
+    #[serde(default)]
+    pub by_pattern: bool,
     /// How well each field agrees, and what that says in bits.
     pub fields: Vec<FieldReport>,
     /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
@@ -243,7 +247,9 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
         let level = levels.get(*field)?;
         Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
     });
-    let fields: Vec<FieldReport> = fields.collect();
+    // What another pair of the same pattern showed says nothing of this one.
+    let by_pattern = levels.is_supposed();
+    let fields: Vec<FieldReport> = if by_pattern { Vec::new() } else { fields.collect() };
     let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at].map(tenth));
     let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
     LinkReport {
@@ -254,6 +260,7 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
             .filter(|kind| pair.kinds >> kind.index() & 1 == 1)
             .map(ToString::to_string)
             .collect(),
+        by_pattern,
         fields,
         context: bits.map_or(0.0, |bits| tenth(bits - told)),
     }
