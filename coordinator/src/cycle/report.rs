@@ -11,7 +11,7 @@ use causeway_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Linked, Taking};
+use super::{Linked, Taking, subgroups::Subgroups};
 use crate::{
     link::{Pair, quality::LinkQuality},
     score::{Scored, Tenths},
@@ -48,6 +48,8 @@ pub struct SweepReport {
     pub quality: LinkQuality,
     /// What changed since the last sweep that a data steward should look at.
     pub drift: Vec<String>,
+    /// Who is linked how often, by kinds of people.
+    pub subgroups: Option<Subgroups>,
     /// What was surfaced, most pressing first.
     pub alerts: Vec<AlertReport>,
     /// How long the steps took.
@@ -302,6 +304,9 @@ impl fmt::Display for SweepReport {
             100.0 * precision.high,
             100.0 * recall.estimate
         )?;
+        if let Some(subgroups) = &self.subgroups {
+            write!(f, "{subgroups}")?;
+        }
         self.drift.iter().try_for_each(|drift| writeln!(f, "  !  {drift}"))?;
         match self.alerts.len() {
             0 => writeln!(f, "No alert.")?,

@@ -13,6 +13,7 @@ pub mod clear;
 pub mod decide;
 pub mod quality;
 pub mod rekey;
+pub mod subgroups;
 
 use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
 

@@ -9,6 +9,7 @@ mod comparisons;
 mod dwellings;
 mod inbox;
 mod later;
+mod quality;
 mod session;
 mod signals;
 mod status;
@@ -26,6 +27,7 @@ use causeway_proto::{
         alert_service_server::AlertServiceServer, change_service_server::ChangeServiceServer,
         comparison_service_server::ComparisonServiceServer,
         dwelling_service_server::DwellingServiceServer, inbox_service_server::InboxServiceServer,
+        quality_service_server::QualityServiceServer,
         referral_delivery_service_server::ReferralDeliveryServiceServer,
         signal_service_server::SignalServiceServer, sweep_service_server::SweepServiceServer,
         token_service_server::TokenServiceServer,
@@ -62,6 +64,8 @@ pub struct Parts {
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
     session: Mutex<Option<Arc<Session>>>,
+    /// Held while people are counted by kinds.
+    counting: Mutex<()>,
 }
 
 impl Node {
@@ -73,8 +77,18 @@ impl Node {
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         now_ms: fn() -> u64,
     ) -> Self {
-        let session = Mutex::default();
-        Self(Arc::new(Parts { kind, store, keyring, policy, feeds, contact, now_ms, session }))
+        let (session, counting) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Parts {
+            kind,
+            store,
+            keyring,
+            policy,
+            feeds,
+            contact,
+            now_ms,
+            session,
+            counting,
+        }))
     }
 
     /// Returns the open session of a sweep, putting it together again after a restart.
@@ -139,6 +153,7 @@ pub fn routes(node: &Node, reflection: bool) -> (Routes, HealthReporter) {
         .add_service(sized!(DwellingServiceServer))
         .add_service(sized!(SignalServiceServer))
         .add_service(sized!(ChangeServiceServer))
+        .add_service(sized!(QualityServiceServer))
         .add_service(sized!(AlertServiceServer))
         .add_service(sized!(ReferralDeliveryServiceServer))
         .add_service(sized!(InboxServiceServer));
