@@ -88,8 +88,10 @@ pub(super) fn generations(levels: Levels) -> bool {
     levels.generation_apart() && levels.at_least(F::Forename, 3) && !(elsewhere || other_family)
 }
 
-/// Returns for each record whether its birth date is contradicted by another record that bears the
-/// same personal number: a mistake, so that being born a generation apart from somebody else proves
+/// Returns for each record whether another that bears the same personal number contradicts its birth
+/// date.
+///
+/// One of the two dates is a mistake, so that being born a generation apart from somebody else proves
 /// nothing either.
 pub fn birth_disputed(
     records: usize,
