@@ -1,6 +1,10 @@
 //! Streams match-keys: first the handles, then kind by kind, each a column in the same order.
 
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+};
 
 use aes::{Aes128, Block, cipher::BlockEncrypt};
 use bytes::{Bytes, BytesMut};
@@ -171,8 +175,8 @@ struct Crowds {
 }
 
 impl Crowds {
-    /// Counts a whole column. Keys are uniform, so counting by a prefix finds the same crowds, with
-    /// no more than a chance in a million of a false one.
+    /// Counts a whole column. Keys are uniform, so counting by a prefix finds every crowd, and a few
+    /// keys that only share the prefix of one; those are counted again, each for itself.
     async fn count(
         store: &mut Transaction<'static, Sqlite>,
         session: &Session,
@@ -198,6 +202,21 @@ impl Crowds {
                 }
             }
         }
+        let mut exact: HashMap<[u8; KEY_BYTES], usize> = keys.iter().map(|key| (*key, 0)).collect();
+        let again = if exact.is_empty() { &[][..] } else { &session.order[..] };
+        for rows in again {
+            let column = segments::keys(store, rows.segment, kind).await?;
+            let (column, _) = column.as_chunks::<KEY_BYTES>();
+            for place in &rows.places {
+                let first = usize::from(*place) * kind.slots();
+                for key in &column[first..first + kind.slots()] {
+                    if let Some(count) = exact.get_mut(key) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+        keys.retain(|key| exact[key] > kind.most_records());
         Ok(Self { kind: Some(kind), keys })
     }
 }
