@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// One file per conversation, and the words they share.
-const CONVERSATIONS: [&str; 13] = [
+const CONVERSATIONS: [&str; 14] = [
     "alerts",
     "catalogue",
     "changes",
@@ -14,6 +14,7 @@ const CONVERSATIONS: [&str; 13] = [
     "inbox",
     "keys",
     "operator",
+    "quality",
     "referrals",
     "reviews",
     "signals",

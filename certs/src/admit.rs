@@ -94,6 +94,7 @@ fn audience(server: Role, service: &str, reflection: bool) -> For {
             | pb::signal_service_server::SERVICE_NAME
             | pb::change_service_server::SERVICE_NAME
             | pb::alert_service_server::SERVICE_NAME
+            | pb::quality_service_server::SERVICE_NAME
             | pb::referral_delivery_service_server::SERVICE_NAME,
         ) => For::OurCoordinator,
         (Role::Node, pb::inbox_service_server::SERVICE_NAME)

@@ -4,6 +4,7 @@
 //! gather       opens the sweep at every node, streams tokens, finds candidate pairs
 //! second_look  asks about the pairs, weighs them, puts persons together
 //! homes        asks who shares a home, and for the signals of those who matter
+//! subgroups    counts who is missed, by kinds of people
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
 //! live         follows what changes while the sweep is open: the same steps for what it touches
 //! ```
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod received;
 pub mod report;
 pub mod second_look;
+pub mod subgroups;
 pub mod surface;
 pub mod waterfall;
 
@@ -41,6 +43,7 @@ use self::{
     progress::{Progress, Step},
     received::Received,
     report::{AgencyReport, Seconds, SweepReport},
+    subgroups::Subgroups,
 };
 use crate::{
     config::SweepConfig,
@@ -251,7 +254,9 @@ impl<'a> Cycle<'a> {
         let surfaced =
             surface::surface(self, sweep, as_at, &agencies, &linked, &houses, &mut seconds).await?;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
-        let drift = self.drift(&quality).await?;
+        let (drift, before) = self.since_last(&quality).await?;
+        let asked = (&agencies[..], &linked);
+        let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
         seconds.total = began.elapsed().as_secs_f64();
 
         let report = SweepReport {
@@ -269,6 +274,7 @@ impl<'a> Cycle<'a> {
             signals_asked_for: houses.signals_asked_for,
             quality,
             drift,
+            subgroups,
             alerts: surfaced,
             seconds,
         };
@@ -281,21 +287,28 @@ impl<'a> Cycle<'a> {
         Opening { sweep, purposes: self.purposes.to_vec(), model_version, as_at }
     }
 
-    /// Compares the weights with those of the last sweep that came to an end.
-    async fn drift(&self, quality: &LinkQuality) -> Result<Vec<String>, CycleError> {
+    /// Compares the weights with those of the last sweep that came to an end, and returns what that
+    /// knew of kinds of people.
+    async fn since_last(
+        &self,
+        quality: &LinkQuality,
+    ) -> Result<(Vec<String>, Option<Subgroups>), CycleError> {
         /// What of an earlier report is looked at.
         #[derive(serde::Deserialize)]
         struct Earlier {
             quality: LinkQuality,
+            #[serde(default)]
+            subgroups: Option<Subgroups>,
         }
         let mut tx = self.ledger.begin().await?;
         let report = sweeps::last_report(&mut tx).await?;
         tx.commit().await?;
         // The first sweep has no earlier one, and an older version's report has no weights.
         let earlier = report.and_then(|report| serde_json::from_str::<Earlier>(&report).ok());
-        let drift = earlier.map_or_else(Vec::new, |e| quality.drift_since(&e.quality));
+        let Some(earlier) = earlier else { return Ok((Vec::new(), None)) };
+        let drift = quality.drift_since(&earlier.quality);
         drift.iter().for_each(|drift| tracing::warn!(drift, "the weights are not what they were"));
-        Ok(drift)
+        Ok((drift, earlier.subgroups))
     }
 
     /// Closes the sweep at every node that can be told, so that its keys are erased there.
@@ -379,6 +392,11 @@ impl Linked {
             .filter(|at| person(self.pairs[*at].a) == person(self.pairs[*at].b))
             .collect();
         within.into_iter().collect()
+    }
+
+    /// Returns whether a record was joined with another agency's.
+    pub fn is_linked(&self, record: u32) -> bool {
+        self.person_sizes[self.decision.persons[record as usize] as usize] > 1
     }
 
     /// Returns how many pairs are links by their own weight.

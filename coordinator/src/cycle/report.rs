@@ -11,7 +11,7 @@ use causeway_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Linked, Taking};
+use super::{Linked, Taking, subgroups::Subgroups};
 use crate::{
     link::{Pair, quality::LinkQuality},
     score::{Scored, Tenths},
@@ -48,6 +48,8 @@ pub struct SweepReport {
     pub quality: LinkQuality,
     /// What changed since the last sweep that a data steward should look at.
     pub drift: Vec<String>,
+    /// Who is linked how often, by kinds of people.
+    pub subgroups: Option<Subgroups>,
     /// What was surfaced, most pressing first.
     pub alerts: Vec<AlertReport>,
     /// How long the steps took.
@@ -181,6 +183,10 @@ pub struct LinkReport {
     pub prior: f64,
     /// Which match-keys they share.
     pub kinds: Vec<String>,
+    /// The pattern of its match-keys decided it, and nobody looked at its fields: pairs of the same
+    /// pattern came to at least `bits`.
+    #[serde(default)]
+    pub by_pattern: bool,
     /// How well each field agrees, and what that says in bits.
     pub fields: Vec<FieldReport>,
     /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
@@ -246,7 +252,9 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
         let level = levels.get(*field)?;
         Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
     });
-    let fields: Vec<FieldReport> = fields.collect();
+    // What another pair of the same pattern showed says nothing of this one.
+    let by_pattern = levels.is_supposed();
+    let fields: Vec<FieldReport> = if by_pattern { Vec::new() } else { fields.collect() };
     let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at].map(tenth));
     let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
     LinkReport {
@@ -257,6 +265,7 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
             .filter(|kind| pair.kinds >> kind.index() & 1 == 1)
             .map(ToString::to_string)
             .collect(),
+        by_pattern,
         fields,
         context: bits.map_or(0.0, |bits| tenth(bits - told)),
     }
@@ -298,6 +307,9 @@ impl fmt::Display for SweepReport {
             100.0 * precision.high,
             100.0 * recall.estimate
         )?;
+        if let Some(subgroups) = &self.subgroups {
+            write!(f, "{subgroups}")?;
+        }
         self.drift.iter().try_for_each(|drift| writeln!(f, "  !  {drift}"))?;
         match self.alerts.len() {
             0 => writeln!(f, "No alert.")?,

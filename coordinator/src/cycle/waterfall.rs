@@ -26,10 +26,14 @@ fn steps(link: &LinkReport) -> Vec<Step> {
         .fields
         .iter()
         .map(|field| (format!("{} (level {})", field.field, field.level), field.bits));
+    let rest = match link.by_pattern {
+        true => "pattern of its match-keys",
+        false => "numbers, relatives, rivals",
+    };
     let mut from = 0.0;
     std::iter::once(("odds of any two records".to_owned(), link.prior))
         .chain(fields)
-        .chain(std::iter::once(("numbers, relatives, rivals".to_owned(), link.context)))
+        .chain(std::iter::once((rest.to_owned(), link.context)))
         .map(|(name, bits)| {
             let step = Step { name, bits, from };
             from += bits;
@@ -67,6 +71,14 @@ pub fn text(link: &LinkReport) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(out, "    {name:<28} {bits:+7.1}  {}", bar.trim_end());
     }
+    if link.by_pattern {
+        let _ = writeln!(
+            out,
+            "    decided by the pattern of its match-keys: nobody looked at its fields,"
+        );
+        let _ =
+            writeln!(out, "    and pairs that share the same match-keys came to at least as much");
+    }
     if let Some(bits) = link.bits {
         let _ = writeln!(out, "    {:<28} {bits:+7.1}  bits: link from 0 on", "match weight");
     }
@@ -80,6 +92,9 @@ pub fn svg(links: &[LinkReport]) -> String {
     for link in links {
         let [a, b] = &link.agencies;
         let title = match link.bits {
+            Some(bits) if link.by_pattern => {
+                format!("{a} – {b}: {bits:+.1} bits or more, by the pattern of its match-keys")
+            }
             Some(bits) => format!("{a} – {b}: {bits:+.1} bits"),
             None => format!("{a} – {b}: joined by other records"),
         };
@@ -130,6 +145,7 @@ mod tests {
             bits: Some(4.0),
             prior: -12.0,
             kinds: vec!["surname+birth".into()],
+            by_pattern: false,
             fields: vec![
                 FieldReport { field: ComparisonField::ALL[0], level: 3, bits: 10.5 },
                 FieldReport { field: ComparisonField::ALL[1], level: 0, bits: -2.5 },
@@ -146,6 +162,17 @@ mod tests {
         let text = text(&link());
         assert_eq!(text.lines().count(), 5, "{text}");
         assert!(text.contains("+10.5") && text.contains("-12.0"), "{text}");
+    }
+
+    #[test]
+    fn a_pair_that_its_pattern_decided_shows_no_other_pairs_fields() {
+        let link = LinkReport { by_pattern: true, fields: vec![], context: 16.0, ..link() };
+        let text = text(&link);
+        assert!(text.contains("decided by the pattern of its match-keys"), "{text}");
+        assert!(!text.contains("level"), "{text}");
+        let last = steps(&link).pop().unwrap();
+        assert!((last.from + last.bits - 4.0).abs() < 1e-9);
+        assert!(svg(&[link]).contains("by the pattern of its match-keys"));
     }
 
     #[test]

@@ -16,9 +16,11 @@ use causeway_proto::{
     pb::{
         self, alert_service_client::AlertServiceClient, change_service_client::ChangeServiceClient,
         comparison_service_client::ComparisonServiceClient,
-        dwelling_service_client::DwellingServiceClient, signal_service_client::SignalServiceClient,
+        dwelling_service_client::DwellingServiceClient,
+        quality_service_client::QualityServiceClient, signal_service_client::SignalServiceClient,
         sweep_service_client::SweepServiceClient, token_service_client::TokenServiceClient,
     },
+    quality::{CountLinked, LinkedCount},
     refusal,
     signal::Signal,
     sweep::{Memo, Opened, Opening},
@@ -167,6 +169,14 @@ impl NodeClient {
             Comparison::read_column(&answer.comparisons).map_err(broke)?.collect();
         same_number("Compare", questions.len(), compared.len())?;
         Ok(compared)
+    }
+
+    /// Asks how the blurred bits of a sample fall on kinds of people.
+    pub async fn count_linked(&self, question: CountLinked) -> Result<Vec<LinkedCount>, Problem> {
+        let request = self.request(pb::CountLinkedRequest::from(question));
+        let mut client = client!(QualityServiceClient, self);
+        let counts = self.ask("CountLinked", client.count_linked(request)).await?.counts;
+        counts.into_iter().map(LinkedCount::try_from).collect::<Result<_, _>>().map_err(broke)
     }
 
     /// Asks where people live, at most [`HANDLES`] at a time.

@@ -108,7 +108,7 @@ impl Clear {
     pub fn levels(&self, records: &Records, pair: &Pair) -> Option<Levels> {
         match strong_ids(records, pair.a, pair.b) {
             StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
-            ids => self.levels.get(&(pair.kinds, ids.agreeing)).copied(),
+            ids => self.levels.get(&(pair.kinds, ids.agreeing)).map(|levels| levels.supposed()),
         }
     }
 }
@@ -154,7 +154,12 @@ mod tests {
         looked_at.extend(vec![(pair(4), same); 10]);
         let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
         let clear = Clear::learn(&records, &looked_at, &weights);
-        assert_eq!(clear.levels(&records, &pair(1)), Some(same), "{} bits", weights.score(same, 0));
+        assert_eq!(
+            clear.levels(&records, &pair(1)),
+            Some(same.supposed()),
+            "{} bits",
+            weights.score(same, 0)
+        );
         assert_eq!(clear.levels(&records, &pair(2)), None, "it came out otherwise once");
         assert_eq!(clear.levels(&records, &pair(4)), None, "too few were seen");
     }

@@ -18,6 +18,7 @@ pub mod decide;
 pub mod quality;
 pub mod rekey;
 pub mod replace;
+pub mod subgroups;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -91,6 +92,11 @@ impl Records {
     /// Returns the number of an agency's first record in the stream.
     pub fn first(&self, agency: usize) -> u32 {
         self.firsts[agency]
+    }
+
+    /// Returns the number after an agency's last record in the stream.
+    pub fn end(&self, agency: usize) -> u32 {
+        self.firsts[agency + 1]
     }
 
     /// Returns the number of one of an agency's rows.

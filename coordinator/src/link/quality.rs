@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pair, Records, decide::Decision};
 
 /// 95 % of a normal distribution lie within so many standard deviations.
-const SPREAD: f64 = 1.96;
+pub(super) const SPREAD: f64 = 1.96;
 /// A step of the histogram, in bits.
 const STEP: f64 = 2.0;
 /// Match weights further out than this stand in the outermost steps.

@@ -13,7 +13,7 @@ use causeway_proto::{
         ambiguity,
         cluster::{self, Edge, Member},
         comparison::Comparison,
-        guards::{self, StrongIds, Verdict},
+        guards::{self, Doubt, StrongIds, Verdict},
         levels::{ComparisonField, Levels},
         weights::{Pattern, Strangers, Weights},
     },
@@ -74,13 +74,23 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
 
     let verdicts: Vec<Verdict> =
         levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
-    let bits: Vec<Option<f64>> = verdicts
+    let mut bits: Vec<Option<f64>> = verdicts
         .iter()
         .zip(levels.iter().zip(&ids))
         .map(|(verdict, (levels, ids))| {
             guards::guarded(*verdict, weights.score(*levels, ids.agreeing))
         })
         .collect();
+    // A record of whose birth date another with its own number knows better keeps nobody apart.
+    let compared = pairs.iter().zip(levels.iter().zip(&ids));
+    let compared = compared.map(|((a, b, _), (levels, ids))| (*a, *b, *levels, *ids));
+    let disputed = guards::birth_disputed(pieces.len(), compared);
+    for (((a, b, _), verdict), bits) in pairs.iter().zip(&verdicts).zip(&mut bits) {
+        let in_doubt = *verdict == Verdict::Doubtful(Doubt::Generations);
+        if in_doubt && bits.is_none() && (disputed[*a as usize] || disputed[*b as usize]) {
+            *bits = Some(cluster::ABSENT_BITS);
+        }
+    }
     let are_two = |x: u32, y: u32| {
         let pair = (x.min(y), x.max(y));
         match pairs.binary_search_by_key(&pair, |(a, b, _)| (*a, *b)) {

@@ -149,11 +149,18 @@ struct Subjects {
     restrict: BTreeSet<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Disclose {
-    #[serde(default)]
     contact: bool,
+    subgroup_counts: bool,
+}
+
+impl Default for Disclose {
+    /// Counts of ten people or more say nothing of anybody, and show who is missed.
+    fn default() -> Self {
+        Self { contact: false, subgroup_counts: true }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -246,6 +253,7 @@ impl Policy {
             rules,
             scope,
             disclose_contact: file.disclose.contact,
+            subgroup_counts: file.disclose.subgroup_counts,
             restrictions: file.subjects.restrict,
             stale_after_h: file.kill.on_stale_feed_hours,
         })

@@ -26,6 +26,8 @@ pub struct Policy {
     pub scope: Scope,
     /// Whether the contact desk may be told to other agencies.
     pub disclose_contact: bool,
+    /// Whether the coordinator may be told how many people of each kind were linked.
+    pub subgroup_counts: bool,
     /// Kinds of restriction that the agency's feeds may mark.
     pub restrictions: BTreeSet<String>,
     /// Exports older than this are stale, whatever their feed says. Hours.

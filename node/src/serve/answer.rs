@@ -117,6 +117,6 @@ fn reason(status: &Status) -> String {
     refusal::reason(status).unwrap_or_else(|| format!("{:?}", status.code()))
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 gives 32 bytes")
 }

@@ -13,6 +13,7 @@ mod feeds;
 mod inbox;
 mod later;
 mod live;
+mod quality;
 mod session;
 mod shelf;
 mod signals;
@@ -32,6 +33,7 @@ use causeway_proto::{
         alert_service_server::AlertServiceServer, change_service_server::ChangeServiceServer,
         comparison_service_server::ComparisonServiceServer,
         dwelling_service_server::DwellingServiceServer, inbox_service_server::InboxServiceServer,
+        quality_service_server::QualityServiceServer,
         referral_delivery_service_server::ReferralDeliveryServiceServer,
         signal_service_server::SignalServiceServer, sweep_service_server::SweepServiceServer,
         token_service_server::TokenServiceServer,
@@ -74,6 +76,8 @@ pub struct Parts {
     pub now_ms: fn() -> u64,
     session: Mutex<Option<Arc<Session>>>,
     going: watch::Sender<bool>,
+    /// Held while people are counted by kinds.
+    counting: Mutex<()>,
 }
 
 impl Node {
@@ -85,7 +89,8 @@ impl Node {
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         now_ms: fn() -> u64,
     ) -> Self {
-        let (session, going) = (Mutex::default(), watch::Sender::new(false));
+        let (session, counting) = (Mutex::default(), Mutex::default());
+        let going = watch::Sender::new(false);
         Self(Arc::new(Parts {
             kind,
             store,
@@ -96,6 +101,7 @@ impl Node {
             now_ms,
             session,
             going,
+            counting,
         }))
     }
 
@@ -182,6 +188,7 @@ pub fn routes(node: &Node, reflection: bool) -> (Routes, HealthReporter) {
         .add_service(sized!(DwellingServiceServer))
         .add_service(sized!(SignalServiceServer))
         .add_service(sized!(ChangeServiceServer))
+        .add_service(sized!(QualityServiceServer))
         .add_service(sized!(AlertServiceServer))
         .add_service(sized!(ReferralDeliveryServiceServer))
         .add_service(sized!(InboxServiceServer));

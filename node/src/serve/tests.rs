@@ -10,9 +10,11 @@ use causeway_proto::{
     pb::{
         self, alert_service_server::AlertService, comparison_service_server::ComparisonService,
         dwelling_service_server::DwellingService, inbox_service_server::InboxService,
-        signal_service_server::SignalService, stream_tokens_response::Column,
-        sweep_service_server::SweepService, token_service_server::TokenService,
+        quality_service_server::QualityService, signal_service_server::SignalService,
+        stream_tokens_response::Column, sweep_service_server::SweepService,
+        token_service_server::TokenService,
     },
+    quality::{Bits, CountLinked, LinkedCount, Subgroup},
     refusal,
     sweep::Opening,
     token::PersonFlags,
@@ -124,6 +126,40 @@ impl Police {
         let policy = Policy::load(&path, &"police".parse().unwrap(), kind).unwrap();
         let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
         Node::new(kind, (store, keyring(folder)), policy, (feeds, None), || 1)
+    }
+
+    /// As many women again as a count needs, and nine men of whom nothing may be told.
+    async fn take_in_a_crowd(&self) {
+        let mut people = String::from("REF,FORENAME,SURNAME,DOB,SEX,ADDRESS,POSTCODE\n");
+        let mut events = String::from("INCIDENT,REF,TYPE,DATE\n");
+        for at in 0..200_u8 {
+            let letters = [at / 15, at % 15].map(|letter| char::from(b'A' + letter));
+            let (year, month, dom) = (1940 + u16::from(at) % 60, 1 + at % 12, 1 + at % 28);
+            let sex = if at < 9 { 'M' } else { 'F' };
+            let [first, second] = letters;
+            people += &format!(
+                "C-{at},{first}AL{second}A,{second}OR{first}ISH,{year}-{month:02}-{dom:02},{sex},,\n"
+            );
+            events += &format!("POL9,C-{at},ASB,2025-02-19\n");
+        }
+        let keys = keyring(&self.folder).match_keys().unwrap();
+        for (at, text) in [people, events].into_iter().enumerate() {
+            let path = self.folder.path().join("crowd.csv");
+            std::fs::write(&path, text).unwrap();
+            let (store, feeds) = (&self.node.store, &self.node.feeds);
+            let as_at = day("2025-02-25");
+            let intake = Intake { store, feeds, keys: &keys, as_at, now_ms: 2 };
+            intake.take_in(&feeds[at], &path).await.unwrap();
+        }
+    }
+
+    async fn count(&self, indicated: fn(usize) -> bool) -> Result<Vec<LinkedCount>, Status> {
+        let records = self.people().await.0.len();
+        let bits = |bit: fn(usize) -> bool| Bits::pack((0..records).map(bit));
+        let sweep = SweepId::new(1, [9; 8]);
+        let question = CountLinked::new(sweep, bits(|_| true), bits(indicated)).unwrap();
+        let answer = self.node.count_linked(Request::new(question.into())).await?.into_inner();
+        Ok(answer.counts.into_iter().map(|count| count.try_into().unwrap()).collect())
     }
 
     /// The same node after its process was killed and started again.
@@ -369,4 +405,45 @@ async fn an_alert_is_kept_once_and_points_at_our_own_records() {
     let strange = Alert { handles: vec![Handle::from_bytes([1; 16])], ..alert };
     let refused = police.node.deliver_alert(deliver(&strange)).await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("UNKNOWN_HANDLE"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blurred_bits_are_counted_once_by_kinds_of_ten_people_or_more() {
+    let police = Police::new().await;
+    police.take_in_a_crowd().await;
+    let opened = police.open(1).await.unwrap();
+    assert!(opened.records >= 200, "{}", opened.records);
+    let counts = police.count(|at| at % 2 == 0).await.unwrap();
+    let of = |subgroup| counts.iter().find(|count| count.subgroup == subgroup).copied();
+    // With Kieran there are ten men. Three people have an address, which is too few to tell.
+    assert_eq!(of(Subgroup::Male).map(|count| count.records), Some(10));
+    let women = of(Subgroup::Female).unwrap();
+    assert_eq!(u64::from(women.records) + 10, opened.records);
+    assert!((70..=130).contains(&women.indicated), "{women:?}");
+    assert_eq!((of(Subgroup::Address), of(Subgroup::NoAddress)), (None, None));
+
+    assert_eq!(police.count(|at| at % 2 == 0).await.unwrap(), counts, "asked again");
+    let refused = police.count(|at| at % 2 == 1).await.unwrap_err();
+    assert_eq!(refusal::reason(&refused).as_deref(), Some("COUNTED_ALREADY"));
+    let police = police.restarted().await;
+    let refused = police.count(|at| at % 2 == 1).await.unwrap_err();
+    assert_eq!(refusal::reason(&refused).as_deref(), Some("COUNTED_ALREADY"), "after a restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_may_refuse_to_tell_counts() {
+    let mut police = Police::new().await;
+    police.take_in_a_crowd().await;
+    let refusing = format!("{POLICY}\n[disclose]\nsubgroup_counts = false\n");
+    let path = police.folder.path().join("silent.toml");
+    std::fs::write(&path, refusing).unwrap();
+    let kind = AgencyKind::Police;
+    let policy = Policy::load(&path, &"police".parse().unwrap(), kind).unwrap();
+    let store = Store::open(&police.folder.path().join("node.db")).await.unwrap();
+    let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
+    let ring = keyring(&police.folder);
+    police.node = Node::new(kind, (store, ring), policy, (feeds, None), || 1);
+    police.open(1).await.unwrap();
+    let refused = police.count(|at| at % 2 == 0).await.unwrap_err();
+    assert_eq!(refusal::reason(&refused).as_deref(), Some("POLICY_REFUSES"));
 }

@@ -4,7 +4,6 @@
 //! 5.6, V2 to V4 and H1) stand before the weights, at both ends.
 
 use super::{
-    ambiguity::CLOSE_BITS,
     cluster::ABSENT_BITS,
     levels::{ComparisonField as F, Levels},
 };
@@ -45,9 +44,9 @@ pub enum Doubt {
     Renamed,
 }
 
-/// Weight in bits from which a pair is told from what it could be mistaken for: eight times as
-/// likely one person as everything else.
-pub const CLEAR_BITS: f64 = CLOSE_BITS;
+/// Weight in bits from which a pair is told from what it could be mistaken for: four times as likely
+/// one person as everything else.
+pub const CLEAR_BITS: f64 = 2.0;
 
 /// Applies the guards to one compared pair.
 pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
@@ -85,7 +84,28 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
 /// Returns whether parent and child of one name look like this.
 pub(super) fn generations(levels: Levels) -> bool {
     let elsewhere = levels.get(F::Address) == Some(0);
-    levels.generation_apart() && levels.at_least(F::Forename, 3) && !elsewhere
+    let other_family = levels.get(F::Surname) == Some(0);
+    levels.generation_apart() && levels.at_least(F::Forename, 3) && !(elsewhere || other_family)
+}
+
+/// Returns for each record whether another that bears the same personal number contradicts its birth
+/// date.
+///
+/// One of the two dates is a mistake, so that being born a generation apart from somebody else proves
+/// nothing either.
+pub fn birth_disputed(
+    records: usize,
+    pairs: impl Iterator<Item = (u32, u32, Levels, StrongIds)>,
+) -> Vec<bool> {
+    let mut disputed = vec![false; records];
+    for (a, b, levels, ids) in pairs {
+        let same_number = ids.agreeing > 0 || levels.at_least(F::OtherId, 3);
+        if same_number && ids.conflicting == 0 && levels.generation_apart() {
+            disputed[a as usize] = true;
+            disputed[b as usize] = true;
+        }
+    }
+    disputed
 }
 
 /// Returns what a pair's weight counts for after the guards: `None` for two people.
@@ -142,6 +162,24 @@ mod tests {
         assert!(guarded(verdict_of, CLEAR_BITS - 0.1).is_some_and(|bits| bits < 0.0));
         assert_eq!(guarded(verdict_of, CLEAR_BITS), Some(CLEAR_BITS));
         assert_eq!(verdict(renamed.with(F::Phone, 1), StrongIds::default()), Verdict::Open);
+    }
+
+    #[test]
+    fn a_number_of_ones_own_shows_whose_birth_date_is_a_mistake() {
+        let same_number = Levels::NONE.with(F::OtherId, 3);
+        let apart = Levels::from_bits(same_number.bits() | 1 << 61);
+        assert!(apart.generation_apart());
+        let pairs = |ids| [(0, 1, same_number, ids), (1, 2, apart, ids)].into_iter();
+        assert_eq!(birth_disputed(4, pairs(StrongIds::default())), [false, true, true, false]);
+        let conflict = StrongIds { agreeing: 0, conflicting: 1 };
+        assert_eq!(birth_disputed(4, pairs(conflict)), [false; 4]);
+    }
+
+    #[test]
+    fn mother_and_daughter_of_other_surnames_are_no_namesakes() {
+        let namesakes = Levels::from_bits(pair(7, 6, 0, 5).bits() | 1 << 61);
+        assert!(generations(namesakes));
+        assert!(!generations(namesakes.with(F::Surname, 0)));
     }
 
     #[test]

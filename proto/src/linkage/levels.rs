@@ -66,14 +66,15 @@ impl ComparisonField {
     }
 }
 
-/// The agreement of one pair: a level for each field or "missing", and two remarks that guards
-/// need. Packed, so that pairs can be counted by it.
+/// The agreement of one pair: a level for each field or "missing", two remarks that guards need, and
+/// whether nobody looked. Packed, so that pairs can be counted by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Levels(u64);
 
 const MISSING: u64 = 15;
 const INITIAL_ONLY: u64 = 1 << 60;
 const GENERATION_APART: u64 = 1 << 61;
+const SUPPOSED: u64 = 1 << 62;
 
 impl Levels {
     /// A pair of which nothing can be compared.
@@ -107,6 +108,18 @@ impl Levels {
     /// Returns whether birth years are known and at least 12 years apart (10 and 11 sometimes).
     pub const fn generation_apart(self) -> bool {
         self.0 & GENERATION_APART != 0
+    }
+
+    /// Returns the same as what other pairs showed and this one is only supposed to.
+    #[must_use]
+    pub const fn supposed(self) -> Self {
+        Self(self.0 | SUPPOSED)
+    }
+
+    /// Returns whether nobody looked at the pair: its match-keys decided it, and the levels are those
+    /// of another pair that shares the same.
+    pub const fn is_supposed(self) -> bool {
+        self.0 & SUPPOSED != 0
     }
 
     /// Returns the packed form, for counting and storage.

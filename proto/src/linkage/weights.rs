@@ -56,6 +56,11 @@ pub struct Weights {
 const U_FLOOR: f64 = 1e-9;
 /// Twins among pairs of one person; about 1 birth in 70 is one of twins.
 const TWIN_SHARE: f64 = 0.01;
+/// How many matches, three pairs of twins among them, weigh as much as what is known of twins.
+const PRIOR_TWINS: f64 = 300.0;
+/// Natural logarithm of 16: twins have names that begin or sound alike at most so many times as often
+/// as strangers.
+const ALIKE: f64 = 2.772_588_722_239_781;
 /// Relatives of whom one is on record with the other's number or email address.
 const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
@@ -211,7 +216,7 @@ impl Weights {
             odds[1] += if HOUSEHOLD.contains(field) { agreement } else { lent };
             odds[2] += match field {
                 // Parents like to give twins names that sound or begin alike.
-                F::Forename if level <= 2 => agreement - ratio(0),
+                F::Forename if level <= 2 => (agreement - ratio(0)).min(ALIKE),
                 _ if TWINS.contains(field) => agreement,
                 _ => lent,
             };
@@ -241,16 +246,23 @@ impl Weights {
     fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64, least_twins: f64) {
         for _ in 0..60 {
             let [mut matched, mut household] = [0.0; 2];
+            // Only a number that people have for themselves tells twins from a mistyped forename.
+            let [mut told_apart, mut told] = [0.0; 2];
             for pattern in patterns {
                 let odds = self.log_odds(pattern.levels);
                 let all = log_sum_exp(&odds);
                 matched += pattern.pairs * (odds[0] - all).exp();
                 household += pattern.pairs * (odds[1] - all).exp();
+                if pattern.levels.get(F::OtherId).is_some() {
+                    told += pattern.pairs * (odds[0] - all).exp();
+                    told_apart += pattern.pairs * (odds[2] - all).exp();
+                }
             }
             let share = |sum: f64| (sum + PRIOR_MATCHED) / (total_pairs + PRIOR_PAIRS);
             let before = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
-            self.twins = least_twins.max(TWIN_SHARE * self.matched);
+            let twins = (told_apart + TWIN_SHARE * PRIOR_TWINS) / (told + PRIOR_TWINS);
+            self.twins = least_twins.max(twins * self.matched);
             if (self.matched / before - 1.0).abs() < 1e-6 {
                 break;
             }
@@ -329,6 +341,28 @@ mod tests {
             .with(F::OtherId, 3);
         assert!(weights.score(wife, 0) < 0.0);
         assert!(weights.score(wife.with(F::Forename, 6).with(F::Sex, 1), 0) > 6.0);
+    }
+
+    #[test]
+    fn numbers_tell_whether_there_are_twins() {
+        let relatives = ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 0);
+        let learnt = |twins: f64| {
+            let pattern = |levels, pairs| Pattern {
+                levels,
+                kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+                pairs,
+            };
+            let patterns = [
+                pattern(ONE_PERSON.with(F::OtherId, 3), 5_000.0),
+                pattern(ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 3), 100.0),
+                pattern(ONE_PERSON.with(F::OtherId, 0), 100.0),
+                pattern(relatives, twins),
+            ];
+            Weights::estimate(&patterns, &Strangers::new(), 1e7)
+        };
+        let (few, many) = (learnt(2.0), learnt(150.0));
+        assert!(many.twins > 5.0 * few.twins, "{} and {}", many.twins, few.twins);
+        assert!(many.score(relatives, 0) < few.score(relatives, 0));
     }
 
     #[test]
