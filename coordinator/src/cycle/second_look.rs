@@ -194,7 +194,7 @@ async fn compare_one(
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
     let mut genuine = asks.iter().peekable();
-    for batch in with_decoys(asks, own).chunks(COMPARISONS) {
+    for batch in with_decoys(asks, own)?.chunks(COMPARISONS) {
         let question = |(record, kind, slot): &Ask| Question {
             handle: records.handle(*record),
             kind: *kind,
@@ -218,17 +218,20 @@ async fn compare_one(
 
 /// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and
 /// puts everything in the order of the stream, in which the node keeps its rows.
-fn with_decoys(asks: &[Ask], own: Range<u32>) -> Vec<Ask> {
+///
+/// Without randomness there are no decoys, and without decoys nobody is asked.
+fn with_decoys(asks: &[Ask], own: Range<u32>) -> Result<Vec<Ask>, Problem> {
     let mut all = asks.to_vec();
     let mut seed = [0; 32];
-    if asks.is_empty() || SystemRandom::new().fill(&mut seed).is_err() {
-        return all;
+    if asks.is_empty() {
+        return Ok(all);
     }
+    SystemRandom::new().fill(&mut seed).map_err(|_| Problem::NoDecoys)?;
     let mut random = StdRng::from_seed(seed);
     for (_, kind, slot) in asks {
         all.push((random.random_range(own.clone()), *kind, *slot));
     }
     all.sort_unstable();
     all.dedup();
-    all
+    Ok(all)
 }
