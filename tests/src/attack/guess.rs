@@ -35,8 +35,9 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Everything there is.
-    pub(super) const ALL: Self = Self { presence: true, rarity: true, equal: true, bits: true };
+    /// Everything that tells anything. How many bits are set tells nothing (`by_part` measures it), and
+    /// an attacker who listened to noise would find fewer.
+    pub(super) const ALL: Self = Self { presence: true, rarity: true, equal: true, bits: false };
 
     fn is_blind(self) -> bool {
         !(self.presence || self.rarity || self.equal || self.bits)
@@ -111,12 +112,22 @@ impl<'a> Attack<'a> {
             .collect();
         let mut sure = Vec::new();
         let mut guesses = Guesses::with_capacity(self.target.len());
+        let mut alike: HashMap<u64, Vec<Vec<usize>>> = HashMap::new();
         for at in 0..self.target.len() {
             // The finest colour that anybody in the register has too.
-            let rounds = seen.iter().zip(&classes).rev();
-            let class = rounds.filter_map(|(colours, classes)| classes.get(&colours[at])).next();
-            let class = class.map_or(&[][..], Vec::as_slice);
-            let (guess, certain) = self.by_look(at, class);
+            let rounds = seen.iter().zip(&classes).enumerate().rev();
+            let class = rounds
+                .filter_map(|(round, (colours, classes))| {
+                    classes.get(&colours[at]).map(|class| (colour(&(round, colours[at])), class))
+                })
+                .next();
+            let (guess, certain) = match class {
+                None => (Vec::new(), false),
+                Some((name, class)) => {
+                    let groups = alike.entry(name).or_insert_with(|| self.look_alikes(class));
+                    self.by_look(at, class, groups)
+                }
+            };
             if certain && guess.len() == 1 && !known.contains_key(&at) {
                 sure.push((at, guess[0]));
             }
@@ -125,16 +136,30 @@ impl<'a> Attack<'a> {
         (guesses, sure)
     }
 
+    /// Puts those of a class together who cannot be told apart by their second looks.
+    fn look_alikes(&self, class: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
+        for person in class {
+            let look = self.register[*person].look.as_ref();
+            let look =
+                look.map(|look| (look.shared.map(|others| others > 0), look.rarity, look.equal));
+            // By their bits everybody is different.
+            let own = if self.sight.bits { *person } else { 0 };
+            groups.entry((look, own)).or_default().push(*person);
+        }
+        groups.into_values().collect()
+    }
+
     /// Keeps those of a class whose second looks are most like the record's. Returns whether they
     /// are clearly more like it than the others.
-    fn by_look(&self, at: usize, class: &[usize]) -> (Vec<usize>, bool) {
+    fn by_look(&self, at: usize, class: &[usize], groups: &[Vec<usize>]) -> (Vec<usize>, bool) {
         if self.sight.is_blind() || class.len() == 1 || self.target[at].look.is_none() {
             return (class.to_vec(), true);
         }
         let (mut best, mut second) = (f32::INFINITY, f32::INFINITY);
         let mut kept = Vec::new();
-        for person in class {
-            let distance = self.distance(at, *person);
+        for group in groups {
+            let distance = self.distance(at, group[0]);
             if distance < best {
                 (best, second) = (distance, best);
                 kept.clear();
@@ -142,10 +167,11 @@ impl<'a> Attack<'a> {
                 second = second.min(distance);
             }
             if distance <= best {
-                kept.push(*person);
+                kept.extend(group);
             }
         }
-        (kept, second - best >= CLEAR_MARGIN)
+        // Among so many, bits are closest by chance.
+        (kept, second - best >= CLEAR_MARGIN && !self.sight.bits)
     }
 }
 

@@ -94,6 +94,9 @@ pub fn attack(
     let mut register = view::sweep(&own, &folder.join("attacker"), launcher.clone())?;
     register.retain(|seen| seen.agency == 0);
 
+    if let Some(file) = seen_out {
+        view::write(file, &seen, &register)?;
+    }
     let scene = Scene::new(&sources, largest, &seen, &register);
     let share = |sight: Sight, part: f64| {
         let attack = Attack::new(scene.target.clone(), register.iter().collect(), sight);
@@ -108,9 +111,6 @@ pub fn attack(
         ("equal_atoms", Sight { equal: true, ..Sight::default() }),
         ("set_bits", Sight { bits: true, ..Sight::default() }),
     ];
-    if let Some(file) = seen_out {
-        view::write(file, &seen, &register)?;
-    }
     let all = Graph::new(seen.iter().map(|seen| seen.tokens.as_slice()));
     let agencies = seen.iter().map(|seen| refine::colour(&(seen.agency, seen.flags))).collect();
     Ok(AttackReport {
