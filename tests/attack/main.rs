@@ -27,6 +27,5 @@ fn the_controls_succeed_and_a_record_by_itself_shows_nothing() -> anyhow::Result
     for part in ["equal_atoms", "set_bits"] {
         assert!(report.by_part[part] <= report.without_second_look[0] + 0.005, "{report:?}");
     }
-    eprintln!("{report:?}");
     Ok(())
 }
