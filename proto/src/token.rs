@@ -32,8 +32,6 @@ impl PersonFlags {
     pub const UPN: u8 = 1 << 3;
     /// Carries a National Insurance number.
     pub const NINO: u8 = 1 << 4;
-    /// Carries another national number.
-    pub const OTHER_ID: u8 = 1 << 5;
     /// No birth date, and no forename beyond an initial: proves no person.
     pub const THIN: u8 = 1 << 6;
 

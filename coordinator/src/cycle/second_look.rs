@@ -228,7 +228,7 @@ async fn compare_one(
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
     let mut genuine = asks.iter().peekable();
-    let all = with_decoys(records, agency, asks);
+    let all = with_decoys(records, agency, asks)?;
     let question = |(record, kind, slot): &Ask| Question {
         handle: records.handle(*record),
         kind: *kind,
@@ -267,12 +267,15 @@ async fn compare_batch(
 
 /// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and
 /// puts everything in the order of the stream, in which the node keeps its rows.
-fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Vec<Ask> {
+///
+/// Without randomness there are no decoys, and without decoys nobody is asked.
+fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Result<Vec<Ask>, Problem> {
     let mut all = asks.to_vec();
     let mut seed = [0; 32];
-    if asks.is_empty() || SystemRandom::new().fill(&mut seed).is_err() {
-        return all;
+    if asks.is_empty() {
+        return Ok(all);
     }
+    SystemRandom::new().fill(&mut seed).map_err(|_| Problem::NoDecoys)?;
     let mut random = StdRng::from_seed(seed);
     for (_, kind, slot) in asks {
         let decoy = records.number(agency, random.random_range(0..records.rows(agency)));
@@ -283,5 +286,5 @@ fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Vec<Ask> {
     }
     all.sort_unstable();
     all.dedup();
-    all
+    Ok(all)
 }

@@ -61,6 +61,9 @@ pub enum Problem {
     /// It said what the contract does not allow, or what cannot be.
     #[error("broke the contract: {0}")]
     Broke(String),
+    /// It was not asked, because being asked would have told it who is known elsewhere.
+    #[error("was not asked: this machine gives no random numbers to choose decoys with")]
+    NoDecoys,
 }
 
 fn in_words(duration: Duration) -> String {

@@ -320,7 +320,6 @@ fn flags(profile: &Profile) -> PersonFlags {
         (PersonFlags::NHS, !profile.nhs.is_empty()),
         (PersonFlags::UPN, !profile.upn.is_empty()),
         (PersonFlags::NINO, !profile.nino.is_empty()),
-        (PersonFlags::OTHER_ID, !profile.other_id.is_empty()),
         (PersonFlags::THIN, profile.is_thin()),
     ];
     PersonFlags(set.iter().filter(|(_, set)| *set).map(|(flag, _)| flag).sum())

@@ -91,7 +91,7 @@ impl Node {
 
 /// Which kind of each division somebody is.
 fn kinds_of(session: &Session, row: u64, born: Option<Day>, sketch: &Sketch<'_>) -> [S; 5] {
-    let numbers = PersonFlags::NHS | PersonFlags::UPN | PersonFlags::NINO | PersonFlags::OTHER_ID;
+    let numbers = PersonFlags::NHS | PersonFlags::UPN | PersonFlags::NINO;
     let age = born.map(|born| born.years_until(session.as_at()));
     let has = |bits| sketch.presence.has(bits);
     [

@@ -2,18 +2,19 @@
 //!
 //! The salt is the whole AES block of the token, of which only half travels, encrypted once more
 //! under a key that the coordinator does not have. So equal values give equal atoms for two
-//! records of one block, and nothing anywhere else.
+//! records of one block, and nothing anywhere else. What a record does not have is keyed noise of its
+//! own: nobody who sees one comparison can tell which parts say something.
 
 use aes::{Aes128, Block, cipher::BlockEncrypt};
 use causeway_proto::{
     day::Day,
-    linkage::comparison::{Atom, Comparison, Word},
+    linkage::comparison::{Atom, Comparison, Presence, Word},
 };
 
 use super::minhash;
 use super::{
     profile::Birth,
-    sketch::{Sketch, Text, Value},
+    sketch::{self, Sketch, Text, Value},
 };
 
 /// Where a keyed block of the batch goes.
@@ -22,6 +23,14 @@ enum Target {
     Atom(usize),
     Pair(usize),
     Digit(usize),
+    /// Marks of fields that a record has, eight a block.
+    Marks(usize),
+    /// Marks of fields that it does not have.
+    NoMarks(usize),
+    /// Atoms that have nothing to say, eight a block.
+    Atoms(usize),
+    /// A word that has nothing to say.
+    Word(usize),
 }
 
 /// Hash domains. Names share one, so that a forename in the surname's place agrees.
@@ -32,7 +41,19 @@ const ATOM: u8 = 32;
 /// Letter pairs of other texts: this plus the word's number.
 const PAIRS: u8 = 128;
 const DIGITS: u8 = 160;
-const NOISE: u8 = 192;
+/// Names that stand in for formal names and parts that a name does not have: this plus the atom.
+const STAND_IN: u8 = 168;
+/// Noise in eight marks, in eight atoms or in a word: these plus which.
+const NO_MARKS: u8 = 216;
+const NO_ATOMS: u8 = 218;
+const NO_WORD: u8 = 226;
+const MARKS: u8 = 240;
+
+/// Atoms or marks that come out of one keyed block.
+const LANES: usize = 8;
+const _: () = assert!(Atom::COUNT.div_ceil(LANES) <= (NO_WORD - NO_ATOMS) as usize);
+const _: () = assert!(STAND_IN as usize + Atom::COUNT <= NO_MARKS as usize);
+const _: () = assert!(Presence::COUNT == 2 * LANES);
 
 /// Makes comparisons; keeps its buffers from one to the next.
 pub struct Comparer<'k> {
@@ -49,8 +70,8 @@ impl<'k> Comparer<'k> {
 
     /// Makes one record's comparison inside the block of `salt`.
     ///
-    /// `noise` fills atoms that have nothing to say: the same for one record in one sweep, and
-    /// different for every record of every node.
+    /// `noise` fills whatever has nothing to say: the same for one record in one sweep, and different
+    /// for every record of every node.
     pub fn compare(&mut self, salt: &[u8; 16], noise: u64, sketch: &Sketch<'_>) -> Comparison {
         self.blocks.clear();
         self.targets.clear();
@@ -63,7 +84,7 @@ impl<'k> Comparer<'k> {
         }
         self.cipher.encrypt_blocks(&mut self.blocks);
 
-        let mut comparison = Comparison { presence: sketch.presence, ..Comparison::EMPTY };
+        let mut comparison = Comparison::EMPTY;
         let mut from = 0;
         for alike in self
             .targets
@@ -71,14 +92,32 @@ impl<'k> Comparer<'k> {
         {
             let blocks = &self.blocks[from..from + alike.len()];
             from += alike.len();
+            let block = &blocks[0];
             match alike[0] {
+                Target::Atoms(first) => {
+                    let atoms = comparison.atoms[first..].iter_mut();
+                    atoms.zip(lanes(block)).for_each(|(atom, lane)| *atom = lane);
+                }
+                Target::Marks(first) | Target::NoMarks(first) => {
+                    let there = matches!(alike[0], Target::Marks(_));
+                    for (at, lane) in (first..).zip(lanes(block)) {
+                        if sketch.presence.has(1 << at) == there {
+                            comparison.marks[at] = lane.max(1);
+                        }
+                    }
+                }
                 Target::Atom(atom) => {
-                    comparison.atoms[atom] = u16::from_le_bytes([blocks[0][0], blocks[0][1]]);
+                    comparison.atoms[atom] = u16::from_le_bytes([block[0], block[1]]);
+                }
+                Target::Word(word) => {
+                    let noise = u128::from_le_bytes((*block).into());
+                    let digits = word == Word::Digits as usize;
+                    comparison.words[word] =
+                        if digits { noise & u128::from(u64::MAX) } else { noise };
                 }
                 Target::Pair(word) => comparison.words[word] = minhash::pack(blocks),
                 Target::Digit(place) => {
-                    comparison.words[Word::Digits as usize] |=
-                        u128::from(blocks[0][0]) << (8 * place);
+                    comparison.words[Word::Digits as usize] |= u128::from(block[0]) << (8 * place);
                 }
             }
         }
@@ -98,23 +137,50 @@ impl<'k> Comparer<'k> {
         self.put(Target::Atom(at), ATOM + u8::try_from(at).expect("few atoms"), value);
     }
 
-    /// A name, or noise where the person has none.
-    fn name(&mut self, atom: Atom, value: u32, noise: u64) {
-        match value {
-            0 => self.noise(atom, noise),
-            value => self.put(Target::Atom(atom as usize), NAME, value.into()),
+    /// A name; nothing where the person has none.
+    fn name(&mut self, atom: Atom, value: u32) {
+        if value != 0 {
+            self.put(Target::Atom(atom as usize), NAME, value.into());
         }
     }
 
-    fn noise(&mut self, atom: Atom, noise: u64) {
-        let at = atom as usize;
-        self.put(Target::Atom(at), NOISE + u8::try_from(at).expect("few atoms"), noise);
+    /// Further forms of a name. Something of the name itself stands in for those that there are not
+    /// and for repeats, so that how many there are does not show where the name agrees.
+    fn forms(&mut self, name: u32, forms: &[(Atom, u32)]) {
+        for (place, (atom, value)) in forms.iter().enumerate() {
+            let before = &forms[..place];
+            let again = *value == name || before.iter().any(|(_, other)| other == value);
+            if *value != 0 && !again {
+                self.name(*atom, *value);
+            } else if name != 0 {
+                let at = *atom as usize;
+                let domain = STAND_IN + u8::try_from(at).expect("few atoms");
+                self.put(Target::Atom(at), domain, name.into());
+            }
+        }
+    }
+
+    /// Noise everywhere; what there is to say replaces it.
+    fn noise(&mut self, noise: u64) {
+        let which = |at: usize| u8::try_from(at).expect("few blocks");
+        for block in 0..Presence::COUNT / LANES {
+            self.put(Target::Marks(block * LANES), MARKS + which(block), 0);
+            self.put(Target::NoMarks(block * LANES), NO_MARKS + which(block), noise);
+        }
+        for block in 0..Atom::COUNT.div_ceil(LANES) {
+            self.put(Target::Atoms(block * LANES), NO_ATOMS + which(block), noise);
+        }
+    }
+
+    fn no_word(&mut self, word: Word, noise: u64) {
+        let domain = NO_WORD + u8::try_from(word as usize).expect("few words");
+        self.put(Target::Word(word as usize), domain, noise);
     }
 
     /// Every pair of neighbouring letters, the ends included.
-    fn pairs(&mut self, word: Word, domain: u8, text: &[u8]) {
+    fn pairs(&mut self, word: Word, domain: u8, text: &[u8], noise: u64) {
         if text.is_empty() {
-            return;
+            return self.no_word(word, noise);
         }
         let mut before = b'^';
         for letter in text.iter().copied().chain([b'$']) {
@@ -128,27 +194,32 @@ impl<'k> Comparer<'k> {
         let value = |value: Value| sketch.values[value as usize];
         let text = |text: Text| sketch.texts[text as usize];
 
+        self.noise(noise);
         let names = [
             (Atom::Forename, Value::Forename),
-            (Atom::Formal0, Value::Formal0),
-            (Atom::Formal1, Value::Formal1),
-            (Atom::Formal2, Value::Formal2),
-            (Atom::Formal3, Value::Formal3),
             (Atom::ForenameOther0, Value::ForenameOther0),
             (Atom::ForenameOther1, Value::ForenameOther1),
             (Atom::Surname, Value::Surname),
-            (Atom::SurnameFirst, Value::SurnameFirst),
-            (Atom::SurnameLast, Value::SurnameLast),
             (Atom::SurnameOther0, Value::SurnameOther0),
             (Atom::SurnameOther1, Value::SurnameOther1),
             (Atom::Middle, Value::Middle),
         ];
-        names.iter().for_each(|(atom, from)| self.name(*atom, value(*from), noise));
+        names.iter().for_each(|(atom, from)| self.name(*atom, value(*from)));
+        let formal = [
+            (Atom::Formal0, Value::Formal0),
+            (Atom::Formal1, Value::Formal1),
+            (Atom::Formal2, Value::Formal2),
+            (Atom::Formal3, Value::Formal3),
+        ];
+        self.forms(value(Value::Forename), &formal.map(|(atom, from)| (atom, value(from))));
+        let parts =
+            [(Atom::SurnameFirst, Value::SurnameFirst), (Atom::SurnameLast, Value::SurnameLast)];
+        self.forms(value(Value::Surname), &parts.map(|(atom, from)| (atom, value(from))));
 
         let rarer = [Atom::ForenameUncommon, Atom::ForenameRare];
-        self.rarity(&rarer, sketch.rarity[0], value(Value::Forename), noise);
+        self.rarity(&rarer, sketch.rarity[0], value(Value::Forename));
         let rarer = [Atom::SurnameUncommon, Atom::SurnameScarce, Atom::SurnameRare];
-        self.rarity(&rarer, sketch.rarity[1], value(Value::Surname), noise);
+        self.rarity(&rarer, sketch.rarity[1], value(Value::Surname));
 
         let whole = [
             (Atom::ForenameSound, Value::ForenameSound),
@@ -164,15 +235,19 @@ impl<'k> Comparer<'k> {
             (Atom::Phone, Value::Phone),
         ];
         for (atom, from) in whole {
-            match value(from) {
-                0 => self.noise(atom, noise),
-                value => self.atom(atom, value.into()),
+            if value(from) != 0 {
+                self.atom(atom, value(from).into());
             }
         }
         let [forename, middle] = sketch.initials;
-        self.atom(Atom::ForenameInitial, forename.into());
-        self.atom(Atom::MiddleInitial, middle.into());
-        self.atom(Atom::Sex, sketch.sex.into());
+        if forename != 0 && !sketch.presence.has(Presence::FORENAME_INITIAL) {
+            self.name(Atom::ForenameInitial, sketch::initial_as_name(forename));
+        }
+        for (atom, letter) in [(Atom::MiddleInitial, middle), (Atom::Sex, sketch.sex)] {
+            if letter != 0 {
+                self.atom(atom, letter.into());
+            }
+        }
         self.birth(sketch.birth, noise);
 
         let name_pairs = [
@@ -183,7 +258,9 @@ impl<'k> Comparer<'k> {
             (Word::SurnameOther0, Text::SurnameOther0),
             (Word::SurnameOther1, Text::SurnameOther1),
         ];
-        name_pairs.iter().for_each(|(word, from)| self.pairs(*word, NAME_PAIRS, text(*from)));
+        for (word, from) in name_pairs {
+            self.pairs(word, NAME_PAIRS, text(from), noise);
+        }
         let other_pairs = [
             (Word::Middle, Text::Middle),
             (Word::Postcode, Text::Postcode),
@@ -195,34 +272,57 @@ impl<'k> Comparer<'k> {
         ];
         for (word, from) in other_pairs {
             let domain = PAIRS + u8::try_from(word as usize).expect("few words");
-            self.pairs(word, domain, text(from));
+            self.pairs(word, domain, text(from), noise);
         }
     }
 
-    /// The value again for every threshold it passes, noise for the others.
-    fn rarity(&mut self, atoms: &[Atom], passed: u8, value: u32, noise: u64) {
-        for (step, atom) in (0..).zip(atoms) {
-            if value != 0 && step < passed {
-                self.atom(*atom, value.into());
-            } else {
-                self.noise(*atom, noise);
-            }
+    /// The value again for every threshold it passes.
+    fn rarity(&mut self, atoms: &[Atom], passed: u8, value: u32) {
+        for atom in atoms.iter().take(passed.into()).filter(|_| value != 0) {
+            self.atom(*atom, value.into());
         }
     }
 
     fn birth(&mut self, birth: Birth, noise: u64) {
         let Birth { year, month, day } = birth;
         let number = |part: i64| part as u64;
-        let year_number = i64::from(year.unwrap_or(0));
-        let (month_number, day_number) = (month.unwrap_or(0), day.unwrap_or(0));
-        self.atom(Atom::Year, number(year_number));
-        self.atom(Atom::Month, number(month_number.into()));
-        self.atom(Atom::DayOfMonth, number(day_number.into()));
-        let (low, high) = (month_number.min(day_number), month_number.max(day_number));
-        let unordered = year_number * 10_000 + i64::from(low) * 100 + i64::from(high);
-        self.atom(Atom::Unordered, number(unordered));
+        let parts = [
+            (Atom::Year, year.map(i64::from)),
+            (Atom::Month, month.map(i64::from)),
+            (Atom::DayOfMonth, day.map(i64::from)),
+        ];
+        for (atom, part) in parts {
+            if let Some(part) = part {
+                self.atom(atom, number(part));
+            }
+        }
+        match (year, month, day) {
+            (Some(year), Some(month), Some(day)) => self.full_birth(year.into(), month, day),
+            _ => self.no_word(Word::Digits, noise),
+        }
 
-        let written = format!("{year_number:04}{month_number:02}{day_number:02}").into_bytes();
+        let near = [Atom::Near0, Atom::Near1, Atom::NearYears0, Atom::NearYears1];
+        let known = year.zip(month).and_then(|(y, m)| Day::new(y, m, day.unwrap_or(15)));
+        for ((width, offset), atom) in [(62, 0), (62, 31), (730, 0), (730, 365)].iter().zip(near) {
+            if let Some(date) = known {
+                self.atom(atom, number(i64::from((date.number() + offset).div_euclid(*width))));
+            }
+        }
+        let generations =
+            [Atom::Generation0, Atom::Generation1, Atom::Generation2, Atom::Generation3];
+        for (offset, atom) in [0, 3, 6, 9].iter().zip(generations) {
+            if let Some(year) = year {
+                self.atom(atom, number((i64::from(year) + offset).div_euclid(12)));
+            }
+        }
+    }
+
+    fn full_birth(&mut self, year: i64, month: i8, day: i8) {
+        let (low, high) = (month.min(day), month.max(day));
+        let unordered = year * 10_000 + i64::from(low) * 100 + i64::from(high);
+        self.atom(Atom::Unordered, unordered as u64);
+
+        let written = format!("{year:04}{month:02}{day:02}").into_bytes();
         for (place, digit) in written.iter().take(8).enumerate() {
             let domain = DIGITS + u8::try_from(place).expect("eight digits");
             self.put(Target::Digit(place), domain, u64::from(*digit));
@@ -231,23 +331,12 @@ impl<'k> Comparer<'k> {
         sorted.sort_unstable();
         let sorted = sorted.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0'));
         self.atom(Atom::SortedDigits, sorted);
-
-        let near = [Atom::Near0, Atom::Near1, Atom::NearYears0, Atom::NearYears1];
-        let known = year.zip(month).and_then(|(y, m)| Day::new(y, m, day.unwrap_or(15)));
-        for ((width, offset), atom) in [(62, 0), (62, 31), (730, 0), (730, 365)].iter().zip(near) {
-            match known {
-                Some(date) => {
-                    self.atom(atom, number(i64::from((date.number() + offset).div_euclid(*width))));
-                }
-                None => self.noise(atom, noise),
-            }
-        }
-        let generations =
-            [Atom::Generation0, Atom::Generation1, Atom::Generation2, Atom::Generation3];
-        for (offset, atom) in [0, 3, 6, 9].iter().zip(generations) {
-            self.atom(atom, number((year_number + offset).div_euclid(12)));
-        }
     }
+}
+
+/// The eight 16-bit numbers in a block.
+fn lanes(block: &Block) -> impl Iterator<Item = u16> {
+    block.as_chunks().0.iter().map(|lane| u16::from_le_bytes(*lane))
 }
 
 #[cfg(test)]
@@ -301,10 +390,9 @@ mod tests {
         }
         assert_eq!(inside.get(F::Phone), None);
         let across = levels(&kieran(), &kieran(), [5, 6]);
-        for field in [F::Birth, F::Sex, F::Address] {
-            assert_eq!(across.get(field), Some(0), "{field}");
+        for field in F::ALL {
+            assert_eq!(across.get(*field), None, "{field}");
         }
-        assert!(across.get(F::Surname) < Some(3));
     }
 
     #[test]
@@ -337,6 +425,61 @@ mod tests {
         assert!(initial.initial_only());
         let swapped = with(|p| std::mem::swap(&mut p.forenames, &mut p.surnames));
         assert_eq!((swapped.get(F::Forename), swapped.get(F::Surname)), (Some(8), Some(8)));
+    }
+
+    #[test]
+    fn one_comparison_does_not_show_what_a_record_lacks_and_two_show_what_both_have() {
+        let cipher = Aes128::new_from_slice(&[9; 16]).unwrap();
+        let mut comparer = Comparer::new(&cipher);
+        let (full, lacking) = (sketch::encode(&kieran()), sketch::encode(&Profile::default()));
+        let mut compare = |sketch: &[u8], noise| {
+            comparer.compare(&[5; 16], noise, &Sketch::read(sketch).unwrap())
+        };
+        let (again, other) = (compare(&full, 4), compare(&lacking, 3));
+        let (full, lacking) = (compare(&full, 1), compare(&lacking, 2));
+        for comparison in [&full, &lacking] {
+            let mut atoms = comparison.atoms.to_vec();
+            atoms.extend(comparison.marks);
+            assert!(atoms.iter().all(|atom| *atom != 0), "each of 61 is 0 by chance in 65,536");
+            atoms.sort_unstable();
+            atoms.dedup();
+            assert_eq!(atoms.len(), Atom::COUNT + Presence::COUNT, "nothing is equal");
+            for (word, bits) in comparison.words.iter().enumerate() {
+                let (least, most) = if word == Word::Digits as usize { (16, 48) } else { (40, 88) };
+                assert!((least..=most).contains(&bits.count_ones()), "word {word}");
+            }
+        }
+        // Two that lack everything look no more alike than one that has something.
+        assert_eq!(lacking.shared(&other), Presence(0));
+        assert_eq!(lacking.shared(&full), Presence(0));
+        let kieran = sketch::encode(&kieran());
+        assert_eq!(full.shared(&again), Sketch::read(&kieran).unwrap().presence);
+    }
+
+    #[test]
+    fn a_name_that_agrees_does_not_show_how_many_forms_it_has() {
+        let with = |forename: &str, formal: &[&str], ends: [&str; 2]| Profile {
+            forenames: vec![sounded(forename, "X")],
+            formal: formal.iter().map(|name| (*name).to_owned()).collect(),
+            surname_ends: ends.map(str::to_owned),
+            ..kieran()
+        };
+        let pairs = [
+            with("liz", &["elizabeth", "eliza"], ["denholm", "price"]),
+            with("kieran", &[], ["price", "price"]),
+        ];
+        let cipher = Aes128::new_from_slice(&[9; 16]).unwrap();
+        for (at, profile) in pairs.iter().enumerate() {
+            let packed = sketch::encode(profile);
+            let sketch = Sketch::read(&packed).unwrap();
+            let [a, b] =
+                [1, 2].map(|noise| Comparer::new(&cipher).compare(&[5; 16], noise, &sketch));
+            let forms = [Atom::Formal0, Atom::Formal1, Atom::Formal2, Atom::Formal3];
+            let parts = [Atom::SurnameFirst, Atom::SurnameLast];
+            assert!(forms.iter().chain(&parts).all(|atom| a.atom(*atom) == b.atom(*atom)), "{at}");
+        }
+        let short = levels(&pairs[0], &with("elizabeth", &[], ["price", "price"]), [5, 5]);
+        assert_eq!(short.get(F::Forename), Some(4));
     }
 
     #[test]

@@ -201,6 +201,11 @@ fn short_hash(text: &str) -> u32 {
     (folded & 0xffff_ffff) as u32 | 1
 }
 
+/// Hashes an initial as [`Value::Forename`] is hashed of somebody who is known by it.
+pub(super) fn initial_as_name(initial: u8) -> u32 {
+    short_hash(char::from(initial).encode_utf8(&mut [0; 4]))
+}
+
 impl std::fmt::Debug for Sketch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sketch(..)")

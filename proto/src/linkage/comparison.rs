@@ -1,21 +1,34 @@
 //! The packed comparison: what a node says of one record so that it can be held against another.
 //!
-//! Layout 3, [`WIDTH`] bytes, little-endian: 4 bytes of [`Presence`] bits, then every [`Atom`] (16
-//! bits each), then every [`Word`] (64 bits each), in the order listed here.
+//! Layout 4, [`WIDTH`] bytes, little-endian: the marks of the fields that [`Presence`] numbers (16 bits
+//! each), then every [`Atom`] (16 bits each), then every [`Word`] (128 bits each), in the order listed
+//! here.
 //!
-//! An atom is a keyed hash of one value, a word a set of keyed bits. Both are salted by the token
-//! that the two records share, so they can be compared inside that block and nowhere else. Names,
-//! formal names, middle names and further forms share one hash domain, so that a forename in another
-//! name's place still agrees. Atoms whose number would speak (formal names, rarity, further forms) are filled
-//! with keyed noise where there is nothing to say.
+//! An atom is a keyed hash of one value, a word a set of keyed bits, a mark a keyed hash that says
+//! that there is a value. All are salted by the token that the two records share, so they can be
+//! compared inside that block and nowhere else. Names, formal names, middle names and further forms
+//! share one hash domain, so that a forename in another name's place still agrees.
+//!
+//! **What the coordinator learns.** Whatever a record has nothing to say about is filled with keyed
+//! noise, so one comparison by itself is noise from end to end: it does not show which fields the
+//! record has. Held against another of the same block it shows, for this pair alone:
+//!
+//! - which fields *both* have: where marks differ, one of them or both have none, and it does not
+//!   show which;
+//! - for those, how well they agree ([`Levels`](super::levels::Levels)), and for parts of a name, a
+//!   birth date or an address, which of them agree;
+//! - of an agreeing name, how rare it is: one of three classes for forenames, of four for surnames.
+//!
+//! A decoy has no counterpart and shows nothing. How many formal names a forename has, and whether a
+//! surname is double-barrelled, does not show where the whole names agree.
 
 use crate::wire::WireError;
 
 /// Bytes in one comparison.
-pub const WIDTH: usize = 4 + 2 * Atom::COUNT + 16 * Word::COUNT;
+pub const WIDTH: usize = 2 * Presence::COUNT + 2 * Atom::COUNT + 16 * Word::COUNT;
 
 /// The version of this layout, as `CompareResponse.layout` says it.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// A keyed hash of one value, 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +38,8 @@ pub enum Atom {
     Forename,
     /// Double metaphone of the first given name.
     ForenameSound,
-    /// First letter of the first given name.
+    /// First letter of the first given name, where that is more than an initial; hashed as a name, so
+    /// that it agrees with somebody's [`Atom::Forename`] who is known by the initial only.
     ForenameInitial,
     /// Four formal names that the given name may stand for.
     Formal0,
@@ -47,9 +61,9 @@ pub enum Atom {
     Surname,
     /// Double metaphone of the surname.
     SurnameSound,
-    /// First part of a double-barrelled surname; the whole otherwise.
+    /// First part of a double-barrelled surname.
     SurnameFirst,
-    /// Last part of a double-barrelled surname; the whole otherwise.
+    /// Last part of a double-barrelled surname.
     SurnameLast,
     /// The surname, where fewer than 60 in 10,000 bear it.
     SurnameUncommon,
@@ -158,7 +172,8 @@ impl Word {
     pub const COUNT: usize = Self::Phone as usize + 1;
 }
 
-/// Which fields a record has, and the shape of some.
+/// Which fields a record has, and the shape of some; or which of them two records both have. Only
+/// the latter leaves a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence(pub u32);
 
@@ -195,6 +210,8 @@ impl Presence {
     pub const FORENAME_INITIAL: u32 = 1 << 14;
     /// The middle name is more than an initial.
     pub const MIDDLE_LONG: u32 = 1 << 15;
+    /// How many bits are used.
+    pub const COUNT: usize = 16;
     /// Year, month and day of birth.
     pub const FULL_BIRTH: u32 = Self::YEAR | Self::MONTH | Self::DAY;
 
@@ -212,8 +229,8 @@ impl Presence {
 /// One record, as a node lets it be compared inside one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparison {
-    /// What there is to compare.
-    pub presence: Presence,
+    /// Keyed hashes that say that there is something to compare, by the bits of [`Presence`]; never 0.
+    pub marks: [u16; Presence::COUNT],
     /// Keyed hashes, by [`Atom`].
     pub atoms: [u16; Atom::COUNT],
     /// Keyed bit sets, by [`Word`].
@@ -223,7 +240,14 @@ pub struct Comparison {
 impl Comparison {
     /// A record of which nothing is known.
     pub const EMPTY: Self =
-        Self { presence: Presence(0), atoms: [0; Atom::COUNT], words: [0; Word::COUNT] };
+        Self { marks: [0; Presence::COUNT], atoms: [0; Atom::COUNT], words: [0; Word::COUNT] };
+
+    /// Returns what both records have.
+    pub fn shared(&self, other: &Self) -> Presence {
+        let marks = self.marks.iter().zip(&other.marks).enumerate();
+        let both = marks.filter(|(_, (mine, theirs))| mine == theirs && **mine != 0);
+        Presence(both.map(|(bit, _)| 1 << bit).sum())
+    }
 
     /// Returns one atom.
     pub const fn atom(&self, atom: Atom) -> u16 {
@@ -237,18 +261,19 @@ impl Comparison {
 
     /// Appends the packed form, [`WIDTH`] bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.presence.0.to_le_bytes());
+        self.marks.iter().for_each(|mark| out.extend_from_slice(&mark.to_le_bytes()));
         self.atoms.iter().for_each(|atom| out.extend_from_slice(&atom.to_le_bytes()));
         self.words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     }
 
     /// Reads a packed form.
     pub fn read(packed: &[u8; WIDTH]) -> Self {
-        let (presence, rest) = packed.split_at(4);
+        let (marks, rest) = packed.split_at(2 * Presence::COUNT);
         let (atoms, words) = rest.split_at(2 * Atom::COUNT);
         let mut comparison = Self::EMPTY;
-        comparison.presence =
-            Presence(u32::from_le_bytes(presence.try_into().expect("split at 4 bytes")));
+        for (mark, bytes) in comparison.marks.iter_mut().zip(marks.as_chunks().0) {
+            *mark = u16::from_le_bytes(*bytes);
+        }
         for (atom, bytes) in comparison.atoms.iter_mut().zip(atoms.as_chunks().0) {
             *atom = u16::from_le_bytes(*bytes);
         }
@@ -277,7 +302,9 @@ mod tests {
     #[test]
     fn a_comparison_survives_packing() {
         let mut comparison = Comparison::EMPTY;
-        comparison.presence = Presence(0xdead_beef);
+        for (at, mark) in (0..).zip(&mut comparison.marks) {
+            *mark = 0x1001 * at;
+        }
         for (at, atom) in (0..).zip(&mut comparison.atoms) {
             *atom = 0x0101 * at;
         }
@@ -289,5 +316,15 @@ mod tests {
         assert_eq!(packed.len(), WIDTH);
         assert_eq!(Comparison::read_column(&packed).unwrap().next(), Some(comparison));
         assert!(Comparison::read_column(&packed[1..]).is_err());
+    }
+
+    #[test]
+    fn two_records_share_what_has_equal_marks_and_nothing_shares_nothing() {
+        let mut comparison = Comparison::EMPTY;
+        comparison.marks[1] = 7;
+        let mut other = comparison;
+        (comparison.marks[2], other.marks[2]) = (8, 9);
+        assert_eq!(comparison.shared(&other), Presence(Presence::SURNAME));
+        assert_eq!(Comparison::EMPTY.shared(&Comparison::EMPTY), Presence(0));
     }
 }

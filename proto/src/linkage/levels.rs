@@ -135,28 +135,29 @@ impl Levels {
     /// Holds two records of one block against each other.
     pub fn of(a: &Comparison, b: &Comparison) -> Self {
         let mut levels = Self::NONE;
-        let both = |bits| a.presence.has(bits) && b.presence.has(bits);
+        let shared = a.shared(b);
+        let both = |bits| shared.has(bits);
         let mut set = |field, level: usize| levels = levels.with(field, level);
 
         let swapped = both(Presence::FORENAME | Presence::SURNAME) && names_swapped(a, b);
         if both(Presence::FORENAME) {
-            set(F::Forename, if swapped { 8 } else { forename(a, b) });
+            set(F::Forename, if swapped { 8 } else { forename(a, b, shared) });
         }
         if both(Presence::SURNAME) {
             set(F::Surname, if swapped { 8 } else { surname(a, b) });
         }
         // A middle name that went by as forename has spoken.
         if both(Presence::MIDDLE) && !known_by_middle(a, b) {
-            set(F::Middle, middle(a, b));
+            set(F::Middle, middle(a, b, shared));
         }
-        if let Some(level) = birth(a, b) {
+        if let Some(level) = birth(a, b, shared) {
             set(F::Birth, level);
         }
         if both(Presence::SEX) {
             set(F::Sex, usize::from(same(a, b, Atom::Sex)));
         }
         if both(Presence::POSTCODE) || both(Presence::STREET) {
-            set(F::Address, address(a, b));
+            set(F::Address, address(a, b, shared));
         }
         if both(Presence::TOWN) {
             set(F::Town, fuzzy(a, b, Atom::Town, Word::Town, &[0.65]));
@@ -174,7 +175,7 @@ impl Levels {
         }
 
         let spelt_out = formal_shared(a, b) || known_by_middle(a, b);
-        if levels.get(F::Forename) == Some(4) && shortened(a, b) && !spelt_out {
+        if levels.get(F::Forename) == Some(4) && shortened(a, b, shared) && !spelt_out {
             levels.0 |= INITIAL_ONLY;
         }
         if both(Presence::YEAR) && !GENERATIONS.iter().any(|bin| same(a, b, *bin)) {
@@ -200,6 +201,11 @@ const GENERATIONS: [Atom; 4] =
     [Atom::Generation0, Atom::Generation1, Atom::Generation2, Atom::Generation3];
 const FORMAL: [Atom; 5] =
     [Atom::Forename, Atom::Formal0, Atom::Formal1, Atom::Formal2, Atom::Formal3];
+/// A surname and its parts, which are noise where there is one part only.
+const SURNAME_PARTS: [Atom; 3] = [Atom::Surname, Atom::SurnameFirst, Atom::SurnameLast];
+/// From here on a further form of a name is like another one. A record without further forms has noise
+/// there, which is less like anything in all but one of a million cases.
+const LEAST_OF_FURTHER_FORMS: f64 = 0.6;
 const FORENAMES: [Atom; 3] = [Atom::Forename, Atom::ForenameOther0, Atom::ForenameOther1];
 const FORENAME_WORDS: [Word; 3] = [Word::Forename, Word::ForenameOther0, Word::ForenameOther1];
 const SURNAMES: [Atom; 3] = [Atom::Surname, Atom::SurnameOther0, Atom::SurnameOther1];
@@ -217,11 +223,9 @@ fn shares(a: &Comparison, b: &Comparison, atoms: &[Atom]) -> bool {
 /// common.
 ///
 /// One-bit minwise hashes of sets with the Jaccard similarity J have (1 + J) / 2 of their bits in
-/// common (Li and König, 2010), and Dice is 2 J / (1 + J). A record without a value has no bits.
+/// common (Li and König, 2010), and Dice is 2 J / (1 + J). A record without a value has noise, which
+/// is like nothing.
 pub fn alike(a: u128, b: u128) -> f64 {
-    if a == 0 || b == 0 {
-        return 0.0;
-    }
     let equal = f64::from((a ^ b).count_zeros()) / 128.0;
     let jaccard = (2.0 * equal - 1.0).max(0.0);
     2.0 * jaccard / (1.0 + jaccard)
@@ -229,8 +233,10 @@ pub fn alike(a: u128, b: u128) -> f64 {
 
 /// The best Dice coefficient between any two forms of a name.
 fn best_dice(a: &Comparison, b: &Comparison, words: &[Word]) -> f64 {
-    let pairs = words.iter().flat_map(|x| words.iter().map(move |y| (a.word(*x), b.word(*y))));
-    pairs.map(|(x, y)| alike(x, y)).fold(0.0, f64::max)
+    let pairs = words.iter().flat_map(|x| words.iter().map(move |y| (*x, *y))).skip(1);
+    let further = pairs.map(|(x, y)| alike(a.word(x), b.word(y)));
+    let further = further.filter(|similarity| *similarity >= LEAST_OF_FURTHER_FORMS);
+    further.fold(alike(a.word(words[0]), b.word(words[0])), f64::max)
 }
 
 /// Returns 0, or the number of thresholds reached, or one more when equal.
@@ -253,9 +259,12 @@ fn names_swapped(a: &Comparison, b: &Comparison) -> bool {
     (crossed(a, b) && crossed(b, a)) || (near(a, b) && near(b, a))
 }
 
-fn shortened(a: &Comparison, b: &Comparison) -> bool {
-    let initial = Presence::FORENAME_INITIAL;
-    (a.presence.has(initial) || b.presence.has(initial)) && same(a, b, Atom::ForenameInitial)
+/// Returns whether one is known by the other's initial only, or both by the same.
+fn shortened(a: &Comparison, b: &Comparison, shared: Presence) -> bool {
+    let crossed =
+        |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::ForenameInitial);
+    let both = shared.has(Presence::FORENAME_INITIAL) && same(a, b, Atom::Forename);
+    both || crossed(a, b) || crossed(b, a)
 }
 
 /// Returns whether one goes by the other's middle name. Otherwise the atom holds noise.
@@ -268,11 +277,11 @@ fn formal_shared(a: &Comparison, b: &Comparison) -> bool {
     shares(a, b, &FORMAL)
 }
 
-fn forename(a: &Comparison, b: &Comparison) -> usize {
+fn forename(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
     if same(a, b, Atom::Forename) {
         let rarer = [Atom::ForenameUncommon, Atom::ForenameRare];
         // An initial that equals an initial says little, however rare the letter.
-        return match a.presence.has(Presence::FORENAME_INITIAL) {
+        return match shared.has(Presence::FORENAME_INITIAL) {
             true => 4,
             false => 5 + rarer.iter().filter(|atom| same(a, b, **atom)).count(),
         };
@@ -280,7 +289,7 @@ fn forename(a: &Comparison, b: &Comparison) -> usize {
     if shares(a, b, &FORENAMES) {
         return 5;
     }
-    if formal_shared(a, b) || shortened(a, b) || known_by_middle(a, b) {
+    if formal_shared(a, b) || shortened(a, b, shared) || known_by_middle(a, b) {
         return 4;
     }
     let similarity = best_dice(a, b, &FORENAME_WORDS);
@@ -302,7 +311,7 @@ fn surname(a: &Comparison, b: &Comparison) -> usize {
         return 4;
     }
     let similarity = best_dice(a, b, &SURNAME_WORDS);
-    if similarity >= 0.7 || shares(a, b, &[Atom::SurnameFirst, Atom::SurnameLast]) {
+    if similarity >= 0.7 || shares(a, b, &SURNAME_PARTS) {
         3
     } else if similarity >= 0.55 || same(a, b, Atom::SurnameSound) {
         2
@@ -311,28 +320,27 @@ fn surname(a: &Comparison, b: &Comparison) -> usize {
     }
 }
 
-fn middle(a: &Comparison, b: &Comparison) -> usize {
+fn middle(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
     if !same(a, b, Atom::MiddleInitial) {
         return 0;
     }
-    let long = a.presence.has(Presence::MIDDLE_LONG) && b.presence.has(Presence::MIDDLE_LONG);
+    let long = shared.has(Presence::MIDDLE_LONG);
     1 + usize::from(long && alike(a.word(Word::Middle), b.word(Word::Middle)) >= 0.7)
 }
 
-fn birth(a: &Comparison, b: &Comparison) -> Option<usize> {
+fn birth(a: &Comparison, b: &Comparison, shared: Presence) -> Option<usize> {
     let parts = [
         (Presence::YEAR, Atom::Year),
         (Presence::MONTH, Atom::Month),
         (Presence::DAY, Atom::DayOfMonth),
     ];
-    let known = parts.map(|(bit, _)| a.presence.has(bit) && b.presence.has(bit));
+    let known = parts.map(|(bit, _)| shared.has(bit));
     let [year, month, day] = [0, 1, 2].map(|at| known[at] && same(a, b, parts[at].1));
     let (known, agree) = (count(known), count([year, month, day]));
     if known == 0 {
         return None;
     }
-    let full = |c: &Comparison| c.presence.has(Presence::FULL_BIRTH);
-    if !(full(a) && full(b)) {
+    if !shared.has(Presence::FULL_BIRTH) {
         return Some(if agree < known { 0 } else { agree.min(2) });
     }
     if agree == 3 {
@@ -362,8 +370,8 @@ fn digits_differing(a: u128, b: u128) -> usize {
     a.iter().zip(b).filter(|(x, y)| **x != *y).count()
 }
 
-fn address(a: &Comparison, b: &Comparison) -> usize {
-    let both = |bit| a.presence.has(bit) && b.presence.has(bit);
+fn address(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
+    let both = |bit| shared.has(bit);
     let near = |bit, word, least| both(bit) && alike(a.word(word), b.word(word)) >= least;
     let postcode = both(Presence::POSTCODE) && same(a, b, Atom::Postcode);
     let sector = both(Presence::POSTCODE) && same(a, b, Atom::Sector);

@@ -3,8 +3,8 @@
 //! The attacker has everything that the coordinator received in a sweep, and the largest agency's
 //! register in clear text, without a mistake. They take the register through nodes of their own, under
 //! a key of their own, and hold the shape of one token graph against the other (`refine`). Second looks
-//! narrow down what the shape leaves open: which fields there are, which parts of a name are equal,
-//! how many letters there are. Whoever was found leads to others, and to the same person's records
+//! narrow down what the shape leaves open: which fields others in the block have too, how rare a name is
+//! that they bear as well, which parts of a name are equal, how many letters there are. Whoever was found leads to others, and to the same person's records
 //! at other agencies, which the coordinator links by design.
 
 mod guess;
@@ -29,6 +29,8 @@ use crate::{
 
 /// Which people the attacker knows.
 const SEED: u64 = 1;
+/// Which shares of the people the attacker knows.
+const PARTS_KNOWN: [f64; 3] = [0.0, 0.01, 0.1];
 /// Columns that tell nothing about a person: the record's number, and the truth.
 const NO_FIELDS: [&str; 2] = ["local_id", "truth_id"];
 
@@ -49,6 +51,9 @@ pub struct AttackReport {
     pub ten_percent_known: f64,
     /// The three shares without what the second looks show.
     pub without_second_look: [f64; 3],
+    /// The three shares if every record's dwelling were asked for too, as it is for people of whom an
+    /// agency has something to tell.
+    pub with_every_dwelling: [f64; 3],
     /// By part of the second looks: the share re-identified with it alone by somebody who knows nobody.
     pub by_part: BTreeMap<String, f64>,
     /// Share of records whose surroundings nobody else has, for somebody who knows every record of
@@ -89,22 +94,23 @@ pub fn attack(
     let mut register = view::sweep(&own, &folder.join("attacker"), launcher.clone())?;
     register.retain(|seen| seen.agency == 0);
 
+    if let Some(file) = seen_out {
+        view::write(file, &seen, &register)?;
+    }
     let scene = Scene::new(&sources, largest, &seen, &register);
     let share = |sight: Sight, part: f64| {
         let attack = Attack::new(scene.target.clone(), register.iter().collect(), sight);
         let known = scene.known(part);
         scene.share(&attack.guess(&known), &known)
     };
-    let shares = |sight: Sight| [0.0, 0.01, 0.1].map(|part| share(sight, part));
+    let shares = |sight: Sight| PARTS_KNOWN.map(|part| share(sight, part));
     let [nobody_known, one_percent_known, ten_percent_known] = shares(Sight::ALL);
     let parts = [
         ("presence", Sight { presence: true, ..Sight::default() }),
+        ("rarity", Sight { rarity: true, ..Sight::default() }),
         ("equal_atoms", Sight { equal: true, ..Sight::default() }),
         ("set_bits", Sight { bits: true, ..Sight::default() }),
     ];
-    if let Some(file) = seen_out {
-        view::write(file, &seen, &register)?;
-    }
     let all = Graph::new(seen.iter().map(|seen| seen.tokens.as_slice()));
     let agencies = seen.iter().map(|seen| refine::colour(&(seen.agency, seen.flags))).collect();
     Ok(AttackReport {
@@ -115,6 +121,7 @@ pub fn attack(
         one_percent_known,
         ten_percent_known,
         without_second_look: shares(Sight::default()),
+        with_every_dwelling: scene.with_every_dwelling(&sources[largest], &register),
         by_part: parts.map(|(name, sight)| (name.to_owned(), share(sight, 0.0))).into(),
         structural_uniqueness: refine::unique(all.refine(agencies).last().context("no rounds")?),
         controls: Controls {
@@ -195,6 +202,38 @@ impl<'a> Scene<'a> {
         found / f64::max(records, 1.0)
     }
 
+    /// The same attack where people of one home share a token as well, as it would be if the
+    /// coordinator had asked where everybody lives. Homes are taken out of the export.
+    fn with_every_dwelling(&self, source: &StandardAgency, register: &[Seen]) -> [f64; 3] {
+        let column = |name: &str| source.header.iter().position(|of| of == name);
+        let [Some(key), Some(house), Some(postcode)] =
+            ["local_id", "house", "postcode"].map(column)
+        else {
+            return [0.0; 3];
+        };
+        let home_of: HashMap<&str, u64> = source
+            .rows
+            .iter()
+            .filter(|row| !row[house].is_empty() && !row[postcode].is_empty())
+            .map(|row| {
+                let place = [&row[house], &row[postcode]].map(|part| part.to_lowercase());
+                (row[key].as_str(), refine::colour(&place))
+            })
+            .collect();
+        let housed = |seen: &Seen| {
+            let mut seen = seen.clone();
+            seen.tokens.extend(home_of.get(seen.key.as_str()).map(|home| (view::HOME, *home)));
+            seen
+        };
+        let target: Vec<Seen> = self.target.iter().map(|seen| housed(seen)).collect();
+        let register: Vec<Seen> = register.iter().map(housed).collect();
+        let attack = Attack::new(target.iter().collect(), register.iter().collect(), Sight::ALL);
+        PARTS_KNOWN.map(|part| {
+            let known = self.known(part);
+            self.share(&attack.guess(&known), &known)
+        })
+    }
+
     /// With the linkage key the attacker makes the very tokens that the register's agency sent. Every
     /// other record is taken for whoever shares most of them.
     fn leaked_key(&self) -> f64 {
@@ -248,6 +287,10 @@ pub fn print(report: &AttackReport, out: &mut impl Write) -> anyhow::Result<()> 
             out,
             "  {who:<7} known: {share:6.2} % re-identified, {without:6.2} % without second looks"
         )?;
+    }
+    for (who, share) in ["nobody", "1 %", "10 %"].iter().zip(report.with_every_dwelling) {
+        let share = 100.0 * share;
+        writeln!(out, "  {who:<7} known: {share:6.2} % if every dwelling were asked for")?;
     }
     for (part, share) in &report.by_part {
         writeln!(out, "  {:6.2} % by {part} of the second looks alone", 100.0 * share)?;

@@ -12,7 +12,8 @@ use causeway_certs::certificate::unhex;
 use causeway_node::measure;
 use causeway_proto::{
     ids::{AgencyId, Handle, SweepId},
-    linkage::comparison::{Atom, Comparison, WIDTH, Word},
+    kind::MatchKeyKind,
+    linkage::comparison::{Atom, Comparison, Presence, WIDTH, Word},
 };
 
 use crate::{
@@ -20,6 +21,9 @@ use crate::{
     standard::{self, StandardAgency},
     town::{Plan, Town, process::Launcher},
 };
+
+/// Dwellings, among the kinds of tokens: records of one home share it like a match-key.
+pub(super) const HOME: usize = MatchKeyKind::COUNT;
 
 /// One record as the coordinator sees it.
 #[derive(Clone, Debug, Default)]
@@ -38,11 +42,16 @@ pub(super) struct Seen {
     pub(super) key: String,
 }
 
-/// What can be read off comparisons without knowing their salt.
+/// What can be read off comparisons without knowing their salt: from each alone, and from those of
+/// one block held against each other.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    /// Which fields there are.
-    pub(super) presence: u32,
+    /// By field: how many others have it as well.
+    pub(super) shared: [u16; Presence::COUNT],
+    /// By field: with how many others it was compared without a sign of it.
+    pub(super) silent: [u16; Presence::COUNT],
+    /// How rare forename and surname are, where somebody else bears them.
+    pub(super) rarity: [Option<u8>; 2],
     /// Which atoms are equal to an earlier one: the first equal one's place, for each.
     pub(super) equal: [u8; Atom::COUNT],
     /// How many bits are set in each word, on average, which could tell how long a text is. After the
@@ -67,7 +76,8 @@ impl Look {
         bits[Word::Digits as usize] = 0.0;
         let differing = comparison.word(Word::Forename) ^ comparison.word(Word::Surname);
         bits[Word::COUNT] = differing.count_ones() as f32;
-        Self { presence: comparison.presence.0, equal, bits, looks: 1 }
+        let none = [0; Presence::COUNT];
+        Self { shared: none, silent: none, rarity: [None; 2], equal, bits, looks: 1 }
     }
 
     /// Takes another look at the same record into account.
@@ -83,6 +93,29 @@ impl Look {
             }
         }
         self.looks += 1;
+    }
+
+    /// Takes into account what the record's comparison shows beside another one of its block.
+    fn beside(&mut self, mine: &Comparison, other: &Comparison) {
+        let both = mine.shared(other);
+        for (bit, (shared, silent)) in self.shared.iter_mut().zip(&mut self.silent).enumerate() {
+            *(if both.has(1 << bit) { shared } else { silent }) += 1;
+        }
+        let same = |atom: Atom| mine.atom(atom) == other.atom(atom);
+        let rarity: [(u32, Atom, &[Atom]); 2] = [
+            (Presence::FORENAME, Atom::Forename, &[Atom::ForenameUncommon, Atom::ForenameRare]),
+            (
+                Presence::SURNAME,
+                Atom::Surname,
+                &[Atom::SurnameUncommon, Atom::SurnameScarce, Atom::SurnameRare],
+            ),
+        ];
+        for (class, (name, whole, steps)) in self.rarity.iter_mut().zip(rarity) {
+            if both.has(name) && same(whole) {
+                let passed = steps.iter().filter(|atom| same(**atom)).count();
+                *class = Some(u8::try_from(passed).expect("few classes"));
+            }
+        }
     }
 }
 
@@ -120,14 +153,20 @@ pub(super) fn sweep(
 }
 
 /// Writes both sides of an attack: a line for each record, with its side, agency, person as linked,
-/// key in its export, flags and tokens.
+/// key in its export, flags and tokens, and what the second looks show beside them: by field how many
+/// others have it and how many show nothing there, and how rare the names are.
 pub(super) fn write(file: &Path, seen: &[Seen], register: &[Seen]) -> anyhow::Result<()> {
     let mut out = BufWriter::new(fs::File::create(file)?);
     for (side, records) in [("seen", seen), ("register", register)] {
-        for Seen { agency, person, key, flags, tokens, .. } in records {
+        for Seen { agency, person, key, flags, tokens, look } in records {
             write!(out, "{side},{agency},{person},{key},{flags:x}")?;
             for (kind, token) in tokens {
                 write!(out, ",{kind}.{token:x}")?;
+            }
+            if let Some(Look { shared, silent, rarity, .. }) = look {
+                shared.iter().zip(silent).try_for_each(|(s, n)| write!(out, ",look.{s}.{n}"))?;
+                let class = |class: &Option<u8>| class.map_or(-1, i16::from);
+                rarity.iter().try_for_each(|of| write!(out, ",rarity.{}", class(of)))?;
             }
             writeln!(out)?;
         }
@@ -141,6 +180,8 @@ fn read(file: &Path, town: &Town) -> anyhow::Result<(SweepId, Vec<(Handle, Seen)
     let text = fs::read_to_string(file).context("the coordinator wrote nothing down")?;
     let mut records: Vec<(Handle, Seen)> = Vec::new();
     let mut place: HashMap<(usize, Handle), usize> = HashMap::new();
+    let mut tokens_of: HashMap<(usize, usize, usize), u64> = HashMap::new();
+    let mut blocks: BTreeMap<(usize, u64), Vec<(usize, Comparison)>> = BTreeMap::new();
     let mut sweep = None;
     for line in text.lines() {
         let fields: Vec<&str> = line.split(',').collect();
@@ -150,43 +191,61 @@ fn read(file: &Path, town: &Town) -> anyhow::Result<(SweepId, Vec<(Handle, Seen)
                 let agency = ids[&agency.parse::<AgencyId>()?];
                 let handle = Handle::from_bytes(sixteen(handle)?);
                 place.insert((agency, handle), records.len());
-                let seen = Seen {
+                let mut seen = Seen {
                     agency,
                     person: person.parse()?,
                     flags: u8::from_str_radix(flags, 16)?,
-                    tokens: tokens
-                        .iter()
-                        .map(|token| read_token(token))
-                        .collect::<Result<_, _>>()?,
                     ..Seen::default()
                 };
+                for token in tokens {
+                    let (kind, slot, token) = read_token(token)?;
+                    tokens_of.insert((records.len(), kind, slot), token);
+                    seen.tokens.push((kind, token));
+                }
                 records.push((handle, seen));
             }
-            ["look", agency, handle, _, _, packed] => {
+            ["look", agency, handle, kind, slot, packed] => {
                 let agency = ids[&agency.parse::<AgencyId>()?];
                 let at = place[&(agency, Handle::from_bytes(sixteen(handle)?))];
                 let packed = unhex(packed).context("a comparison is not hexadecimal")?;
                 let packed: [u8; WIDTH] =
                     packed.try_into().map_err(|_| anyhow::anyhow!("a comparison is cut short"))?;
-                let look = Look::of(&Comparison::read(&packed));
+                let comparison = Comparison::read(&packed);
+                let (kind, slot) = (kind.parse()?, slot.parse()?);
+                let salt = tokens_of.get(&(at, kind, slot)).context("a look has no token")?;
+                blocks.entry((kind, *salt)).or_default().push((at, comparison));
+                let look = Look::of(&comparison);
                 match &mut records[at].1.look {
                     Some(before) => before.add(&look),
                     none => *none = Some(look),
                 }
             }
-            // Without a word about anybody there are no signals, and nobody's home is asked for.
-            ["home", ..] => {}
+            ["home", agency, handle, keys @ ..] => {
+                let agency = ids[&agency.parse::<AgencyId>()?];
+                let at = place[&(agency, Handle::from_bytes(sixteen(handle)?))];
+                let homes = keys.iter().filter(|key| !key.is_empty());
+                let homes = homes.map(|key| (HOME, super::refine::colour(key)));
+                records[at].1.tokens.extend(homes);
+            }
             _ => anyhow::bail!("what was received has a line of another shape"),
+        }
+    }
+    for block in blocks.values() {
+        for (at, mine) in block {
+            for (_, other) in block.iter().filter(|(other, _)| other != at) {
+                let look = records[*at].1.look.as_mut().context("it was looked at")?;
+                look.beside(mine, other);
+            }
         }
     }
     Ok((sweep.context("what was received names no sweep")?, records))
 }
 
-fn read_token(text: &str) -> anyhow::Result<(usize, u64)> {
+fn read_token(text: &str) -> anyhow::Result<(usize, usize, u64)> {
     let mut parts = text.split('.');
     let mut next = || parts.next().context("a token has three parts");
-    let (kind, _, token) = (next()?, next()?, next()?);
-    Ok((kind.parse()?, u64::from_str_radix(token, 16)?))
+    let (kind, slot, token) = (next()?, next()?, next()?);
+    Ok((kind.parse()?, slot.parse()?, u64::from_str_radix(token, 16)?))
 }
 
 fn sixteen(text: &str) -> anyhow::Result<[u8; 16]> {
