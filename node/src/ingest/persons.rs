@@ -173,6 +173,7 @@ fn members(groups: &[u32]) -> Vec<Vec<usize>> {
 
 async fn homes(conn: &mut SqliteConnection, known: &[Known]) -> Result<(), IngestError> {
     let homes: Vec<Home> = known.iter().map(home).collect();
+    residences::leave(conn, &homes).await?;
     Ok(residences::put(conn, &homes).await?)
 }
 

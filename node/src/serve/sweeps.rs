@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use causeway_proto::{
     change::ToKeep,
-    day::Day,
     ids::{Handle, SweepId},
     kind::RECIPE,
     pb::{self, sweep_service_server::SweepService},
@@ -20,7 +19,10 @@ use super::{
     session::Session,
     status,
 };
-use crate::store::{StoreError, changes, imports, memos, persons, records, segments, sweeps};
+use crate::{
+    ingest::freshness::{self, Freshness},
+    store::{StoreError, changes, memos, persons, records, segments, sweeps},
+};
 
 #[tonic::async_trait]
 impl SweepService for Node {
@@ -146,27 +148,11 @@ impl Node {
 
     /// How fresh each export is, by the agency's own measure.
     async fn feeds(&self, conn: &mut SqliteConnection) -> Result<Vec<Feed>, StoreError> {
-        let now_ms = (self.now_ms)();
-        let mut feeds = Vec::new();
-        for feed in &self.feeds {
-            let taken = imports::last_taken(conn, feed.id()).await?;
-            let hours = [Some(feed.mapping().freshness_h.into()), self.policy.stale_after_h]
-                .into_iter()
-                .flatten()
-                .min();
-            let age_h =
-                taken.as_ref().map(|taken| now_ms.saturating_sub(taken.taken_ms) / 3_600_000);
-            feeds.push(Feed {
-                id: feed.id().to_owned(),
-                as_at: taken.map(|taken| Day::of_unix_ms(taken.taken_ms.cast_signed())),
-                stale: match (age_h, hours) {
-                    (None, _) => true,
-                    (Some(age), Some(most)) => age > most,
-                    (Some(_), None) => false,
-                },
-            });
-        }
-        Ok(feeds)
+        let stale_after_h = self.policy.stale_after_h;
+        let fresh = freshness::of(conn, &self.feeds, stale_after_h, (self.now_ms)()).await?;
+        let feed =
+            |fresh: Freshness| Feed { id: fresh.feed, as_at: fresh.as_at, stale: fresh.stale };
+        Ok(fresh.into_iter().map(feed).collect())
     }
 
     async fn close(&self, sweep: &[u8]) -> Answer<pb::CloseSweepResponse> {
