@@ -115,6 +115,10 @@ pub struct IntakeConfig {
     /// Where it is set, nothing else counts.
     #[serde(default)]
     pub marker: Option<String>,
+    /// Whether what was dealt with stays where it is, as in a folder that others read, too. It is
+    /// then remembered by its content, as it is in a folder that this user may not change.
+    #[serde(default)]
+    pub keep: bool,
 }
 
 impl IntakeConfig {

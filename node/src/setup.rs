@@ -182,7 +182,7 @@ delimiter = ","
 dates = ["%d/%m/%Y"]
 nulls = ["NULL", "N/A"]
 # What the export is called in a folder of [[intake]]. Instead of files, `[database]` asks one:
-# tests/data/feeds/database-example.toml.
+# tests/data/feeds/example-database.toml.
 files = ["tenancies-*.csv"]
 key = ["TENANT_REF"]
 mode = "full"

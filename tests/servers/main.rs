@@ -1,3 +1,5 @@
 //! What needs a real database server.
 
+mod databases;
+mod desk;
 mod ledger;

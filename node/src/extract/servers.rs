@@ -51,7 +51,7 @@ pub(super) async fn mysql(
     // Times as the agency's own people see them, and the server's own idea of SQL.
     let options = options.timezone(None).pipes_as_concat(false).no_engine_substitution(false);
     let options = options.disable_statement_logging();
-    let mut conn = MySqlConnection::connect_with(&options).await.map_err(of_login)?;
+    let mut conn = MySqlConnection::connect_with(&options).await.map_err(of_mysql)?;
     let version: String =
         sqlx::query_scalar("select version()").fetch_one(&mut conn).await.map_err(of_mysql)?;
     let limit = if version.contains("MariaDB") {

@@ -93,6 +93,16 @@ impl Kind {
         }
     }
 
+    /// Returns how an address of this kind begins.
+    const fn schemes(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres://", "postgresql://"],
+            Self::Mysql => &["mysql://", "mariadb://"],
+            Self::Sqlite => &["sqlite:"],
+            Self::Odbc => &[""],
+        }
+    }
+
     /// Returns an address to follow.
     pub const fn example(self) -> &'static str {
         match self {
@@ -145,10 +155,11 @@ impl Database {
             return Err(ExtractError::Permissions { file: file() });
         }
         let text = Zeroizing::new(fs::read_to_string(&self.url_file).map_err(read)?);
-        match text.trim() {
-            "" => Err(ExtractError::Address { file: file(), kind: self.kind }),
-            address => Ok(Zeroizing::new(address.to_owned())),
+        let address = text.trim();
+        if address.is_empty() || !self.kind.schemes().iter().any(|s| address.starts_with(s)) {
+            return Err(ExtractError::Address { file: file(), kind: self.kind });
         }
+        Ok(Zeroizing::new(address.to_owned()))
     }
 
     pub(crate) fn begin_paths_at(&mut self, folder: &Path) {

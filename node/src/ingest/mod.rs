@@ -335,6 +335,8 @@ fn compare<T>(
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_5_3;
