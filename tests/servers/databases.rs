@@ -1,4 +1,6 @@
-//! Rows straight from PostgreSQL, MariaDB and SQLite.
+//! Rows straight from PostgreSQL, `MariaDB` and SQLite.
+
+#![expect(clippy::disallowed_methods, reason = "the statements are the tests' own")]
 
 use causeway_tests::{mariadb::MariaDb, postgres::Postgres};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};

@@ -1,4 +1,4 @@
-//! A MariaDB server of our own, for tests: its own folder, its own port, gone when it is dropped.
+//! A `MariaDB` server of our own, for tests: its own folder, its own port, gone when it is dropped.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ impl MariaDb {
     /// Makes a server in a temporary folder and starts it on a free port of the loopback address.
     ///
     /// # Errors
-    /// Fails with what to install when the machine has no MariaDB.
+    /// Fails with what to install when the machine has no `MariaDB`.
     pub async fn start() -> anyhow::Result<Self> {
         ensure!(
             Path::new(SERVER).is_file(),
@@ -85,6 +85,7 @@ impl MariaDb {
     }
 
     /// Makes an empty database and a user who may only read it, and returns their address.
+    #[expect(clippy::disallowed_methods, reason = "names and passwords of tests")]
     pub async fn database(&self, name: &str, password: &str) -> anyhow::Result<String> {
         let statements = format!(
             "create database {name} character set utf8mb4;

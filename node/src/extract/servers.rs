@@ -1,4 +1,4 @@
-//! PostgreSQL, MySQL and MariaDB, SQLite.
+//! PostgreSQL, `MySQL` and `MariaDB`, SQLite.
 //!
 //! Every value is asked for as the text that the server itself makes of it, so that nothing is lost
 //! between its types and ours.
@@ -121,6 +121,7 @@ impl Server for SqliteConnection {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "settings of ours with a number in them")]
 async fn run<S: Server>(conn: &mut S, sql: String) -> Result<(), Problem>
 where
     for<'c> &'c mut S: Executor<'c, Database = S::Database>,
@@ -133,6 +134,7 @@ where
 }
 
 /// Hands on the header and every row of an answer.
+#[expect(clippy::disallowed_methods, reason = "the query is the agency's own, from its mapping")]
 async fn rows<S: Server>(
     conn: &mut S,
     statement: &Statement,

@@ -73,7 +73,7 @@ pub struct Database {
 pub enum Kind {
     /// PostgreSQL.
     Postgres,
-    /// MySQL or MariaDB.
+    /// `MySQL` or `MariaDB`.
     Mysql,
     /// A SQLite file.
     Sqlite,

@@ -2,6 +2,12 @@
 //!
 //! A test of this crate, and not of `tests/`, so that the one feature rebuilds as little as may be.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the statements are the tests' own, and a story that cannot go on fails"
+)]
+
 #[path = "../../../tests/servers/desk.rs"]
 mod desk;
 #[path = "../../../tests/src/postgres.rs"]
