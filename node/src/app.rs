@@ -13,7 +13,11 @@ use tonic_health::ServingStatus;
 use crate::{
     clock,
     config::NodeConfig,
-    ingest::{DryRun, Intake, Receipt},
+    ingest::{
+        DryRun, Intake, Receipt,
+        landing::Outcome,
+        watch::{self, Watch},
+    },
     policy::Policy,
     serve::{self, Node},
     source::Feed,
@@ -49,31 +53,42 @@ impl App {
         &self.store
     }
 
-    /// Takes in one export.
+    /// Takes in one export: a file or, without one, what the feed's database answers.
     pub async fn ingest(
         &self,
         feed: &str,
-        file: &Path,
+        file: Option<&Path>,
         as_at: Option<Day>,
     ) -> anyhow::Result<Receipt> {
         let feed = self.feed(feed)?;
         let keys = self.keyring.match_keys()?;
-        let receipt = self.intake(&keys, as_at).take_in(feed, file).await?;
-        tracing::info!(
-            feed = receipt.feed,
-            rows = receipt.file.rows,
-            changed = receipt.changed,
-            quarantined = receipt.file.quarantined,
-            "took in an export"
-        );
+        let intake = self.intake(&keys, as_at);
+        let receipt = match file {
+            Some(file) => intake.take_in(feed, file).await?,
+            None => intake.ask(feed).await?,
+        };
+        let name = file.and_then(Path::file_name).map(|name| name.to_string_lossy());
+        watch::took_in(&receipt, name.as_deref().unwrap_or("database"));
         Ok(receipt)
+    }
+
+    /// Takes in whatever lies in the folders of the settings, and asks every database once.
+    pub async fn ingest_all(&self, as_at: Option<Day>) -> anyhow::Result<Vec<Outcome>> {
+        let keys = self.keyring.match_keys()?;
+        let outcomes = watch::once(&self.intake(&keys, as_at), &self.config.intake).await?;
+        for outcome in &outcomes {
+            if let Ok(receipt) = &outcome.result {
+                watch::took_in(receipt, &outcome.file);
+            }
+        }
+        Ok(outcomes)
     }
 
     /// Says what taking in an export would find.
     pub async fn dry_run(
         &self,
         feed: &str,
-        file: &Path,
+        file: Option<&Path>,
         as_at: Option<Day>,
     ) -> anyhow::Result<DryRun> {
         let feed = self.feed(feed)?;
@@ -117,6 +132,8 @@ impl App {
             config.identity()
         );
         let contact = config.contact.clone().map(Into::into);
+        let parts = (store.clone(), keyring.clone());
+        let watch = Watch::new(parts, feeds.clone(), &config.intake, policy.stale_after_h);
         let node =
             Node::new(config.kind, (store, keyring), policy, (feeds, contact), clock::now_ms);
         let (routes, health) = serve::routes(&node, config.serve.reflection);
@@ -130,6 +147,7 @@ impl App {
 
         let (out, incoming) = mpsc::channel(16);
         let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(watch.run());
         let watched = tls.clone();
         tasks.spawn(async move {
             watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;

@@ -1,9 +1,6 @@
 //! The command line of a node.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
 use causeway_proto::{
@@ -19,8 +16,12 @@ use crate::{
     config::NodeConfig,
     doctor::{self, State},
     inbox::{self, letter},
-    ingest::{DryRun, Receipt},
+    ingest::{
+        DryRun, Receipt,
+        landing::{self, Outcome},
+    },
     setup::{self, NewNode},
+    store::imports,
     telemetry::{self, LogFormat},
 };
 
@@ -76,8 +77,14 @@ enum Command {
     /// Take in one export, whole or not at all
     ///
     /// The same file twice is no news. A file that is cut off, mostly bad or in another encoding is
-    /// refused with the reason, and what was there before stands.
+    /// refused with the reason, and what was there before stands. Without a file, the database that
+    /// the mapping names in `[database]` is asked. With `--all`, everything that lies whole in the
+    /// folders of `[[intake]]` is taken in, the oldest first, and every database is asked; `serve`
+    /// does the same all the time.
     Ingest(Ingest),
+    /// Show the rows that were left out, for somebody at the source to mend
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Answer the coordinator until told to stop (SIGINT or SIGTERM)
     Serve(Serve),
     /// Read the alerts that reached this agency
@@ -110,9 +117,13 @@ struct Init {
 #[derive(Debug, ClapArgs)]
 struct Ingest {
     /// The feed's id, as its mapping file says
-    feed: String,
-    /// The export
-    file: PathBuf,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    feed: Option<String>,
+    /// The export; without one, the feed's database is asked
+    file: Option<PathBuf>,
+    /// Take in what lies in the folders of the settings, and ask every database
+    #[arg(long, conflicts_with = "dry_run")]
+    all: bool,
     /// Read and check it, say what it is like, and take nothing in
     #[arg(long)]
     dry_run: bool,
@@ -126,6 +137,19 @@ struct Serve {
     /// Write `{"listen": "address"}` here once the node answers, for a supervisor
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Quarantine {
+    /// List what the last good export of each feed left out: feed, line, column and rule
+    ///
+    /// Events after a person's death are among them, and records whose number seems to have been
+    /// given to somebody else. What the rows say is shown nowhere.
+    List {
+        /// Only this feed's
+        #[arg(long)]
+        feed: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +179,10 @@ async fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Init(new) => init(args, new, out),
         Command::Check => check(args, &load(args)?, out).await,
         Command::Ingest(ingest) => take_in(args, ingest, load(args)?, out).await,
+        Command::Quarantine(Quarantine::List { feed }) => {
+            let app = App::build(load(args)?).await?;
+            list_quarantine(args, feed.as_deref(), &app, out).await
+        }
         Command::Serve(serve) => {
             let app = App::build(load(args)?).await?;
             let ready_file = serve.ready_file.clone();
@@ -232,14 +260,19 @@ async fn take_in(
     config: NodeConfig,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let Ingest { feed, file, dry_run, as_at } = ingest;
+    let Ingest { feed, file, dry_run, as_at, .. } = ingest;
     let app = App::build(config).await?;
+    let Some(feed) = feed else {
+        return take_in_all(args, *as_at, &app, out).await;
+    };
+    let file = file.as_deref();
+    let name = file.map_or("the database".to_owned(), |file| file.display().to_string());
     if *dry_run {
         let found = app.dry_run(feed, file, *as_at).await?;
         if args.json {
             writeln!(out, "{}", serde_json::to_string(&found)?)?;
         } else {
-            print_dry_run(file, &found, out)?;
+            print_dry_run(&name, &found, out)?;
         }
         return match found.refused {
             Some(why) => bail!("it would be refused: {why}"),
@@ -250,13 +283,74 @@ async fn take_in(
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&receipt)?)?;
     } else {
-        print_receipt(file, &receipt, out)?;
+        print_receipt(&name, &receipt, out)?;
     }
     Ok(())
 }
 
-fn print_receipt(file: &Path, receipt: &Receipt, out: &mut dyn Write) -> anyhow::Result<()> {
-    let path = file.display();
+async fn take_in_all(
+    args: &Args,
+    as_at: Option<Day>,
+    app: &App,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let outcomes = app.ingest_all(as_at).await?;
+    let mut told = Vec::new();
+    let mut refused = 0;
+    for Outcome { feed, file, result } in &outcomes {
+        match result {
+            Ok(receipt) if args.json => told.push(json!({ "file": file, "taken_in": receipt })),
+            Ok(receipt) => print_receipt(file, receipt, out)?,
+            Err(error) => {
+                refused += 1;
+                let why = landing::reason(error);
+                if args.json {
+                    told.push(json!({ "feed": feed, "file": file, "refused": why }));
+                } else {
+                    writeln!(out, "{file} ({feed}) was refused: {why}")?;
+                }
+            }
+        }
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::Value::from(told))?;
+    } else if outcomes.is_empty() {
+        writeln!(out, "Nothing new lies in the folders.")?;
+    }
+    match refused {
+        0 => Ok(()),
+        1 => bail!("1 export was refused; what was there before stands"),
+        several => bail!("{several} exports were refused; what was there before stands"),
+    }
+}
+
+async fn list_quarantine(
+    args: &Args,
+    feed: Option<&str>,
+    app: &App,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut conn = app.store().read().await?;
+    let mut rows = imports::left_out(&mut conn).await?;
+    rows.retain(|row| feed.is_none_or(|feed| row.feed == feed));
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&rows)?)?;
+        return Ok(());
+    }
+    for row in &rows {
+        let column = match row.column.as_str() {
+            "" => String::new(),
+            column => format!(", column `{column}`"),
+        };
+        writeln!(out, "{} line {}{column}: {}", row.feed, row.line, row.rule)?;
+    }
+    if rows.is_empty() {
+        writeln!(out, "Nothing was left out.")?;
+    }
+    Ok(())
+}
+
+fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::Result<()> {
     if receipt.same_as_last {
         writeln!(out, "{path} is what feed {} took in last: nothing to do.", receipt.feed)?;
         return Ok(());
@@ -267,14 +361,21 @@ fn print_receipt(file: &Path, receipt: &Receipt, out: &mut dyn Write) -> anyhow:
         receipt.file.rows, receipt.changed, receipt.unchanged, receipt.missed, receipt.removed
     )?;
     writeln!(out, "{} persons changed.", receipt.persons_changed)?;
+    if receipt.ended > 0 {
+        let ended = receipt.ended;
+        writeln!(out, "{ended} states that the source no longer has were ended.")?;
+    }
+    if receipt.merged > 0 {
+        writeln!(out, "{} records were merged into others.", receipt.merged)?;
+    }
     if receipt.after_death > 0 {
         writeln!(out, "{} events after a person's death were left out.", receipt.after_death)?;
     }
     print_quarantine(&receipt.file, out)
 }
 
-fn print_dry_run(file: &Path, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "{}: {} rows, {} usable", file.display(), found.file.rows, found.file.taken)?;
+fn print_dry_run(name: &str, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{name}: {} rows, {} usable", found.file.rows, found.file.taken)?;
     for (contact, count) in &found.file.contacts {
         writeln!(out, "  left out as contacts ({contact:?}): {count}")?;
     }

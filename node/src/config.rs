@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -41,6 +42,11 @@ use serde::Deserialize;
 ///     [store]
 ///     path = "data/node.db"
 ///
+///     [[intake]]
+///     folder = "/srv/exports"
+///     every_seconds = 5
+///     marker = ".done"
+///
 ///     [serve]
 ///     listen = "0.0.0.0:7443"
 ///     coordinator_address = "coordinator.pilot.example:7440"
@@ -70,6 +76,9 @@ pub struct NodeConfig {
     pub keys: KeysConfig,
     /// Where records are kept.
     pub store: StoreConfig,
+    /// Folders that exports land in.
+    #[serde(default)]
+    pub intake: Vec<IntakeConfig>,
     /// How the coordinator reaches this node.
     pub serve: ServeConfig,
     /// Whom a colleague in another agency can ring; disclosed only where the policy says so.
@@ -91,6 +100,32 @@ pub struct KeysConfig {
 pub struct StoreConfig {
     /// The database file. Its folder should be on an encrypted volume.
     pub path: PathBuf,
+}
+
+/// A folder that exports land in. Each mapping says in `files` what its exports are called.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntakeConfig {
+    /// The folder. What was dealt with is moved to `done` and `refused` in it, where this user may.
+    pub folder: PathBuf,
+    /// How often to look, in seconds. A file counts as whole once it looks the same twice.
+    #[serde(default = "default_every_seconds")]
+    pub every_seconds: f64,
+    /// What ends the name of the empty file that says that a file is whole: `tenants.csv.done`.
+    /// Where it is set, nothing else counts.
+    #[serde(default)]
+    pub marker: Option<String>,
+    /// Whether what was dealt with stays where it is, as in a folder that others read, too. It is
+    /// then remembered by its content, as it is in a folder that this user may not change.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+impl IntakeConfig {
+    /// Returns how often to look.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs_f64(self.every_seconds)
+    }
 }
 
 /// How node and coordinator reach each other. Either the coordinator dials `listen`, or the node dials
@@ -157,6 +192,16 @@ impl NodeConfig {
             !config.serve.dial_out || config.serve.coordinator_address.is_some(),
             "[serve] dial_out needs the `coordinator_address` to dial"
         );
+        for intake in &config.intake {
+            ensure!(
+                (0.01..=86_400.0).contains(&intake.every_seconds),
+                "[[intake]] every_seconds should be between 0.01 and 86400; 5 suits most"
+            );
+            ensure!(
+                intake.marker.as_deref().is_none_or(|marker| !marker.is_empty()),
+                "[[intake]] marker should be the end of a name, such as `.done`"
+            );
+        }
         Ok(config)
     }
 
@@ -177,7 +222,7 @@ impl NodeConfig {
     }
 
     fn begin_paths_at(&mut self, folder: &Path) {
-        let Self { policy, feeds, identity_files: files, keys, store, .. } = self;
+        let Self { policy, feeds, intake, identity_files: files, keys, store, .. } = self;
         let paths = [
             policy,
             &mut files.certificate,
@@ -187,7 +232,8 @@ impl NodeConfig {
             &mut keys.folder,
             &mut store.path,
         ];
-        for path in paths.into_iter().chain(feeds) {
+        let folders = intake.iter_mut().map(|intake| &mut intake.folder);
+        for path in paths.into_iter().chain(feeds).chain(folders) {
             *path = folder.join(&*path);
         }
     }
@@ -197,6 +243,10 @@ impl From<ContactConfig> for Contact {
     fn from(config: ContactConfig) -> Self {
         Self { service: config.service, role: config.role, phone: config.phone }
     }
+}
+
+fn default_every_seconds() -> f64 {
+    5.0
 }
 
 fn default_drain_seconds() -> u64 {

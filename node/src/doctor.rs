@@ -10,7 +10,9 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     app, clock,
-    config::NodeConfig,
+    config::{IntakeConfig, NodeConfig},
+    extract,
+    ingest::freshness::{self, Freshness},
     policy::Policy,
     store::{Store, imports},
     tokenise::keyring::Keyring,
@@ -55,6 +57,9 @@ pub async fn examine(config: &NodeConfig) -> Vec<Finding> {
         keys(config),
         store(config).await,
     ];
+    findings.extend(intake(config));
+    findings.extend(databases(config).await);
+    findings.extend(stale(config).await);
     let tls = TlsState::load(&config.identity_files, OffsetDateTime::now_utc());
     match tls {
         Err(error) => findings.push(failed("certificate", &error)),
@@ -182,6 +187,53 @@ async fn store(config: &NodeConfig) -> Finding {
         }
         Err(error) => failed("records", &error),
     }
+}
+
+/// Folders that exports land in.
+fn intake(config: &NodeConfig) -> Vec<Finding> {
+    let what = "intake";
+    let look = |folder: &IntakeConfig| {
+        let path = folder.folder.display();
+        match std::fs::read_dir(&folder.folder) {
+            Err(error) => {
+                let message = format!("{path}: {error}; is the share mounted?");
+                Finding { what, state: State::Failed, message }
+            }
+            Ok(_) => ok(what, format!("{path} is looked at every {} s", folder.every_seconds)),
+        }
+    };
+    config.intake.iter().map(look).collect()
+}
+
+/// Whether every database lets this node in and understands its query.
+async fn databases(config: &NodeConfig) -> Vec<Finding> {
+    let what = "database";
+    let mut findings = Vec::new();
+    for feed in app::load_feeds(config).unwrap_or_default() {
+        let Some(database) = &feed.mapping().database else { continue };
+        findings.push(match timeout(PATIENCE, extract::begin(database, None)).await {
+            Ok(Ok(_)) => ok(what, format!("that of feed `{}` answers", feed.id())),
+            Ok(Err(error)) => failed(what, &error),
+            Err(_) => warning(what, format!("that of feed `{}` takes long to begin", feed.id())),
+        });
+    }
+    findings
+}
+
+/// Feeds from which nothing good came for too long.
+async fn stale(config: &NodeConfig) -> Vec<Finding> {
+    let found = async {
+        let store = Store::open(&config.store.path).await?;
+        let feeds = app::load_feeds(config).unwrap_or_default();
+        let policy = Policy::load(&config.policy, &config.id, config.kind).ok();
+        let stale_after_h = policy.and_then(|policy| policy.stale_after_h);
+        let mut conn = store.read().await?;
+        freshness::of(&mut conn, &feeds, stale_after_h, clock::now_ms()).await
+    };
+    let feeds: Vec<Freshness> = found.await.unwrap_or_default();
+    // What never came is said of the records.
+    let came = feeds.iter().filter(|feed| feed.as_at.is_some() || feed.refused.is_some());
+    came.filter_map(Freshness::problem).map(|message| warning("freshness", message)).collect()
 }
 
 fn certificate(config: &NodeConfig, tls: &TlsState) -> Vec<Finding> {

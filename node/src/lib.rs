@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod policy;
 
+pub mod extract;
 pub mod normalise;
 pub mod source;
 pub mod tokenise;

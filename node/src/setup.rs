@@ -106,6 +106,15 @@ path = "data/node.db"
 # Where it lets nothing in, the node dials the coordinator and is called on that connection.
 coordinator_address = "{coordinator_address}"
 
+# Folders that exports land in. Each mapping says in `files` what its exports are called. What was
+# dealt with is moved to `done` and `refused` in the folder, where this user may write.
+# [[intake]]
+# folder = "/srv/exports"
+# every_seconds = 5
+# A file counts as whole once it looks the same twice or, where this is set, once the empty file
+# `tenancies.csv.done` stands beside `tenancies.csv`.
+# marker = ".done"
+
 # Whom a colleague in another agency can ring: a desk, never a person. Told only where the policy
 # says `[disclose] contact = true`.
 # [contact]
@@ -173,6 +182,9 @@ encoding = "detect"
 delimiter = ","
 dates = ["%d/%m/%Y"]
 nulls = ["NULL", "N/A"]
+# What the export is called in a folder of [[intake]]. Instead of files, `[database]` asks one:
+# tests/data/feeds/example-database.toml.
+files = ["tenancies-*.csv"]
 key = ["TENANT_REF"]
 mode = "full"
 max_drop_pct = 10

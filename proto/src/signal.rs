@@ -35,6 +35,8 @@ pub struct Signal {
     pub confidence_permille: u16,
     /// How far it may be told.
     pub disclosure: Disclosure,
+    /// When the agency learnt of it, where that was later.
+    pub arrived: Option<Day>,
 }
 
 // === wire ===
@@ -48,6 +50,7 @@ impl From<Signal> for pb::Signal {
             event_key: signal.event.as_bytes().to_vec(),
             confidence_permille: signal.confidence_permille.into(),
             disclosure: signal.disclosure.to_wire(),
+            arrived_day: signal.arrived.map(Day::number),
         }
     }
 }
@@ -67,6 +70,10 @@ impl TryFrom<pb::Signal> for Signal {
                 rule: "between 0 and 1000",
             })?,
             disclosure: Disclosure::from_wire(signal.disclosure)?,
+            arrived: signal
+                .arrived_day
+                .map(|day| Day::from_wire("arrived_day", day))
+                .transpose()?,
         })
     }
 }
@@ -84,6 +91,7 @@ mod tests {
             event: EventKey::from_bytes([9; 16]),
             confidence_permille: 600,
             disclosure: Disclosure::Named,
+            arrived: Day::new(2025, 3, 12),
         };
         let wire = pb::Signal::from(signal.clone());
         assert_eq!(Signal::try_from(wire.clone()), Ok(signal));

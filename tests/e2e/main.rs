@@ -10,6 +10,7 @@ mod command_line;
 mod delivered_once;
 mod demonstration;
 mod exports_go_wrong;
+mod exports_land;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod python_client;

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod data;
 pub mod demo;
 pub mod link;
+pub mod mariadb;
 pub mod needles;
 pub mod postgres;
 pub mod standard;

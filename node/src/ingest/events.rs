@@ -1,64 +1,52 @@
 //! Takes in an export about events.
 
-use std::path::Path;
+use std::collections::HashMap;
 
 use causeway_proto::day::Day;
 
-use super::{DryRun, IngestError, Intake, Receipt, compare, open};
+use super::{Delivery, DryRun, IngestError, Intake, Read, Receipt, compare, last_day};
 use crate::{
-    source::{EventRow, Events, Feed, Role, SourceReport},
+    source::{EventRow, Feed, Role, Rule, SourceReport},
     store::{
         StoreError,
         changes::{self, Change},
         events::{self, Event},
-        imports::{self, Quarantined},
+        imports, merged,
+        merged::Merged,
         persons, records,
     },
 };
 
 impl Intake<'_> {
-    pub(super) async fn events(&self, feed: &Feed, path: &Path) -> Result<Receipt, IngestError> {
-        let read = tokio::task::block_in_place(|| read(feed, path));
-        let (rows, file) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                self.refuse(feed, &error).await?;
-                return Err(error);
-            }
-        };
+    pub(super) async fn events(
+        &self,
+        feed: &Feed,
+        delivery: Delivery,
+    ) -> Result<Receipt, IngestError> {
+        let read = tokio::task::block_in_place(|| delivery.events(feed))?;
         let mut tx = self.store.begin().await?;
         let last = imports::last_taken(&mut tx, feed.id()).await?;
-        let hash = file.sha256.as_ref().map_or([0; 32], |hash| *hash.as_bytes());
-        if last.as_ref().is_some_and(|last| last.sha256 == hash) {
-            let feed = feed.id().to_owned();
+        if self.is_no_news(&mut tx, feed, &read, last.as_ref()).await? {
+            tx.commit().await.map_err(StoreError::from)?;
+            let (feed, file) = (feed.id().to_owned(), read.file);
             return Ok(Receipt { feed, same_as_last: true, file, ..Receipt::default() });
         }
-        if let Err(source) = file.judge(feed, last.map(|last| last.rows)) {
-            drop(tx);
-            let error = IngestError::Refused { path: path.to_owned(), source };
-            self.refuse(feed, &error).await?;
-            return Err(error);
-        }
+        let Read { place, rows, mut file, live } = read;
+        file.judge(feed, last.as_ref().map(|last| last.rows))
+            .map_err(|source| IngestError::Refused { place, source })?;
 
         let person_feed = feed.mapping().person_feed.as_deref().unwrap_or_default();
         let deceased = records::deceased(&mut tx, person_feed).await?;
-        let (posthumous, rows): (Vec<EventRow>, Vec<EventRow>) =
-            rows.into_iter().partition(|row| {
-                deceased.get(&row.person_key).is_some_and(|died: &Day| row.start > *died)
-            });
-        let after_death: Vec<Quarantined> = posthumous
-            .iter()
-            .map(|row| Quarantined {
-                line: row.line,
-                column: String::new(),
-                rule: "the person had died before; a family is not alerted because of a record \
-                       that was closed late"
-                    .to_owned(),
-            })
-            .collect();
+        let merged = merged::of(&mut tx, person_feed).await?;
+        let before = file.quarantined;
+        let rows = alive(rows, &deceased, &merged, &mut file);
+        let after_death = file.quarantined - before;
 
         let known = events::known(&mut tx, feed.id()).await?;
-        let rows: Vec<Event> = rows.into_iter().map(|row| event(row, person_feed)).collect();
+        // Of what the first delivery brings, nobody can tell when it came.
+        let arrived = last.as_ref().map(|_| self.as_at);
+        let event = |row| event(row, person_feed, &merged, arrived);
+        let rows: Vec<Event> = rows.into_iter().map(event).collect();
         let mode = feed.mapping().mode;
         let difference = compare(&known, rows, |e| (&e.key, e.hash), mode, &file);
         let mut touched: Vec<(String, String)> =
@@ -67,11 +55,13 @@ impl Intake<'_> {
         // An event that is somebody else's now changes what is said of whose it was.
         let keys: Vec<&str> = difference.changed.iter().map(|event| event.key.as_str()).collect();
         touched.extend(events::records_by_key(&mut tx, feed.id(), &keys).await?);
-        events::remove(&mut tx, &difference.gone).await?;
-        events::set_missed(&mut tx, &difference.back, 0).await?;
-        for (id, missed) in &difference.missed {
-            events::set_missed(&mut tx, &[*id], *missed).await?;
-        }
+        let ended = events::end_open(&mut tx, &difference.gone).await?;
+        let withdrawn: Vec<i64> =
+            difference.gone.iter().filter(|id| !ended.contains(id)).copied().collect();
+        events::remove(&mut tx, &withdrawn).await?;
+        events::set_missed(&mut tx, &difference.back, 0, None).await?;
+        let seen = last_day(last.as_ref());
+        events::set_missed(&mut tx, &difference.missed, 1, seen).await?;
         events::put(&mut tx, feed.id(), &difference.changed).await?;
         touched.sort_unstable();
         touched.dedup();
@@ -86,32 +76,43 @@ impl Intake<'_> {
             changed: difference.changed.len() as u64,
             unchanged: difference.unchanged,
             missed: difference.missed.len() as u64,
-            removed: difference.gone.len() as u64,
-            after_death: after_death.len() as u64,
+            removed: withdrawn.len() as u64,
+            ended: ended.len() as u64,
+            after_death,
             file,
             ..Receipt::default()
         };
-        self.taken(&mut tx, feed, &receipt, after_death).await?;
+        self.taken(&mut tx, feed, &receipt, live.as_ref()).await?;
         // Without this, everything above is undone.
         tx.commit().await.map_err(StoreError::from)?;
         Ok(receipt)
     }
 }
 
-/// Reads the whole file, so that a fault at its end refuses it before anything is written.
-fn read(feed: &Feed, path: &Path) -> Result<(Vec<EventRow>, SourceReport), IngestError> {
-    let refuse = |source| IngestError::File { path: path.to_owned(), source };
-    let mut events = Events::open(feed, open(path)?).map_err(refuse)?;
-    let rows = events.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-    Ok((rows, events.finish().map_err(refuse)?))
+/// Sets events after the death of their person aside, for somebody to look at.
+fn alive(
+    rows: Vec<EventRow>,
+    deceased: &HashMap<String, Day>,
+    merged: &Merged,
+    file: &mut SourceReport,
+) -> Vec<EventRow> {
+    let died = |row: &EventRow| deceased.get(merged.now(&row.person_key)).copied();
+    let (late, rows): (Vec<EventRow>, Vec<EventRow>) =
+        rows.into_iter().partition(|row| died(row).is_some_and(|died| row.start > died));
+    for row in late {
+        file.taken -= 1;
+        file.set_aside(row.line, None, Rule::AfterDeath);
+    }
+    rows
 }
 
-fn event(row: EventRow, person_feed: &str) -> Event {
+fn event(row: EventRow, person_feed: &str, merged: &Merged, arrived: Option<Day>) -> Event {
     Event {
         hash: *row.hash.as_bytes(),
-        record: (person_feed.to_owned(), row.person_key),
-        // Without a reference of its own, an event is only ever itself.
-        reference: if row.event_ref.is_empty() { row.key.clone() } else { row.event_ref },
+        record: (person_feed.to_owned(), merged.now(&row.person_key).to_owned()),
+        reference: row.event_ref,
+        system: row.system,
+        arrived,
         code: row.code,
         suspect: row.role == Role::Suspect,
         start: row.start,
@@ -123,10 +124,10 @@ fn event(row: EventRow, person_feed: &str) -> Event {
 
 pub(super) fn dry_run(
     feed: &Feed,
-    path: &Path,
+    delivery: Delivery,
     last_rows: Option<u64>,
 ) -> Result<DryRun, IngestError> {
-    let (_, file) = read(feed, path)?;
+    let Read { file, .. } = delivery.events(feed)?;
     let refused = file.judge(feed, last_rows).err().map(|refused| refused.to_string());
     Ok(DryRun { file, refused, quality: None, duplicates: None, match_keys_per_record: None })
 }

@@ -60,6 +60,7 @@ impl Homes {
             self.moved.extend(moved.iter().map(|home| home.record));
             self.note(conn, buildings).await?;
         }
+        residences::leave(conn, &homes).await?;
         residences::put(conn, &homes).await
     }
 

@@ -5,23 +5,25 @@
 //! hundred thousand is one change.
 
 pub mod dedupe;
+mod delivery;
+mod drift;
 mod events;
+pub mod freshness;
 mod homes;
+pub mod landing;
 mod people;
 mod persons;
+pub mod watch;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io, path::Path};
 
 use causeway_proto::day::Day;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
+use self::delivery::{Delivery, Read};
 use crate::{
+    extract::Position,
     normalise::quality::Quality,
     source::{
         Feed, FileError, FileRefused, SourceReport,
@@ -30,7 +32,8 @@ use crate::{
     store::{
         Store, StoreError,
         imports::{self, Import, Quarantined},
-        records::Known,
+        positions,
+        records::{self, Known},
     },
     tokenise::recipe::MatchKeys,
 };
@@ -67,6 +70,10 @@ pub struct Receipt {
     pub missed: u64,
     /// Rows that are gone.
     pub removed: u64,
+    /// States that the source no longer has, ended on the day they were last seen.
+    pub ended: u64,
+    /// Records that their source merged into others.
+    pub merged: u64,
     /// Persons that are new or have other match-keys.
     pub persons_changed: u64,
     /// Events after the death of their person; left out.
@@ -82,27 +89,33 @@ pub struct Receipt {
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The file could not be opened.
-    #[error("could not open {}", path.display())]
+    #[error("could not open {place}")]
     Open {
         /// Which file.
-        path: PathBuf,
+        place: String,
         /// Why not.
         source: io::Error,
     },
-    /// The file as a whole is bad.
-    #[error("{} was refused, and what was there before stands", path.display())]
+    /// The feed's rows come in files.
+    #[error("feed `{feed}` has no `[database]` in its mapping, so name the file to take in")]
+    NoDatabase {
+        /// The feed.
+        feed: String,
+    },
+    /// The file or the answer as a whole is bad.
+    #[error("{place} was refused, and what was there before stands")]
     File {
         /// Which file.
-        path: PathBuf,
+        place: String,
         /// Why.
         #[source]
         source: FileError,
     },
     /// Too many rows are missing or bad.
-    #[error("{} was refused, and what was there before stands", path.display())]
+    #[error("{place} was refused, and what was there before stands")]
     Refused {
         /// Which file.
-        path: PathBuf,
+        place: String,
         /// Why.
         #[source]
         source: FileRefused,
@@ -118,7 +131,7 @@ struct Difference<T> {
     changed: Vec<T>,
     unchanged: u64,
     /// Absent for the first time.
-    missed: Vec<(i64, u32)>,
+    missed: Vec<i64>,
     /// Here again after having been absent.
     back: Vec<i64>,
     /// Absent once too often.
@@ -128,23 +141,54 @@ struct Difference<T> {
 impl Intake<'_> {
     /// Takes in a whole export or, if anything is wrong with it, none of it.
     pub async fn take_in(&self, feed: &Feed, path: &Path) -> Result<Receipt, IngestError> {
-        match feed.mapping().about {
-            About::People => self.people(feed, path).await,
-            About::Events => self.events(feed, path).await,
-        }
+        self.take(feed, Delivery::file(path)).await
     }
 
-    /// Says what taking in an export would find, and touches nothing.
-    pub async fn dry_run(&self, feed: &Feed, path: &Path) -> Result<DryRun, IngestError> {
+    /// Asks the feed's database, and takes in the whole answer or none of it.
+    pub async fn ask(&self, feed: &Feed) -> Result<Receipt, IngestError> {
+        let delivery = self.query(feed).await?;
+        self.take(feed, delivery).await
+    }
+
+    async fn query(&self, feed: &Feed) -> Result<Result<Delivery, IngestError>, StoreError> {
+        let since = positions::of(&mut *self.store.read().await?, feed.id()).await?;
+        Ok(Delivery::query(feed, since.as_deref()).await)
+    }
+
+    async fn take(
+        &self,
+        feed: &Feed,
+        delivery: Result<Delivery, IngestError>,
+    ) -> Result<Receipt, IngestError> {
+        let taken = match delivery {
+            Err(error) => Err(error),
+            Ok(delivery) => match feed.mapping().about {
+                About::People => self.people(feed, delivery).await,
+                About::Events => self.events(feed, delivery).await,
+            },
+        };
+        match &taken {
+            Ok(receipt) if !receipt.same_as_last => self.store.committed().notify_waiters(),
+            Ok(_) => {}
+            Err(error) => self.refuse(feed, error).await?,
+        }
+        taken
+    }
+
+    /// Says what taking in an export would find, and touches nothing. Without a file, asks the
+    /// feed's database.
+    pub async fn dry_run(&self, feed: &Feed, path: Option<&Path>) -> Result<DryRun, IngestError> {
+        let delivery = match path {
+            Some(path) => Delivery::file(path)?,
+            None => self.query(feed).await??,
+        };
         let mut conn = self.store.snapshot().await?;
         let last = imports::last_taken(&mut conn, feed.id()).await?;
         let last_rows = last.map(|last| last.rows);
-        match feed.mapping().about {
-            About::People => {
-                tokio::task::block_in_place(|| people::dry_run(self, feed, path, last_rows))
-            }
-            About::Events => tokio::task::block_in_place(|| events::dry_run(feed, path, last_rows)),
-        }
+        tokio::task::block_in_place(|| match feed.mapping().about {
+            About::People => people::dry_run(self, feed, delivery, last_rows),
+            About::Events => events::dry_run(feed, delivery, last_rows),
+        })
     }
 
     /// Records that an export was refused, so that the operator sees why its feed grows stale.
@@ -152,17 +196,37 @@ impl Intake<'_> {
         let reason = match error {
             IngestError::File { source, .. } => source.to_string(),
             IngestError::Refused { source, .. } => source.to_string(),
-            IngestError::Open { .. } | IngestError::Store(_) => return Ok(()),
-        };
-        let import = Import {
-            feed: feed.id().to_owned(),
-            refused: Some(reason),
-            taken_ms: self.now_ms,
-            ..Import::default()
+            IngestError::Open { .. } | IngestError::NoDatabase { .. } | IngestError::Store(_) => {
+                return Ok(());
+            }
         };
         let mut tx = self.store.begin().await?;
-        imports::put(&mut tx, &import).await?;
+        imports::refuse(&mut tx, feed.id(), &reason, self.now_ms).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Returns whether an export says what the last one said, so that nothing is left to do. An
+    /// answer that says so is fresh all the same.
+    async fn is_no_news<T>(
+        &self,
+        conn: &mut SqliteConnection,
+        feed: &Feed,
+        read: &Read<T>,
+        last: Option<&Import>,
+    ) -> Result<bool, StoreError> {
+        if last.is_none_or(|last| last.sha256 != read.hash()) {
+            return Ok(false);
+        }
+        let Some(position) = &read.live else { return Ok(true) };
+        // What was absent is so for the second time now.
+        if feed.mapping().mode == Mode::Full && records::any_missed(conn, feed.id()).await? {
+            return Ok(false);
+        }
+        imports::seen_again(conn, feed.id(), self.as_at, self.now_ms).await?;
+        if let Some(reached) = position.reached() {
+            positions::put(conn, feed.id(), &reached).await?;
+        }
+        Ok(true)
     }
 
     /// Records what became of an export that is taken in.
@@ -171,8 +235,11 @@ impl Intake<'_> {
         conn: &mut SqliteConnection,
         feed: &Feed,
         receipt: &Receipt,
-        more: Vec<Quarantined>,
+        live: Option<&Position>,
     ) -> Result<(), StoreError> {
+        if let Some(reached) = live.and_then(Position::reached) {
+            positions::put(conn, feed.id(), &reached).await?;
+        }
         let file = &receipt.file;
         let import = Import {
             feed: feed.id().to_owned(),
@@ -180,9 +247,10 @@ impl Intake<'_> {
             refused: None,
             rows: file.rows,
             accepted: file.taken,
-            quarantined: file.quarantined + more.len() as u64,
+            quarantined: file.quarantined,
             changed: receipt.changed,
             removed: receipt.removed,
+            as_at: Some(self.as_at),
             taken_ms: self.now_ms,
         };
         let id = imports::put(conn, &import).await?;
@@ -191,7 +259,7 @@ impl Intake<'_> {
             column: row.column.clone().unwrap_or_default(),
             rule: row.rule.in_words().to_owned(),
         });
-        let rows: Vec<Quarantined> = rows.chain(more).collect();
+        let rows: Vec<Quarantined> = rows.collect();
         imports::quarantine(conn, id, &rows).await
     }
 }
@@ -215,9 +283,9 @@ pub struct DryRun {
     pub match_keys_per_record: Option<f64>,
 }
 
-/// Opens an export.
-fn open(path: &Path) -> Result<File, IngestError> {
-    File::open(path).map_err(|source| IngestError::Open { path: path.to_owned(), source })
+/// The day that a feed's last good export speaks of.
+fn last_day(last: Option<&Import>) -> Option<Day> {
+    last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
 }
 
 /// Compares an export with what is there.
@@ -240,7 +308,7 @@ fn compare<T>(
         let (key, hash) = of(&row);
         present.insert(key.to_owned(), ());
         match known.get(key) {
-            Some(before) if before.hash == hash => {
+            Some(before) if before.hash == hash && !before.gone => {
                 difference.unchanged += 1;
                 if before.missed > 0 {
                     difference.back.push(before.id);
@@ -254,12 +322,12 @@ fn compare<T>(
         return difference;
     }
     for (key, before) in known {
-        if present.contains_key(key) || file.keys_set_aside.contains(key) {
+        if before.gone || present.contains_key(key) || file.keys_set_aside.contains(key) {
             continue;
         }
         match before.missed + 1 {
             missed if missed >= GONE_AFTER => difference.gone.push(before.id),
-            missed => difference.missed.push((before.id, missed)),
+            _ => difference.missed.push(before.id),
         }
     }
     difference.gone.sort_unstable();
@@ -268,4 +336,8 @@ fn compare<T>(
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_5_3;

@@ -1,95 +1,147 @@
 //! Takes in an export about people.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
+use sqlx::SqliteConnection;
 
 use super::{
-    DryRun, IngestError, Intake, Receipt, compare, dedupe,
+    Delivery, DryRun, IngestError, Intake, Read, Receipt, compare, dedupe,
     dedupe::Piece,
+    drift,
     homes::Homes,
-    open,
     persons::{self, Reading},
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
-    source::{Feed, People, PersonRow, SourceReport},
+    source::{Feed, PersonRow},
     store::{
-        imports,
-        records::{self, NewRecord},
+        StoreError,
+        changes::{self, Change},
+        events, imports, merged, persons as store_persons,
+        records::{self, Known, NewRecord},
     },
     tokenise::{profile::Profile, recipe::match_keys},
 };
 
 impl Intake<'_> {
-    pub(super) async fn people(&self, feed: &Feed, path: &Path) -> Result<Receipt, IngestError> {
-        let read = tokio::task::block_in_place(|| read(feed, path));
-        let (rows, file) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                self.refuse(feed, &error).await?;
-                return Err(error);
-            }
-        };
+    pub(super) async fn people(
+        &self,
+        feed: &Feed,
+        delivery: Delivery,
+    ) -> Result<Receipt, IngestError> {
+        let read = tokio::task::block_in_place(|| delivery.people(feed))?;
         let mut tx = self.store.begin().await?;
         let last = imports::last_taken(&mut tx, feed.id()).await?;
-        let hash = file.sha256.as_ref().map_or([0; 32], |hash| *hash.as_bytes());
-        if last.as_ref().is_some_and(|last| last.sha256 == hash) {
-            let feed = feed.id().to_owned();
+        if self.is_no_news(&mut tx, feed, &read, last.as_ref()).await? {
+            tx.commit().await.map_err(StoreError::from)?;
+            let (feed, file) = (feed.id().to_owned(), read.file);
             return Ok(Receipt { feed, same_as_last: true, file, ..Receipt::default() });
         }
-        if let Err(source) = file.judge(feed, last.map(|last| last.rows)) {
-            drop(tx);
-            let error = IngestError::Refused { path: path.to_owned(), source };
-            self.refuse(feed, &error).await?;
-            return Err(error);
-        }
+        let Read { place, rows, mut file, live } = read;
+        let last_rows = last.as_ref().map(|last| last.rows);
+        let refuse = |source| IngestError::Refused { place: place.clone(), source };
+        file.judge(feed, last_rows).map_err(refuse)?;
 
         let rules = Rules::of(feed, self.as_at);
+        let mut known = records::known(&mut tx, feed.id()).await?;
+        let (gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
+            rows.into_iter().partition(|row| row.merged_into.is_some());
+        let rows = drift::set_aside(&mut tx, feed, &known, rows, &rules, &mut file).await?;
+        // Where everybody's number changed hands, the system is another one.
+        file.judge(feed, last_rows).map_err(refuse)?;
+        let merged = merge(&mut tx, feed, &mut known, &gone_over, &rows).await?;
         let (records, quality) = tokio::task::block_in_place(|| new_records(rows, &rules));
-        let known = records::known(&mut tx, feed.id()).await?;
         let mode = feed.mapping().mode;
-        let difference = compare(&known, records, |r| (&r.key, r.hash), mode, &file);
+        let mut difference = compare(&known, records, |r| (&r.key, r.hash), mode, &file);
 
+        difference.gone.extend(&merged.gone);
         let gone = records::by_id(&mut tx, &difference.gone).await?;
         let bereft: BTreeSet<i64> = gone.iter().filter_map(|record| record.person).collect();
         let mut homes = Homes::begin(&mut tx).await?;
         homes.leave(&mut tx, &difference.gone).await?;
         records::remove(&mut tx, &difference.gone).await?;
         records::set_missed(&mut tx, &difference.back, 0).await?;
-        for (id, missed) in &difference.missed {
-            records::set_missed(&mut tx, &[*id], *missed).await?;
-        }
+        records::set_missed(&mut tx, &difference.missed, 1).await?;
         records::put(&mut tx, feed.id(), &difference.changed).await?;
         let keys: Vec<&str> = difference.changed.iter().map(|r| r.key.as_str()).collect();
         let changed = records::by_key(&mut tx, feed.id(), &keys).await?;
         let reading = Reading { feeds: self.feeds, as_at: self.as_at, keys: self.keys };
         let kept = persons::refresh(&mut tx, &reading, &changed, &bereft, homes).await?;
 
+        let heirs = events::persons_of(&mut tx, &merged.heirs).await?;
+        let heirs = store_persons::by_id(&mut tx, &heirs).await?;
+        let heirs: Vec<Change> =
+            heirs.iter().map(|person| Change::Signals { row: person.row }).collect();
+        changes::put(&mut tx, &heirs).await?;
+
         let receipt = Receipt {
             feed: feed.id().to_owned(),
             changed: difference.changed.len() as u64,
             unchanged: difference.unchanged,
             missed: difference.missed.len() as u64,
-            removed: difference.gone.len() as u64,
+            removed: (difference.gone.len() - merged.gone.len()) as u64,
+            merged: merged.gone.len() as u64,
             persons_changed: kept.changed + kept.removed,
             file,
             quality: Some(quality),
             ..Receipt::default()
         };
-        self.taken(&mut tx, feed, &receipt, Vec::new()).await?;
+        self.taken(&mut tx, feed, &receipt, live.as_ref()).await?;
         // Without this, everything above is undone.
-        tx.commit().await.map_err(crate::store::StoreError::from)?;
+        tx.commit().await.map_err(StoreError::from)?;
         Ok(receipt)
     }
 }
 
-/// Reads the whole file, so that a fault at its end refuses it before anything is written.
-fn read(feed: &Feed, path: &Path) -> Result<(Vec<PersonRow>, SourceReport), IngestError> {
-    let refuse = |source| IngestError::File { path: path.to_owned(), source };
-    let mut people = People::open(feed, open(path)?).map_err(refuse)?;
-    let rows = people.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-    Ok((rows, people.finish().map_err(refuse)?))
+/// What mergers in the source changed.
+#[derive(Default)]
+struct Mergers {
+    /// Records that are part of others now.
+    gone: Vec<i64>,
+    /// Records that took others over, as feed and key.
+    heirs: Vec<(String, String)>,
+}
+
+/// Follows the mergers of the source: what was said of the old record is said of the new one.
+async fn merge(
+    conn: &mut SqliteConnection,
+    feed: &Feed,
+    known: &mut HashMap<String, Known>,
+    gone_over: &[PersonRow],
+    rows: &[PersonRow],
+) -> Result<Mergers, StoreError> {
+    let mut mergers = Mergers::default();
+    let before = merged::of(conn, feed.id()).await?;
+    for row in rows {
+        // The source has it again, so whose its events are shows when they come in next.
+        if let Some(into) = before.into_whom(&row.key) {
+            merged::remove(conn, feed.id(), &row.key).await?;
+            events::doubt(conn, feed.id(), before.now(into)).await?;
+        }
+    }
+    for row in gone_over {
+        let into = row.merged_into.as_deref().unwrap_or_default();
+        if before.into_whom(&row.key) != Some(into) {
+            merged::put(conn, feed.id(), &row.key, into).await?;
+        }
+        mergers.gone.extend(known.remove(&row.key).map(|record| record.id));
+    }
+    let now = merged::of(conn, feed.id()).await?;
+    for row in gone_over {
+        let heir = now.now(&row.key);
+        let was = before.now(&row.key);
+        if heir != was {
+            if was == row.key {
+                events::move_over(conn, feed.id(), was, heir).await?;
+            } else {
+                // Which of that record's events came from this one shows when they come in next.
+                events::doubt(conn, feed.id(), was).await?;
+            }
+            mergers.heirs.push((feed.id().to_owned(), heir.to_owned()));
+        }
+    }
+    Ok(mergers)
 }
 
 /// Makes rows ready for the store, and counts how good they are.
@@ -121,10 +173,10 @@ fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality)
 pub(super) fn dry_run(
     intake: &Intake<'_>,
     feed: &Feed,
-    path: &Path,
+    delivery: Delivery,
     last_rows: Option<u64>,
 ) -> Result<DryRun, IngestError> {
-    let (rows, file) = read(feed, path)?;
+    let Read { rows, file, .. } = delivery.people(feed)?;
     let rules = Rules::of(feed, intake.as_at);
     let mut quality = Quality::default();
     let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, &rules)).collect();

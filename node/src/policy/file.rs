@@ -420,6 +420,8 @@ mod tests {
             start: day(start),
             end: None,
             confidence_permille: 1000,
+            arrived: None,
+            system: None,
             deceased: None,
         }
     }

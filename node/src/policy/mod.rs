@@ -70,6 +70,8 @@ pub struct Released {
     pub end: Option<Day>,
     /// How far an alert's recipient may be told.
     pub disclosure: Disclosure,
+    /// When it came in, where that was later than it happened and days are told.
+    pub arrived: Option<Day>,
 }
 
 impl Policy {
@@ -104,7 +106,13 @@ impl Policy {
             Detail::Day => day,
             Detail::Month => day.first_of_month().plus(14).min(as_at),
         };
-        Some(Released { start: told(event.start), end: end.map(told), disclosure: rule.disclosure })
+        let late = |arrived: &Day| *arrived > event.start && *arrived <= as_at;
+        Some(Released {
+            start: told(event.start),
+            end: end.map(told),
+            disclosure: rule.disclosure,
+            arrived: event.arrived.filter(|day| rule.detail == Detail::Day && late(day)),
+        })
     }
 
     /// Returns whether an age band may be told for these purposes.

@@ -82,9 +82,14 @@ async fn released(
             code: event.code,
             start: told.start,
             end: told.end,
-            event: session.keys.event(&[&event.reference]),
+            event: match &event.system {
+                Some(system) => session.keys.event(&[system, &event.reference]),
+                // Two agencies' own numbers may be equal by chance.
+                None => session.keys.own.event(&[&event.feed, &event.reference]),
+            },
             confidence_permille: event.confidence_permille,
             disclosure: told.disclosure,
+            arrived: told.arrived,
         });
     }
     for (row, born) in segments::born_of(conn, &rows).await? {
@@ -95,9 +100,10 @@ async fn released(
                 // Any other day would say something of the birthday.
                 start: session.as_at(),
                 end: None,
-                event: session.keys.event(&[band.as_str(), &row.to_string()]),
+                event: session.keys.own.event(&[band.as_str(), &row.to_string()]),
                 confidence_permille: 1000,
                 disclosure: Disclosure::Counted,
+                arrived: None,
             });
         }
     }

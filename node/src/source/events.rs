@@ -8,6 +8,7 @@ use std::io::Read;
 use causeway_proto::day::Day;
 
 use super::{
+    cells::Cells,
     damage::Kind,
     feed::Feed,
     file::FileError,
@@ -27,10 +28,11 @@ const NOT_KNOWN: i16 = 1901;
 /// The rows of a file about events, one at a time.
 ///
 /// Gives rows until the file ends or must be refused; [`Events::finish`] says what became of it.
-pub struct Events<'f, R> {
-    table: Table<'f, R>,
+pub struct Events<'f> {
+    table: Table<'f>,
     person: Vec<usize>,
     event_ref: Vec<usize>,
+    shared_ref: Option<usize>,
     kind: Vec<usize>,
     role: Vec<usize>,
     start: Option<usize>,
@@ -40,13 +42,21 @@ pub struct Events<'f, R> {
     ended: bool,
 }
 
-impl<'f, R: Read> Events<'f, R> {
+impl<'f> Events<'f> {
     /// Opens a file and reads its header.
-    pub fn open(feed: &'f Feed, source: R) -> Result<Self, FileError> {
-        if feed.mapping().about != About::Events {
-            return Err(FileError::OtherKind("events"));
-        }
-        let table = Table::open(feed, source)?;
+    pub fn open(feed: &'f Feed, source: impl Read + 'f) -> Result<Self, FileError> {
+        check(feed)?;
+        Ok(Self::of(Table::file(feed, source)?))
+    }
+
+    /// Reads the rows of any source, such as a query.
+    pub fn of_cells(feed: &'f Feed, source: Box<dyn Cells + 'f>) -> Result<Self, FileError> {
+        check(feed)?;
+        Ok(Self::of(Table::open(feed, source)?))
+    }
+
+    fn of(table: Table<'f>) -> Self {
+        let feed = table.feed;
         let columns = |field: &str| -> Vec<usize> {
             let theirs = feed.columns.iter().find(|(name, _)| name == field);
             let names = theirs.map_or(&[][..], |(_, names)| names);
@@ -58,9 +68,14 @@ impl<'f, R: Read> Events<'f, R> {
             .sensitive
             .as_ref()
             .and_then(|mark| Some((table.column(&mark.column)?, mark.values.as_slice())));
-        Ok(Self {
+        Self {
             person: columns("person"),
             event_ref: columns("event_ref"),
+            shared_ref: feed
+                .mapping()
+                .shared_ref
+                .as_ref()
+                .and_then(|note| table.column(&note.column)),
             kind: columns("type"),
             role: columns("role"),
             start: one("start"),
@@ -69,7 +84,7 @@ impl<'f, R: Read> Events<'f, R> {
             sensitive,
             table,
             ended: false,
-        })
+        }
     }
 
     /// Reads what is left, and returns what became of the file.
@@ -104,7 +119,7 @@ impl<'f, R: Read> Events<'f, R> {
         let key = self.table.key()?;
         let person_key = self.table.key_of(&self.person, Rule::PersonMissing)?;
         let event_ref = self.table.joined(&self.event_ref, Kind::Reference, " ")?;
-        let event_ref = if event_ref.is_empty() { key.clone() } else { event_ref };
+        let (event_ref, system) = self.reference(&key, event_ref)?;
         let start = self.day(self.start)?.filter(|day| day.ymd().0 > NOT_KNOWN);
         let start = start.ok_or(Fault { column: self.start, rule: Rule::DateUnreadable })?;
         let lasting = |day: &Day| (NOT_KNOWN + 1..NEVER_ENDS).contains(&day.ymd().0);
@@ -115,7 +130,8 @@ impl<'f, R: Read> Events<'f, R> {
         let confidence_permille = self.confidence()?;
 
         let number = |number: i32| number.to_string();
-        let hash = hash::row([
+        // Without a numbering that others use, the hash is what it was before there were any.
+        let own = [
             self.table.feed.id(),
             &key,
             &person_key,
@@ -125,7 +141,8 @@ impl<'f, R: Read> Events<'f, R> {
             &number(start.number()),
             &end.map_or(String::new(), |end| number(end.number())),
             &confidence_permille.to_string(),
-        ]);
+        ];
+        let hash = hash::row(system.as_deref().into_iter().chain(own));
         if !self.table.is_new(&key, hash)? {
             return Ok(None);
         }
@@ -133,6 +150,7 @@ impl<'f, R: Read> Events<'f, R> {
             line,
             key,
             event_ref,
+            system,
             person_key,
             code,
             role,
@@ -141,6 +159,22 @@ impl<'f, R: Read> Events<'f, R> {
             confidence_permille,
             hash,
         }))
+    }
+
+    /// Returns by which reference, and in which agencies' numbering, an event is told from others.
+    fn reference(&self, key: &str, own: String) -> Result<(String, Option<String>), Fault> {
+        let mapping = self.table.feed.mapping();
+        if let (Some(at), Some(note)) = (self.shared_ref, &mapping.shared_ref) {
+            let noted = canonical(&self.table.joined(&[at], Kind::Reference, " ")?);
+            if !noted.is_empty() {
+                return Ok((noted, Some(note.system.clone())));
+            }
+        }
+        Ok(match &mapping.event_ref_system {
+            _ if own.is_empty() => (key.to_owned(), None),
+            Some(system) => (canonical(&own), Some(system.clone())),
+            None => (own, None),
+        })
     }
 
     fn is_sensitive(&self) -> bool {
@@ -193,7 +227,7 @@ impl<'f, R: Read> Events<'f, R> {
     }
 }
 
-impl<R: Read> Iterator for Events<'_, R> {
+impl Iterator for Events<'_> {
     type Item = Result<EventRow, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -203,6 +237,18 @@ impl<R: Read> Iterator for Events<'_, R> {
         let row = self.next_row().transpose();
         self.ended = !matches!(row, Some(Ok(_)));
         row
+    }
+}
+
+/// A number that several agencies note, as all of them write it: `PO 2025/00113` is `po202500113`.
+fn canonical(reference: &str) -> String {
+    reference.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+}
+
+fn check(feed: &Feed) -> Result<(), FileError> {
+    match feed.mapping().about {
+        About::Events => Ok(()),
+        About::People => Err(FileError::OtherKind("events")),
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
 };
 
 use causeway_proto::catalogue::SignalCode;
+use glob::Pattern;
 
 use super::{
     dates::DateFormats,
-    mapping::{About, Codes, Columns, Mapping},
+    mapping::{About, Codes, Columns, Mapping, Mode},
     record::{PersonField, Restriction, Role},
     suggest::did_you_mean,
 };
@@ -17,6 +18,9 @@ use super::{
 /// The fields of an event, as mappings name them.
 const EVENT_FIELDS: &[&str] =
     &["person", "event_ref", "type", "role", "start", "end", "confidence"];
+
+/// The key of the record that took a person's record over, as mappings name it.
+pub(super) const MERGED_INTO: &str = "merged_into";
 
 /// A feed whose mapping makes sense: every name in it is known and nothing needed is missing.
 #[derive(Clone, Debug)]
@@ -30,6 +34,7 @@ pub struct Feed {
     default_code: Option<SignalCode>,
     nulls: Vec<String>,
     marks: HashMap<String, Option<Restriction>>,
+    files: Vec<Pattern>,
 }
 
 /// What a type of event means.
@@ -78,7 +83,11 @@ impl Feed {
     pub fn load(path: &Path) -> Result<Self, MappingError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| MappingError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, &format!("mapping file {}", path.display()))
+        let mut feed = Self::parse(&text, &format!("mapping file {}", path.display()))?;
+        if let (Some(database), Some(folder)) = (&mut feed.mapping.database, path.parent()) {
+            database.begin_paths_at(folder);
+        }
+        Ok(feed)
     }
 
     /// Parses and checks the text of a mapping.
@@ -111,6 +120,11 @@ impl Feed {
         &self.dates
     }
 
+    /// Returns whether a file of this name belongs to the feed.
+    pub fn takes_file(&self, name: &str) -> bool {
+        self.files.iter().any(|pattern| pattern.matches(name))
+    }
+
     /// Returns every code of the catalogue that this feed can give.
     pub fn codes(&self) -> Vec<SignalCode> {
         let mut codes: Vec<SignalCode> = self.default_code.into_iter().collect();
@@ -127,7 +141,7 @@ impl Feed {
 
     /// Returns their columns that the feed's file must have, each with the key that asks for it.
     pub(super) fn needed_columns(&self) -> Vec<(String, &str)> {
-        let Mapping { key, filter, restricted, sensitive, .. } = &self.mapping;
+        let Mapping { key, filter, restricted, sensitive, shared_ref, .. } = &self.mapping;
         let mut needed = Vec::new();
         for (field, columns) in &self.columns {
             needed
@@ -136,6 +150,7 @@ impl Feed {
         needed.extend(key.iter().map(|column| ("key".to_owned(), column.as_str())));
         needed.extend(filter.keys().map(|column| ("where".to_owned(), column.as_str())));
         needed.extend(restricted.iter().map(|mark| ("restricted.column".into(), &*mark.column)));
+        needed.extend(shared_ref.iter().map(|note| ("shared_ref.column".into(), &*note.column)));
         needed.extend(sensitive.iter().map(|mark| ("sensitive.column".into(), &*mark.column)));
         needed
     }
@@ -184,6 +199,7 @@ impl Feed {
 
     fn check(mapping: Mapping) -> Result<Self, Problem> {
         check_numbers(&mapping)?;
+        let files = check_delivery(&mapping)?;
         let dates = DateFormats::new(&mapping.dates, mapping.pivot)
             .map_err(|invalid| ("dates".to_owned(), invalid.to_string()))?;
         let columns = check_columns(&mapping)?;
@@ -217,7 +233,7 @@ impl Feed {
             }
         }
         let nulls = mapping.nulls.iter().map(|null| null.trim().to_owned()).collect();
-        Ok(Self { dates, columns, roles, codes, default_code, nulls, marks, mapping })
+        Ok(Self { dates, columns, roles, codes, default_code, nulls, marks, files, mapping })
     }
 }
 
@@ -274,9 +290,43 @@ fn check_numbers(mapping: &Mapping) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Checks how the feed's rows arrive.
+fn check_delivery(mapping: &Mapping) -> Result<Vec<Pattern>, Problem> {
+    let pattern = |text: &String| {
+        let fix = "is no pattern for a file's name, such as `tenants-*.csv`";
+        let named = !text.is_empty() && !text.contains('/');
+        Pattern::new(text).ok().filter(|_| named).ok_or_else(|| problem("files", fix))
+    };
+    let files = mapping.files.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+    let Some(database) = &mapping.database else {
+        return Ok(files);
+    };
+    if let Some((key, why)) = database.problem() {
+        return Err(problem(key, why));
+    }
+    if !files.is_empty() {
+        return Err(problem("files", "the rows come from `[database]`; leave one of them out"));
+    }
+    match (&database.cursor, mapping.mode) {
+        (Some(_), Mode::Full) => {
+            let why = "only changes are asked for, so what is absent is not gone: set `mode = \
+                       \"delta\"`";
+            Err(problem("database.cursor", why))
+        }
+        (None, Mode::Delta) => {
+            let why = "everything is asked for every time: set `mode = \"full\"`, or name the \
+                       `cursor` column";
+            Err(problem("mode", why))
+        }
+        _ => Ok(files),
+    }
+}
+
 fn check_columns(mapping: &Mapping) -> Result<Vec<(String, Vec<String>)>, Problem> {
     let known: Vec<&str> = match mapping.about {
-        About::People => PersonField::ALL.iter().map(|field| field.as_str()).collect(),
+        About::People => {
+            PersonField::ALL.iter().map(|field| field.as_str()).chain([MERGED_INTO]).collect()
+        }
         About::Events => EVENT_FIELDS.to_vec(),
     };
     let mut columns = Vec::new();
@@ -318,13 +368,15 @@ fn is_date(field: &str) -> bool {
 }
 
 fn check_people(mapping: &Mapping) -> Result<(), Problem> {
-    let of_events: [(&str, bool); 6] = [
+    let of_events: [(&str, bool); 8] = [
         ("person_feed", mapping.person_feed.is_some()),
         ("default_role", mapping.default_role.is_some()),
         ("default_code", mapping.default_code.is_some()),
         ("roles", !mapping.roles.is_empty()),
         ("codes", !mapping.codes.is_empty()),
         ("sensitive", mapping.sensitive.is_some()),
+        ("event_ref_system", mapping.event_ref_system.is_some()),
+        ("shared_ref", mapping.shared_ref.is_some()),
     ];
     if let Some((key, _)) = of_events.into_iter().find(|(_, set)| *set) {
         let fix = if key == "sensitive" { "use `[restricted]`" } else { "leave it out" };
@@ -344,6 +396,22 @@ fn check_events(mapping: &Mapping) -> Result<(), Problem> {
     }
     if mapping.person_feed.is_none() {
         return Err(problem("person_feed", "name the feed whose keys `columns.person` holds"));
+    }
+    let named = |system: &str| {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (1..=64).contains(&system.len()) && system.chars().all(allowed)
+    };
+    let systems = [
+        ("event_ref_system", mapping.event_ref_system.as_deref()),
+        ("shared_ref.system", mapping.shared_ref.as_ref().map(|note| note.system.as_str())),
+    ];
+    for (key, system) in systems {
+        if system.is_some_and(|system| !named(system)) {
+            return Err(problem(key, "use 1 to 64 lowercase letters, digits and hyphens"));
+        }
+    }
+    if mapping.event_ref_system.is_some() && !mapped("event_ref") {
+        return Err(problem("event_ref_system", "says nothing without `columns.event_ref`"));
     }
     for needed in ["person", "start"] {
         if !mapped(needed) {

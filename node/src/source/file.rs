@@ -8,6 +8,9 @@ pub enum FileError {
     /// Reading failed.
     #[error("could not read the file")]
     Io(#[source] io::Error),
+    /// Whoever gives the rows stopped.
+    #[error("{0}")]
+    Source(Box<dyn std::error::Error + Send + Sync>),
     /// Two bytes a letter.
     #[error("the file is UTF-16 text (\"Unicode\" in Windows programs): have it exported as UTF-8")]
     Utf16,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::record::{Restriction, Role};
+use crate::extract::settings::Database;
 
 /// The settings of one feed.
 ///
@@ -116,6 +117,12 @@ pub struct Mapping {
     pub dates: Vec<String>,
     /// The last year of this century that a two-digit year may mean. Needed for `%y`.
     pub pivot: Option<u8>,
+    /// What this feed's files are called in a folder that `serve` watches: `tenants-*.csv`. `*` is
+    /// any text and `?` any sign.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// A database to ask, instead of files.
+    pub database: Option<Database>,
     /// What this system writes for "nothing", in any case. An empty field is always nothing.
     #[serde(default = "default_nulls")]
     pub nulls: Vec<String>,
@@ -149,13 +156,24 @@ pub struct Mapping {
     /// Takes NHS numbers and NINOs that are never issued. For tests and demonstrations only.
     #[serde(default)]
     pub accept_test_ranges: bool,
+    /// What to do with a row whose surname and date of birth are both others than last time: most
+    /// often the system gave somebody's number to somebody else. If it was a correction, say
+    /// `replace` for one delivery.
+    #[serde(default)]
+    pub identity_drift: Drift,
     /// Our field = their column, or several joined with a space. Fields of people are those of
-    /// [`RawPerson`](super::RawPerson); of events `person`, `event_ref`, `type`, `role`, `start`,
-    /// `end` and `confidence` (0 to 1). Several columns of `person` stand in the order of the
-    /// other feed's `key`.
+    /// [`RawPerson`](super::RawPerson), and `merged_into`: the key of the record that took this one
+    /// over. Fields of events are `person`, `event_ref`, `type`, `role`, `start`, `end` and
+    /// `confidence` (0 to 1). Several columns of `person` or `merged_into` stand in the order of the
+    /// `key` that they hold.
     pub columns: BTreeMap<String, Columns>,
     /// For events: the id of the feed whose keys `person` holds.
     pub person_feed: Option<String>,
+    /// For events: the numbering that `event_ref` belongs to, where other agencies note these numbers
+    /// too, such as `police-incidents`. An event that carries one number at two agencies is one.
+    pub event_ref_system: Option<String>,
+    /// For events: where this system notes another agency's number of the same event.
+    pub shared_ref: Option<SharedRef>,
     /// For events without a `role` column: what everybody in them is.
     pub default_role: Option<Role>,
     /// For events without a `type` column: what all of them mean.
@@ -199,6 +217,27 @@ pub enum Encoding {
     /// UTF-8 if the file's first accented letters are, else Windows-1252.
     #[default]
     Detect,
+}
+
+/// What to do with a record that seems to be somebody else's now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// Set the row aside; the record stays as it was.
+    #[default]
+    Quarantine,
+    /// Believe the row.
+    Replace,
+}
+
+/// Where a system notes another agency's number of the same event.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedRef {
+    /// Their column. An empty field means that nobody else is known to have it.
+    pub column: String,
+    /// The numbering it belongs to; the same word at every agency, such as `police-incidents`.
+    pub system: String,
 }
 
 /// What a file holds.

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! mapping, feed        what a mapping file may say; a mapping that makes sense
-//! decode, guard        bytes to UTF-8, in bounded memory; no row without end
+//! cells                rows of text, from a file or a query
+//! delimited, decode,   files: bytes to UTF-8, in bounded memory; no row without end
+//!   guard
 //! table, damage        rows of the mapped columns; ruined values set aside
 //! people, events       rows as records: whom they are about, what they say
 //! dates, hash, report  how a feed writes dates; what was seen before; what became of a file
@@ -11,10 +13,12 @@
 //! Knows nothing of what a name or an address is: that is [`normalise`](crate::normalise). What a
 //! file says of people is shown nowhere; a rejection names line, column and rule.
 
+pub mod cells;
 pub(crate) mod check_digit;
 mod damage;
 pub mod dates;
 mod decode;
+mod delimited;
 mod events;
 mod feed;
 mod file;

@@ -3,33 +3,43 @@
 use std::io::Read;
 
 use super::{
+    cells::Cells,
     damage::Kind,
-    feed::Feed,
+    feed::{Feed, MERGED_INTO},
     file::FileError,
     hash,
     mapping::About,
     record::{PersonField, PersonRow, RawPerson},
-    report::SourceReport,
+    report::{Rule, SourceReport},
     table::{Fault, Table},
 };
 
 /// The rows of a file about people, one at a time.
 ///
 /// Gives rows until the file ends or must be refused; [`People::finish`] says what became of it.
-pub struct People<'f, R> {
-    table: Table<'f, R>,
+pub struct People<'f> {
+    table: Table<'f>,
     fields: Vec<(PersonField, Vec<usize>)>,
+    merged_into: Vec<usize>,
     mark: Option<usize>,
     ended: bool,
 }
 
-impl<'f, R: Read> People<'f, R> {
+impl<'f> People<'f> {
     /// Opens a file and reads its header.
-    pub fn open(feed: &'f Feed, source: R) -> Result<Self, FileError> {
-        if feed.mapping().about != About::People {
-            return Err(FileError::OtherKind("people"));
-        }
-        let table = Table::open(feed, source)?;
+    pub fn open(feed: &'f Feed, source: impl Read + 'f) -> Result<Self, FileError> {
+        check(feed)?;
+        Ok(Self::of(Table::file(feed, source)?))
+    }
+
+    /// Reads the rows of any source, such as a query.
+    pub fn of_cells(feed: &'f Feed, source: Box<dyn Cells + 'f>) -> Result<Self, FileError> {
+        check(feed)?;
+        Ok(Self::of(Table::open(feed, source)?))
+    }
+
+    fn of(table: Table<'f>) -> Self {
+        let feed = table.feed;
         let field = |name: &str| PersonField::ALL.iter().find(|field| field.as_str() == name);
         let fields = feed
             .columns
@@ -40,7 +50,10 @@ impl<'f, R: Read> People<'f, R> {
             })
             .collect();
         let mark = feed.mapping().restricted.as_ref().and_then(|mark| table.column(&mark.column));
-        Ok(Self { table, fields, mark, ended: false })
+        let merged = feed.columns.iter().find(|(name, _)| name == MERGED_INTO);
+        let merged = merged.map_or(&[][..], |(_, columns)| columns);
+        let merged_into = merged.iter().filter_map(|column| table.column(column)).collect();
+        Self { table, fields, merged_into, mark, ended: false }
     }
 
     /// Reads what is left, and returns what became of the file.
@@ -58,20 +71,35 @@ impl<'f, R: Read> People<'f, R> {
             let kind = Kind::of(field.as_str());
             *raw.field_mut(*field) = self.table.joined(columns, kind, " ")?;
         }
+        let merged_into = self.merged_into(&key)?;
         let restricted = self.mark.and_then(|at| self.table.feed.restriction(self.table.value(at)));
         let mark = restricted.map_or(String::new(), |restriction| format!("{restriction:?}"));
-        let parts = [self.table.feed.id(), &key, &mark];
-        let hash =
-            hash::row(parts.into_iter().chain(self.fields.iter().flat_map(|(field, at)| {
-                [field.as_str()].into_iter().chain(at.iter().map(|at| self.table.value(*at)))
-            })));
+        // Without a merge, the hash is what it was before there were any.
+        let merged = merged_into.as_deref();
+        let parts = [self.table.feed.id(), &key, &mark].into_iter().chain(merged);
+        let hash = hash::row(parts.chain(self.fields.iter().flat_map(|(field, at)| {
+            [field.as_str()].into_iter().chain(at.iter().map(|at| self.table.value(*at)))
+        })));
         if !self.table.is_new(&key, hash)? {
             return Ok(None);
         }
         if let Some(restriction) = restricted {
             *self.table.report.restricted.entry(restriction).or_default() += 1;
         }
-        Ok(Some(PersonRow { line, key, raw, restricted, hash }))
+        Ok(Some(PersonRow { line, key, raw, restricted, merged_into, hash }))
+    }
+
+    /// Returns the key of the record that took this one over, if one did.
+    fn merged_into(&self, key: &str) -> Result<Option<String>, Fault> {
+        let Some(first) = self.merged_into.first() else { return Ok(None) };
+        if self.merged_into.iter().all(|at| self.table.value(*at).is_empty()) {
+            return Ok(None);
+        }
+        let into = self.table.key_of(&self.merged_into, Rule::MergedIntoNobody)?;
+        match into == key {
+            true => Err(Fault { column: Some(*first), rule: Rule::MergedIntoNobody }),
+            false => Ok(Some(into)),
+        }
     }
 
     fn next_row(&mut self) -> Result<Option<PersonRow>, FileError> {
@@ -89,7 +117,7 @@ impl<'f, R: Read> People<'f, R> {
     }
 }
 
-impl<R: Read> Iterator for People<'_, R> {
+impl Iterator for People<'_> {
     type Item = Result<PersonRow, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -99,6 +127,13 @@ impl<R: Read> Iterator for People<'_, R> {
         let row = self.next_row().transpose();
         self.ended = !matches!(row, Some(Ok(_)));
         row
+    }
+}
+
+fn check(feed: &Feed) -> Result<(), FileError> {
+    match feed.mapping().about {
+        About::People => Ok(()),
+        About::Events => Err(FileError::OtherKind("people")),
     }
 }
 

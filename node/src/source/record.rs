@@ -163,6 +163,8 @@ pub struct PersonRow {
     pub raw: RawPerson,
     /// Set when nothing of this person may leave the node.
     pub restricted: Option<Restriction>,
+    /// The key of the record that took this one over: the row is nobody's any more.
+    pub merged_into: Option<String>,
     /// Tells this row from a changed one.
     pub hash: RowHash,
 }
@@ -176,6 +178,8 @@ pub struct EventRow {
     pub key: String,
     /// The source's reference of the event, which rows about several people share.
     pub event_ref: String,
+    /// The numbering that the reference belongs to, where several agencies use it.
+    pub system: Option<String>,
     /// The person's key in the feed about people.
     pub person_key: String,
     /// What it says of the person.

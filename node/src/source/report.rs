@@ -79,6 +79,17 @@ rules! {
         "the date is empty, stands for \"not known\", or is not written as `dates` says";
     /// An event before it began.
     EndBeforeStart = "end-before-start", "it ends before it starts";
+    /// A record that was taken over by itself, or by a key of which a part is missing.
+    MergedIntoNobody = "merged-into-nobody",
+        "the record is said to be merged, and into no other; its key needs all its columns";
+    /// A record that seems to be somebody else's now.
+    IdentityDrift = "identity-drift",
+        "surname and date of birth are both others than before, so the number seems to be somebody \
+         else's now; `identity_drift = \"replace\"` believes it";
+    /// An event after the death of its person.
+    AfterDeath = "after-death",
+        "the person had died before; a family is not alerted because of a record that was closed \
+         late";
     /// A confidence that is no share.
     ConfidenceForm = "confidence-form", "the confidence is no number from 0 to 1";
 }
@@ -235,7 +246,7 @@ pub enum FileRefused {
 }
 
 impl SourceReport {
-    pub(super) fn set_aside(&mut self, line: u64, column: Option<&str>, rule: Rule) {
+    pub(crate) fn set_aside(&mut self, line: u64, column: Option<&str>, rule: Rule) {
         self.quarantined += 1;
         *self.by_rule.entry(rule).or_default() += 1;
         if self.quarantine.len() < LISTED {

@@ -1,18 +1,16 @@
-//! Reads a feed's file row by row: the columns the mapping needs, cleaned, with bad rows set aside.
+//! Reads a feed row by row: the columns the mapping needs, cleaned, with bad rows set aside.
 //!
 //! A bad row costs itself. A file that is cut off, lacks a column or is no text costs all of it,
 //! since what it seems to say may be wrong throughout.
 
 use std::{collections::HashMap, io::Read};
 
-use csv::StringRecord;
-
 use super::{
+    cells::{Cells, Row},
     damage::{self, Kind},
-    decode::Decoded,
+    delimited::Delimited,
     feed::Feed,
     file::FileError,
-    guard::Guarded,
     hash::{self, RowHash},
     mapping::Mode,
     report::{Rule, SourceReport},
@@ -22,51 +20,40 @@ use super::{
 /// Stands between the columns of a key. No system writes it.
 const KEY_SEPARATOR: &str = "\u{1f}";
 
-/// A feed's file, opened and its header understood.
-pub(super) struct Table<'f, R> {
+/// A feed's file or query, opened and its header understood.
+pub(super) struct Table<'f> {
     pub(super) feed: &'f Feed,
     pub(super) report: SourceReport,
-    csv: csv::Reader<Guarded<Decoded<R>>>,
+    source: Box<dyn Cells + 'f>,
     header: Vec<String>,
     key: Vec<usize>,
     filter: Vec<(usize, &'f [String])>,
-    record: StringRecord,
-    /// The first row, where there is no header.
-    first: Option<StringRecord>,
+    row: Row,
     /// A row with too few fields, until it is known whether the file ends in it.
     short: Option<u64>,
     seen: HashMap<RowHash, RowHash>,
 }
 
-impl<'f, R: Read> Table<'f, R> {
-    pub(super) fn open(feed: &'f Feed, source: R) -> Result<Self, FileError> {
+impl<'f> Table<'f> {
+    /// Opens a delimited file.
+    pub(super) fn file(feed: &'f Feed, source: impl Read + 'f) -> Result<Self, FileError> {
+        Self::open(feed, Box::new(Delimited::open(feed, source)?))
+    }
+
+    /// Opens any source of rows.
+    pub(super) fn open(feed: &'f Feed, source: Box<dyn Cells + 'f>) -> Result<Self, FileError> {
         let mapping = feed.mapping();
-        let delimiter = match mapping.delimiter.as_str() {
-            "tab" => b'\t',
-            sign => sign.bytes().next().unwrap_or(b','),
-        };
-        let quote = mapping.quote.bytes().next();
-        let source = Guarded::new(Decoded::new(source, mapping.encoding), delimiter, quote);
-        let csv = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .quoting(quote.is_some())
-            .quote(quote.unwrap_or(b'"'))
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(source);
         let mut table = Self {
             feed,
             report: SourceReport { feed: feed.id().to_owned(), ..SourceReport::default() },
-            csv,
-            header: Vec::new(),
+            header: source.header().to_vec(),
+            source,
             key: Vec::new(),
             filter: Vec::new(),
-            record: StringRecord::new(),
-            first: None,
+            row: Row::default(),
             short: None,
             seen: HashMap::new(),
         };
-        table.read_header()?;
         table.check_header()?;
         table.key = mapping.key.iter().filter_map(|column| table.column(column)).collect();
         let filter = mapping.filter.iter();
@@ -74,29 +61,6 @@ impl<'f, R: Read> Table<'f, R> {
             .filter_map(|(column, values)| Some((table.column(column)?, values.all())))
             .collect();
         Ok(table)
-    }
-
-    fn read_header(&mut self) -> Result<(), FileError> {
-        if !self.read_record()? {
-            return Err(FileError::Empty);
-        }
-        // A line for Excel's eyes only.
-        if self.record.get(0).is_some_and(|field| field.starts_with("sep="))
-            && !self.read_record()?
-        {
-            return Err(FileError::Empty);
-        }
-        if !self.feed.mapping().header {
-            self.header = (1..=self.record.len()).map(|at| at.to_string()).collect();
-            self.first = Some(self.record.clone());
-            return Ok(());
-        }
-        self.header = self.record.iter().map(|name| name.trim().to_owned()).collect();
-        // Trailing delimiters name nothing.
-        while self.header.last().is_some_and(String::is_empty) {
-            self.header.pop();
-        }
-        Ok(())
     }
 
     /// Checks that the header is one, that its columns can be told apart, and that none is missing.
@@ -129,23 +93,11 @@ impl<'f, R: Read> Table<'f, R> {
         self.header.iter().position(|column| column == name.trim())
     }
 
-    /// Reads one record; false at the end of the file.
-    fn read_record(&mut self) -> Result<bool, FileError> {
-        if let Some(first) = self.first.take() {
-            self.record = first;
-            return Ok(true);
-        }
-        self.csv.read_record(&mut self.record).map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(error) => FileError::of_io(error),
-            other => FileError::Io(std::io::Error::other(format!("{other:?}"))),
-        })
-    }
-
     /// Moves to the next row that has the right form and that the filter lets through; returns its
     /// line, or `None` at the end.
     pub(super) fn next_line(&mut self) -> Result<Option<u64>, FileError> {
         loop {
-            if !self.read_record()? {
+            if !self.source.next(&mut self.row)? {
                 self.end()?;
                 return Ok(None);
             }
@@ -154,11 +106,11 @@ impl<'f, R: Read> Table<'f, R> {
                 self.report.set_aside(line, None, Rule::FieldCount);
             }
             self.report.rows += 1;
-            let line = self.record.position().map_or(0, csv::Position::line);
+            let line = self.row.line;
             let width = self.header.len();
-            if self.record.len() < width {
+            if self.row.cells.len() < width {
                 self.short = Some(line);
-            } else if self.record.iter().skip(width).any(|field| !field.trim().is_empty()) {
+            } else if self.row.cells.iter().skip(width).any(|field| !field.trim().is_empty()) {
                 self.report.keyless += 1;
                 self.report.set_aside(line, None, Rule::FieldCount);
             } else if !self.passes_filter() {
@@ -179,7 +131,7 @@ impl<'f, R: Read> Table<'f, R> {
     /// Returns the value of a column, cleaned; empty where it stands for nothing.
     pub(super) fn value(&self, at: usize) -> &str {
         let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
-        let value = self.record.get(at).unwrap_or("").trim_matches(invisible);
+        let value = self.row.cells.get(at).unwrap_or("").trim_matches(invisible);
         let value = damage::unwrapped(value);
         if self.feed.is_null(value) { "" } else { value }
     }
@@ -243,16 +195,16 @@ impl<'f, R: Read> Table<'f, R> {
     }
 
     fn end(&mut self) -> Result<(), FileError> {
-        let source = self.csv.get_ref();
         if let Some(line) = self.short.take() {
-            if !source.ends_with_line_break() {
+            if !self.source.ended_whole() {
                 return Err(FileError::CutOff { line });
             }
             self.report.keyless += 1;
             self.report.set_aside(line, None, Rule::FieldCount);
         }
-        self.report.encoding = source.source().encoding();
-        self.report.sha256 = Some(source.source().hash());
+        let seal = self.source.seal();
+        self.report.encoding = seal.encoding;
+        self.report.sha256 = Some(seal.hash);
         Ok(())
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use causeway_proto::{catalogue::SignalCode, day::Day};
+use causeway_proto::{
+    catalogue::{SignalCode, SignalSpan},
+    day::Day,
+};
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::{INSERT_ROWS, StoreError, fixed, records::Known, unsigned};
@@ -18,6 +21,8 @@ pub struct Event {
     pub record: (String, String),
     /// Equal for one event that several people carry.
     pub reference: String,
+    /// Which agencies' numbering the reference belongs to; `None` is this feed's own.
+    pub system: Option<String>,
     /// What.
     pub code: SignalCode,
     /// The person is in it as one who may have done harm.
@@ -28,6 +33,8 @@ pub struct Event {
     pub end: Option<Day>,
     /// How sure the source is, in thousandths.
     pub confidence_permille: u16,
+    /// When it came in, where its feed had come in before.
+    pub arrived: Option<Day>,
 }
 
 /// An event of a person, as a sweep needs it.
@@ -41,6 +48,8 @@ pub struct PersonEvent {
     pub feed: String,
     /// Equal for one event that several people carry.
     pub reference: String,
+    /// Which agencies' numbering the reference belongs to; `None` is this feed's own.
+    pub system: Option<String>,
     /// What.
     pub code: SignalCode,
     /// The person is in it as one who may have done harm.
@@ -51,6 +60,8 @@ pub struct PersonEvent {
     pub end: Option<Day>,
     /// How sure the source is, in thousandths.
     pub confidence_permille: u16,
+    /// When it came in, where its feed had come in before.
+    pub arrived: Option<Day>,
     /// When the person died, if they did.
     pub deceased: Option<Day>,
 }
@@ -60,15 +71,15 @@ pub async fn known(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<HashMap<String, Known>, StoreError> {
-    sqlx::query_as::<_, (i64, String, Vec<u8>, u32)>(
-        "select id, key, hash, missed from event where feed = ?",
+    sqlx::query_as::<_, (i64, String, Vec<u8>, u32, bool)>(
+        "select id, key, hash, missed, gone from event where feed = ?",
     )
     .bind(feed)
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|(id, key, hash, missed)| {
-        Ok((key, Known { id, hash: fixed("event hash", hash)?, missed }))
+    .map(|(id, key, hash, missed, gone)| {
+        Ok((key, Known { id, hash: fixed("event hash", hash)?, missed, gone }))
     })
     .collect()
 }
@@ -81,8 +92,8 @@ pub async fn put(
 ) -> Result<(), StoreError> {
     for events in events.chunks(INSERT_ROWS) {
         QueryBuilder::new(
-            "insert into event (feed, key, hash, record_feed, record_key, reference, code,
-             suspect, start_day, end_day, confidence) ",
+            "insert into event (feed, key, hash, record_feed, record_key, reference, system, code,
+             suspect, start_day, end_day, confidence, arrived_day) ",
         )
         .push_values(events, |mut values, event| {
             values
@@ -92,15 +103,18 @@ pub async fn put(
                 .push_bind(&event.record.0)
                 .push_bind(&event.record.1)
                 .push_bind(&event.reference)
+                .push_bind(&event.system)
                 .push_bind(event.code.to_wire())
                 .push_bind(event.suspect)
                 .push_bind(event.start.number())
                 .push_bind(event.end.map(Day::number))
-                .push_bind(event.confidence_permille);
+                .push_bind(event.confidence_permille)
+                .push_bind(event.arrived.map(Day::number));
         })
+        // What is corrected has still come in when it did.
         .push(
-            " on conflict (feed, key) do update set hash = excluded.hash, missed = 0,
-             record_feed = excluded.record_feed, record_key = excluded.record_key,
+            " on conflict (feed, key) do update set hash = excluded.hash, missed = 0, gone = 0,
+             seen_day = null, system = excluded.system, record_feed = excluded.record_feed, record_key = excluded.record_key,
              reference = excluded.reference, code = excluded.code, suspect = excluded.suspect,
              start_day = excluded.start_day, end_day = excluded.end_day,
              confidence = excluded.confidence",
@@ -112,15 +126,19 @@ pub async fn put(
     Ok(())
 }
 
-/// Counts one more good export that lacked these events; with `missed` 0, forgets the count.
+/// Counts one more good export that lacked these events, and when they were last in one; with
+/// `missed` 0, forgets both.
 pub async fn set_missed(
     conn: &mut SqliteConnection,
     ids: &[i64],
     missed: u32,
+    seen: Option<Day>,
 ) -> Result<(), StoreError> {
     for ids in ids.chunks(INSERT_ROWS) {
         QueryBuilder::new("update event set missed = ")
             .push_bind(missed)
+            .push(", seen_day = ")
+            .push_bind(seen.map(Day::number))
             .push(" where id in ")
             .push_tuples(ids, |mut values, id| {
                 values.push_bind(id);
@@ -129,6 +147,63 @@ pub async fn set_missed(
             .execute(&mut *conn)
             .await?;
     }
+    Ok(())
+}
+
+/// Ends those of these events that are states and still last on the day they were last seen, and
+/// returns them. They are kept, and no longer looked for.
+pub async fn end_open(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let states = SignalCode::all().filter(|code| code.spec().span == SignalSpan::State);
+    let states: Vec<i32> = states.map(SignalCode::to_wire).collect();
+    let mut ended = Vec::new();
+    for ids in ids.chunks(INSERT_ROWS) {
+        let rows: Vec<(i64,)> = QueryBuilder::new(
+            "update event set gone = 1, end_day = max(start_day, coalesce(seen_day, start_day))
+             where end_day is null and code in ",
+        )
+        .push_tuples(&states, |mut values, code| {
+            values.push_bind(*code);
+        })
+        .push(" and id in ")
+        .push_tuples(ids, |mut values, id| {
+            values.push_bind(id);
+        })
+        .push(" returning id")
+        .build_query_as()
+        .fetch_all(&mut *conn)
+        .await?;
+        ended.extend(rows.into_iter().map(|(id,)| id));
+    }
+    Ok(ended)
+}
+
+/// Makes what one record's events say be about another record of the feed.
+pub async fn move_over(
+    conn: &mut SqliteConnection,
+    record_feed: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("update event set record_key = ? where record_feed = ? and record_key = ?")
+        .bind(to)
+        .bind(record_feed)
+        .bind(from)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Makes the next export of a record's events count as news, since whose they are is open again.
+pub async fn doubt(
+    conn: &mut SqliteConnection,
+    record_feed: &str,
+    key: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("update event set hash = zeroblob(16) where record_feed = ? and record_key = ?")
+        .bind(record_feed)
+        .bind(key)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -147,7 +222,20 @@ pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), Stor
 }
 
 /// What the join of events, records and persons gives.
-type Row = (i64, i64, String, String, i32, bool, i32, Option<i32>, u16, Option<i32>);
+type Row = (
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+    i32,
+    bool,
+    i32,
+    Option<i32>,
+    u16,
+    Option<i32>,
+    Option<i32>,
+);
 
 /// Returns every event of every person up to a day.
 pub async fn up_to(
@@ -155,8 +243,8 @@ pub async fn up_to(
     as_at: Day,
 ) -> Result<Vec<PersonEvent>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select person.id, person.row, event.feed, event.reference, event.code, event.suspect,
-         event.start_day, event.end_day, event.confidence,
+        "select person.id, person.row, event.feed, reference, system, code, suspect,
+         start_day, end_day, confidence, arrived_day,
          (select min(deceased) from record as r where r.person = person.id)
          from event
          join record on record.feed = event.record_feed and record.key = event.record_key
@@ -178,8 +266,8 @@ pub async fn of_persons(
     let mut events = Vec::new();
     for persons in persons.chunks(INSERT_ROWS) {
         let rows: Vec<Row> = QueryBuilder::new(
-            "select person.id, person.row, event.feed, event.reference, event.code, event.suspect,
-             event.start_day, event.end_day, event.confidence,
+            "select person.id, person.row, event.feed, reference, system, code, suspect,
+             start_day, end_day, confidence, arrived_day,
              (select min(deceased) from record as r where r.person = person.id)
              from person
              join record on record.person = person.id
@@ -202,19 +290,21 @@ pub async fn of_persons(
 }
 
 fn read(row: Row) -> Result<PersonEvent, StoreError> {
-    let (person, at, feed, reference, code, suspect, start, end, confidence, deceased) = row;
     let day = |day: i32| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
+    let (person, at, feed, reference, system, code, suspect, start, end, sure, arrived, died) = row;
     Ok(PersonEvent {
         person,
         row: unsigned("row", at)?,
         feed,
         reference,
+        system,
         code: SignalCode::from_wire(code).map_err(|_| StoreError::Corrupt("code"))?,
         suspect,
         start: day(start)?,
         end: end.map(day).transpose()?,
-        confidence_permille: confidence,
-        deceased: deceased.map(day).transpose()?,
+        confidence_permille: sure,
+        arrived: arrived.map(day).transpose()?,
+        deceased: died.map(day).transpose()?,
     })
 }
 

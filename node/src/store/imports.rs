@@ -1,5 +1,6 @@
 //! The `import` and `quarantine` tables: what became of each export.
 
+use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::{INSERT_ROWS, StoreError, fixed, signed, unsigned};
@@ -23,7 +24,24 @@ pub struct Import {
     pub changed: u64,
     /// Rows that were gone for the second time.
     pub removed: u64,
+    /// The day that it speaks of.
+    pub as_at: Option<Day>,
     /// Unix milliseconds.
+    pub taken_ms: u64,
+}
+
+/// A row of the last good export of a feed that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LeftOut {
+    /// The feed.
+    pub feed: String,
+    /// Line in the file, or number in a query's result, counted from 1.
+    pub line: u64,
+    /// The agency's own name of the column; empty when the whole line is meant.
+    pub column: String,
+    /// The rule, in plain words.
+    pub rule: String,
+    /// When the export was taken in: unix milliseconds.
     pub taken_ms: u64,
 }
 
@@ -42,8 +60,9 @@ pub struct Quarantined {
 pub async fn put(conn: &mut SqliteConnection, import: &Import) -> Result<i64, StoreError> {
     let (id,): (i64,) = sqlx::query_as(
         "insert into import
-         (feed, sha256, outcome, reason, row_count, accepted, quarantined, changed, removed, taken_ms)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+         (feed, sha256, outcome, reason, row_count, accepted, quarantined, changed, removed,
+          as_at_day, taken_ms)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
     )
     .bind(&import.feed)
     .bind(&import.sha256[..])
@@ -54,10 +73,89 @@ pub async fn put(conn: &mut SqliteConnection, import: &Import) -> Result<i64, St
     .bind(signed(import.quarantined))
     .bind(signed(import.changed))
     .bind(signed(import.removed))
+    .bind(import.as_at.map(Day::number))
     .bind(signed(import.taken_ms))
     .fetch_one(conn)
     .await?;
     Ok(id)
+}
+
+/// Records that an export was refused; the same refusal again is the same one, later.
+pub async fn refuse(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    reason: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let again = sqlx::query(
+        "update import set taken_ms = ? where outcome = 'refused' and reason = ?
+         and id = (select max(id) from import where feed = ?)",
+    )
+    .bind(signed(now_ms))
+    .bind(reason)
+    .bind(feed)
+    .execute(&mut *conn)
+    .await?;
+    if again.rows_affected() == 0 {
+        let refused = Import {
+            feed: feed.to_owned(),
+            refused: Some(reason.to_owned()),
+            taken_ms: now_ms,
+            ..Import::default()
+        };
+        put(conn, &refused).await?;
+    }
+    Ok(())
+}
+
+/// Records that a feed still says what it said last.
+pub async fn seen_again(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    as_at: Day,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update import set taken_ms = ?, as_at_day = ?
+         where id = (select max(id) from import where feed = ? and outcome = 'taken')",
+    )
+    .bind(signed(now_ms))
+    .bind(as_at.number())
+    .bind(feed)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Returns why a feed's newest export was refused, if it was: the feed is as it was before.
+pub async fn refusal(
+    conn: &mut SqliteConnection,
+    feed: &str,
+) -> Result<Option<String>, StoreError> {
+    let row: Option<(Option<String>,)> =
+        sqlx::query_as("select reason from import where feed = ? order by id desc limit 1")
+            .bind(feed)
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.and_then(|(reason,)| reason))
+}
+
+/// Returns the rows that the last good export of each feed left out.
+pub async fn left_out(conn: &mut SqliteConnection) -> Result<Vec<LeftOut>, StoreError> {
+    let rows: Vec<(String, i64, String, String, i64)> = sqlx::query_as(
+        "select feed, line, column_name, rule, taken_ms from import
+         join quarantine on quarantine.import = import.id
+         where import.id in (select max(id) from import where outcome = 'taken' group by feed)
+         order by feed, line",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|(feed, line, column, rule, taken_ms)| {
+            let (line, taken_ms) = (unsigned("line", line)?, unsigned("time", taken_ms)?);
+            Ok(LeftOut { feed, line, column, rule, taken_ms })
+        })
+        .collect()
 }
 
 /// Records the rows that an export left out.
@@ -88,15 +186,16 @@ pub async fn last_taken(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<Option<Import>, StoreError> {
-    type Row = (Vec<u8>, i64, i64, i64, i64, i64, i64);
+    type Row = (Vec<u8>, i64, i64, i64, i64, i64, Option<i32>, i64);
     let row: Option<Row> = sqlx::query_as(
-        "select sha256, row_count, accepted, quarantined, changed, removed, taken_ms
+        "select sha256, row_count, accepted, quarantined, changed, removed, as_at_day, taken_ms
          from import where feed = ? and outcome = 'taken' order by id desc limit 1",
     )
     .bind(feed)
     .fetch_optional(conn)
     .await?;
-    row.map(|(sha256, rows, accepted, quarantined, changed, removed, taken_ms)| {
+    row.map(|(sha256, rows, accepted, quarantined, changed, removed, as_at, taken_ms)| {
+        let day = |day| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
         Ok(Import {
             feed: feed.to_owned(),
             sha256: fixed("import hash", sha256)?,
@@ -106,6 +205,7 @@ pub async fn last_taken(
             quarantined: unsigned("count", quarantined)?,
             changed: unsigned("count", changed)?,
             removed: unsigned("count", removed)?,
+            as_at: as_at.map(day).transpose()?,
             taken_ms: unsigned("time", taken_ms)?,
         })
     })
@@ -130,5 +230,39 @@ mod tests {
         put(&mut conn, &refused).await.unwrap();
         assert_eq!(last_taken(&mut conn, "tenancies").await.unwrap(), Some(taken));
         assert_eq!(last_taken(&mut conn, "repairs").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn the_same_refusal_again_is_one_and_what_is_seen_again_is_fresh() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let day = Day::new(2025, 3, 1).unwrap();
+        let taken = Import { feed: "f".into(), rows: 3, ..Import::default() };
+        put(&mut conn, &taken).await.unwrap();
+        for now_ms in 1..4 {
+            refuse(&mut conn, "f", "half a file", now_ms).await.unwrap();
+        }
+        assert_eq!(refusal(&mut conn, "f").await.unwrap().as_deref(), Some("half a file"));
+        let (count,): (i64,) =
+            sqlx::query_as("select count(*) from import").fetch_one(&mut *conn).await.unwrap();
+        assert_eq!(count, 2);
+        seen_again(&mut conn, "f", day, 9).await.unwrap();
+        let again = Import { as_at: Some(day), taken_ms: 9, ..taken };
+        assert_eq!(last_taken(&mut conn, "f").await.unwrap(), Some(again));
+    }
+
+    #[tokio::test]
+    async fn the_queue_shows_what_the_last_good_export_left_out() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        for (line, now_ms) in [(2, 1), (5, 2)] {
+            let taken = Import { feed: "f".into(), taken_ms: now_ms, ..Import::default() };
+            let id = put(&mut conn, &taken).await.unwrap();
+            let row = Quarantined { line, column: "DOB".into(), rule: "no date".into() };
+            quarantine(&mut conn, id, &[row]).await.unwrap();
+        }
+        let left_out = left_out(&mut conn).await.unwrap();
+        let [only] = &left_out[..] else { panic!("{left_out:?}") };
+        assert_eq!((only.line, only.taken_ms), (5, 2));
     }
 }

@@ -8,8 +8,11 @@ pub mod audit;
 pub mod changes;
 pub mod events;
 pub mod imports;
+pub mod landed;
 pub mod memos;
+pub mod merged;
 pub mod persons;
+pub mod positions;
 pub mod records;
 pub mod residences;
 pub mod segments;
@@ -17,7 +20,7 @@ pub mod sweeps;
 pub mod told;
 pub mod weights;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use sqlx::{
     SqlSafeStr, Sqlite, SqlitePool, Transaction,
@@ -25,11 +28,13 @@ use sqlx::{
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::Notify;
 
 /// A handle on the node's database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
+    committed: Arc<Notify>,
 }
 
 /// The database could not do what was asked.
@@ -88,7 +93,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let pool = pool.connect_with(options).await.map_err(StoreError::Open)?;
         migrator().run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, committed: Arc::default() })
     }
 
     /// Borrows a connection for reading.
@@ -109,6 +114,11 @@ impl Store {
         Ok(self.pool.begin().await?)
     }
 
+    /// Returns what rings whenever this process has committed changes of records or events.
+    pub fn committed(&self) -> &Arc<Notify> {
+        &self.committed
+    }
+
     /// Closes the store and waits until the file is whole.
     pub async fn close(self) {
         self.pool.close().await;
@@ -121,6 +131,7 @@ fn migrator() -> Migrator {
         (1, "intake", include_str!("../../migrations/0001_intake.sql")),
         (2, "sweep", include_str!("../../migrations/0002_sweep.sql")),
         (10, "live", include_str!("../../migrations/0010_live.sql")),
+        (30, "feeds", include_str!("../../migrations/0030_feeds.sql")),
     ];
     Migrator::with_migrations(
         migrations

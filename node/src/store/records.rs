@@ -32,6 +32,8 @@ pub struct Known {
     pub hash: [u8; 16],
     /// Good full exports in a row that lacked it.
     pub missed: u32,
+    /// The source no longer has it, and what it said is kept: it is not looked for again.
+    pub gone: bool,
 }
 
 /// A record with what is known of it.
@@ -66,7 +68,7 @@ pub async fn known(
     .await?
     .into_iter()
     .map(|(id, key, hash, missed)| {
-        Ok((key, Known { id, hash: fixed("record hash", hash)?, missed }))
+        Ok((key, Known { id, hash: fixed("record hash", hash)?, missed, gone: false }))
     })
     .collect()
 }
@@ -222,6 +224,18 @@ pub async fn of_persons(
 pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let (count,): (i64,) = sqlx::query_as("select count(*) from record").fetch_one(conn).await?;
     unsigned("count", count)
+}
+
+/// Returns whether a feed has records or events that its last good export lacked.
+pub async fn any_missed(conn: &mut SqliteConnection, feed: &str) -> Result<bool, StoreError> {
+    let (any,): (bool,) = sqlx::query_as(
+        "select exists(select 1 from record where feed = ?1 and missed > 0)
+         or exists(select 1 from event where feed = ?1 and missed > 0 and gone = 0)",
+    )
+    .bind(feed)
+    .fetch_one(conn)
+    .await?;
+    Ok(any)
 }
 
 /// Returns the records of a feed whose people have died, with the day.

@@ -71,7 +71,54 @@ pub async fn put(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), Stor
 type Text = Option<String>;
 type Row = (i64, i64, String, Text, Text, Text, String, Option<i32>, Option<i32>);
 
-/// Returns the homes of some persons, each with the person.
+/// Keeps the homes that the people of these records leave for others, each until the day before the
+/// source says that they came to the new one. To be called before the new ones are [`put`].
+///
+/// Where the source gives no such day, nobody can tell a move from a correction, and what was there
+/// is replaced. A move that turns out to have been earlier cuts the stay shorter, or out.
+pub async fn leave(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), StoreError> {
+    let dated: Vec<&Home> = homes.iter().filter(|home| home.from.is_some()).collect();
+    let mut settled: HashSet<i64> = HashSet::new();
+    for homes in dated.chunks(INSERT_ROWS) {
+        let rows: Vec<(i64,)> = QueryBuilder::new("select record from residence where record in ")
+            .push_tuples(homes, |mut values, home| {
+                values.push_bind(home.record);
+            })
+            .build_query_as()
+            .fetch_all(&mut *conn)
+            .await?;
+        settled.extend(rows.into_iter().map(|(record,)| record));
+    }
+    for home in dated.into_iter().filter(|home| settled.contains(&home.record)) {
+        let Some(from) = home.from.map(Day::number) else { continue };
+        sqlx::query(
+            "insert into former_residence
+             (record, state, property, building, flat, surnames, from_day, to_day)
+             select record, state, property, building, flat, surnames, from_day,
+             min(coalesce(to_day, ?1 - 1), ?1 - 1) from residence
+             where record = ?2 and (property is not ?3 or building is not ?4 or flat is not ?5)",
+        )
+        .bind(from)
+        .bind(home.record)
+        .bind(&home.property)
+        .bind(&home.building)
+        .bind(&home.flat)
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query("update former_residence set to_day = min(to_day, ?1 - 1) where record = ?2")
+            .bind(from)
+            .bind(home.record)
+            .execute(&mut *conn)
+            .await?;
+        sqlx::query("delete from former_residence where record = ? and to_day < from_day")
+            .bind(home.record)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Returns the homes of some persons, present and former, each with the person.
 pub async fn of_persons(
     conn: &mut SqliteConnection,
     persons: &[i64],
@@ -79,8 +126,11 @@ pub async fn of_persons(
     let mut homes = Vec::with_capacity(persons.len());
     for persons in persons.chunks(INSERT_ROWS) {
         let rows: Vec<Row> = QueryBuilder::new(
-            "select record.person, record, state, property, building, flat, surnames, from_day,
-             to_day from residence join record on record.id = residence.record where record.person in ",
+            "select record.person, record, state, property, building, flat, surnames, from_day, to_day
+             from (select * from residence union all
+             select record, state, property, building, flat, surnames, from_day, to_day
+             from former_residence) as home
+             join record on record.id = home.record where record.person in ",
         )
         .push_tuples(persons, |mut values, id| {
             values.push_bind(id);

@@ -245,7 +245,8 @@ impl SweepKeys {
         [tag.as_ref()[0], tag.as_ref()[1]]
     }
 
-    /// Returns a source event's name in this sweep, from its source and reference there.
+    /// Returns the name in this sweep of an event that several agencies may carry, from the numbering
+    /// they share and its number there.
     pub fn event(&self, fields: &[&str]) -> EventKey {
         EventKey::from_bytes(keyed(&self.events, fields))
     }
@@ -266,6 +267,7 @@ pub fn keyed(key: &hmac::Key, fields: &[&str]) -> [u8; 16] {
 pub struct OwnKeys {
     handles: Aes128,
     padding: Aes128,
+    events: hmac::Key,
     order: [u8; 32],
 }
 
@@ -277,6 +279,7 @@ impl OwnKeys {
         Self {
             handles: cipher(derive("causeway/v1/handle")),
             padding: cipher(derive("causeway/v1/padding")),
+            events: hmac::Key::new(hmac::HMAC_SHA256, &derive("causeway/v1/own-event")),
             order: derive("causeway/v1/order"),
         }
     }
@@ -295,6 +298,12 @@ impl OwnKeys {
         self.handles.decrypt_block(&mut block);
         let (record, zeros) = block.split_at(8);
         (zeros == [0; 8]).then(|| u64::from_be_bytes(record.try_into().expect("8 of 16 bytes")))
+    }
+
+    /// Returns the name in this sweep of an event that only this node has, from its feed and its
+    /// reference there.
+    pub fn event(&self, fields: &[&str]) -> EventKey {
+        EventKey::from_bytes(keyed(&self.events, fields))
     }
 
     /// Returns the cipher that noise for empty slots comes from.

@@ -1,0 +1,98 @@
+//! Rows on their way in, from a file or from a database.
+
+use std::{fs::File, path::Path};
+
+use super::IngestError;
+use crate::{
+    extract::{self, Extract, Position},
+    source::{EventRow, Events, Feed, FileError, People, PersonRow, SourceReport, cells::Cells},
+};
+
+/// Rows on their way in.
+pub(super) struct Delivery {
+    /// What to call it.
+    place: String,
+    rows: Rows,
+    /// Set for what was asked for just now: that it says the same as last time is news, too.
+    live: Option<Position>,
+}
+
+enum Rows {
+    File(File),
+    Query(Box<dyn Cells + Send>),
+}
+
+impl Delivery {
+    /// A file.
+    pub(super) fn file(path: &Path) -> Result<Self, IngestError> {
+        let place = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Self { place, rows: Rows::File(file), live: None }),
+            Err(source) => Err(IngestError::Open { place, source }),
+        }
+    }
+
+    /// What a feed's database answers, from where it ended last.
+    pub(super) async fn query(feed: &Feed, since: Option<&str>) -> Result<Self, IngestError> {
+        let place = place(feed);
+        let database = feed.mapping().database.as_ref();
+        let database =
+            database.ok_or_else(|| IngestError::NoDatabase { feed: feed.id().to_owned() })?;
+        match extract::begin(database, since).await {
+            Ok(Extract { cells, position }) => {
+                Ok(Self { place, rows: Rows::Query(cells), live: Some(position) })
+            }
+            Err(error) => {
+                Err(IngestError::File { place, source: FileError::Source(Box::new(error)) })
+            }
+        }
+    }
+
+    /// Reads every person, so that a fault at the end refuses all before anything is written.
+    pub(super) fn people(self, feed: &Feed) -> Result<Read<PersonRow>, IngestError> {
+        let Self { place, rows, live } = self;
+        let refuse = |source| IngestError::File { place: place.clone(), source };
+        let mut people = match rows {
+            Rows::File(file) => People::open(feed, file),
+            Rows::Query(cells) => People::of_cells(feed, cells),
+        }
+        .map_err(refuse)?;
+        let rows = people.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+        let file = people.finish().map_err(refuse)?;
+        Ok(Read { place, rows, file, live })
+    }
+
+    /// Reads every event, in the same way.
+    pub(super) fn events(self, feed: &Feed) -> Result<Read<EventRow>, IngestError> {
+        let Self { place, rows, live } = self;
+        let refuse = |source| IngestError::File { place: place.clone(), source };
+        let mut events = match rows {
+            Rows::File(file) => Events::open(feed, file),
+            Rows::Query(cells) => Events::of_cells(feed, cells),
+        }
+        .map_err(refuse)?;
+        let rows = events.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+        let file = events.finish().map_err(refuse)?;
+        Ok(Read { place, rows, file, live })
+    }
+}
+
+/// What a feed's database is called in messages.
+fn place(feed: &Feed) -> String {
+    format!("the database of feed `{}`", feed.id())
+}
+
+/// Rows that were all read.
+pub(super) struct Read<T> {
+    pub(super) place: String,
+    pub(super) rows: Vec<T>,
+    pub(super) file: SourceReport,
+    pub(super) live: Option<Position>,
+}
+
+impl<T> Read<T> {
+    /// Returns the hash of all that was read.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.file.sha256.as_ref().map_or([0; 32], |hash| *hash.as_bytes())
+    }
+}

@@ -1,0 +1,81 @@
+//! Says how old what a feed told last is, and whether that is too old to trust its silence.
+
+use causeway_proto::day::Day;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use crate::{
+    source::Feed,
+    store::{StoreError, imports},
+};
+
+/// Milliseconds in an hour.
+const HOUR_MS: u64 = 3_600_000;
+
+/// How fresh a feed is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Freshness {
+    /// The feed.
+    pub feed: String,
+    /// The day of its last good export, if there was one.
+    pub as_at: Option<Day>,
+    /// How many hours ago that was.
+    pub age_h: Option<u64>,
+    /// Nothing good came for longer than it may take, or never: its silence proves nothing.
+    pub stale: bool,
+    /// From when on it is stale by time alone, in Unix milliseconds, if it is not yet.
+    #[serde(skip)]
+    pub stale_from_ms: Option<u64>,
+    /// Why the newest export was refused, if it was.
+    pub refused: Option<String>,
+}
+
+/// Says how fresh every feed is. `stale_after_h` is the policy's own measure, if it has one.
+pub async fn of(
+    conn: &mut SqliteConnection,
+    feeds: &[Feed],
+    stale_after_h: Option<u64>,
+    now_ms: u64,
+) -> Result<Vec<Freshness>, StoreError> {
+    let mut all = Vec::with_capacity(feeds.len());
+    for feed in feeds {
+        let taken = imports::last_taken(conn, feed.id()).await?;
+        let hours = [Some(feed.mapping().freshness_h.into()), stale_after_h];
+        let most = hours.into_iter().flatten().min();
+        let taken_ms = taken.as_ref().map(|taken| taken.taken_ms);
+        // Whole hours: 24 allowed are over when the 25th is.
+        let stale_from_ms = taken_ms.zip(most).map(|(taken_ms, most): (u64, u64)| {
+            taken_ms.saturating_add(most.saturating_add(1).saturating_mul(HOUR_MS))
+        });
+        let age_h = taken.as_ref().map(|taken| now_ms.saturating_sub(taken.taken_ms) / HOUR_MS);
+        all.push(Freshness {
+            feed: feed.id().to_owned(),
+            as_at: taken.map(|taken| Day::of_unix_ms(taken.taken_ms.cast_signed())),
+            age_h,
+            stale_from_ms: stale_from_ms.filter(|from| *from > now_ms),
+            stale: age_h.is_none_or(|age| most.is_some_and(|most| age > most)),
+            refused: imports::refusal(conn, feed.id()).await?,
+        });
+    }
+    Ok(all)
+}
+
+impl Freshness {
+    /// Returns what is wrong with the feed, in one sentence, if anything is.
+    pub fn problem(&self) -> Option<String> {
+        let Self { feed, age_h, stale, refused, .. } = self;
+        let why = refused.as_ref().map(|why| format!("; the newest was refused: {why}"));
+        let why = why.unwrap_or_default();
+        match (age_h, stale) {
+            (None, _) => Some(format!("nothing good has come from `{feed}` yet{why}")),
+            (Some(age), true) => Some(format!(
+                "`{feed}` is stale: nothing good came for {age} h, so alerts say that its silence \
+                 proves nothing{why}"
+            )),
+            (Some(_), false) if !why.is_empty() => {
+                Some(format!("`{feed}` is as it was before{why}"))
+            }
+            (Some(_), false) => None,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Whatever was delivered, refused and corrected before: what stands is what the last good state says.
+
+use std::{collections::BTreeMap, fs};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::{events, persons, records, segments};
+
+/// What one delivery says of some keys: a version of each.
+type Says = BTreeMap<u8, u8>;
+
+struct Node {
+    store: Store,
+    feeds: [Feed; 2],
+    keys: MatchKeys,
+    folder: TempDir,
+}
+
+/// What stands: people by key with what is said of them, how many persons and match-keys, and events.
+type Stands = (Vec<(String, String)>, u64, usize, Vec<(String, String, i32)>);
+
+impl Node {
+    async fn new(mode: &str) -> Self {
+        let rest = format!("mode = '{mode}'\nmax_drop_pct = 50\ndates = ['%Y-%m-%d']\n");
+        let people = format!(
+            "id = 'people'\nabout = 'people'\nkey = ['REF']\n{rest}[columns]\nforename = 'F'\n\
+             surname = 'S'\ndob = 'DOB'\npostcode = 'P'\n"
+        );
+        let events = format!(
+            "id = 'events'\nabout = 'events'\nperson_feed = 'people'\nkey = ['CASE']\n\
+             default_role = 'victim'\ndefault_code = 'POL_ASB_VICTIM'\n{rest}[columns]\n\
+             person = 'REF'\nstart = 'DATE'\n"
+        );
+        Self {
+            store: Store::in_memory().await,
+            feeds: [Feed::from_toml(&people).unwrap(), Feed::from_toml(&events).unwrap()],
+            keys: MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>()),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Delivers both feeds; `cut` ends each in the middle of its last row. Returns which were taken.
+    async fn deliver(&self, says: &Says, turned: bool, cut: bool) -> [bool; 2] {
+        let people = says.iter().map(|(key, version)| {
+            format!("{key},Fore{key},Sur{}x{key},19{:02}-03-02,ZX1 4AB\n", letters(*key), 20 + key)
+                .replace("Fore", &"Fo".repeat(1 + usize::from(*version)))
+        });
+        let events =
+            says.iter().map(|(key, version)| format!("E{key},{key},2025-01-{:02}\n", 1 + version));
+        let files: [(&str, Vec<String>); 2] =
+            [("REF,F,S,DOB,P\n", people.collect()), ("CASE,REF,DATE\n", events.collect())];
+        let mut taken = [false; 2];
+        for (at, (header, mut rows)) in files.into_iter().enumerate() {
+            if turned {
+                rows.reverse();
+            }
+            let mut text = header.to_owned() + &rows.concat();
+            if cut {
+                text.truncate(text.rfind(',').unwrap());
+            }
+            let path = self.folder.path().join("export.csv");
+            fs::write(&path, text).unwrap();
+            let as_at = "2025-03-01".parse().unwrap();
+            let (store, feeds, keys) = (&self.store, &self.feeds, &self.keys);
+            let intake = Intake { store, feeds, keys, as_at, now_ms: 7 };
+            taken[at] = intake.take_in(&self.feeds[at], &path).await.is_ok();
+        }
+        taken
+    }
+
+    async fn stands(&self) -> Stands {
+        let mut conn = self.store.read().await.unwrap();
+        let known = records::known(&mut conn, "people").await.unwrap();
+        let ids: Vec<i64> = known.values().map(|known| known.id).collect();
+        let people = records::by_id(&mut conn, &ids).await.unwrap();
+        let mut people: Vec<_> = people.into_iter().map(|r| (r.key, r.fields)).collect();
+        people.sort();
+        let states = segments::states(&mut conn).await.unwrap();
+        let alive = states.iter().filter(|state| **state & segments::ALIVE != 0).count();
+        let events = events::up_to(&mut conn, "2025-03-01".parse().unwrap()).await.unwrap();
+        let mut events: Vec<_> =
+            events.into_iter().map(|e| (e.reference, e.feed, e.start.number())).collect();
+        events.sort();
+        (people, persons::count(&mut conn).await.unwrap(), alive, events)
+    }
+}
+
+/// Surnames that nobody takes for each other.
+fn letters(key: u8) -> String {
+    (0..4).map(|place| char::from(b'a' + (key * 7 + place * 5) % 26)).collect()
+}
+
+fn delivery() -> impl Strategy<Value = (Says, bool, bool)> {
+    let says = proptest::collection::btree_map(0..8_u8, 0..3_u8, 1..8);
+    (says, any::<bool>(), proptest::bool::weighted(0.2))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_history_of_full_extracts_ends_where_its_last_good_one_does(
+        history in proptest::collection::vec(delivery(), 1..6)
+    ) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let node = Node::new("full").await;
+            let mut last = None;
+            for (says, turned, cut) in &history {
+                let taken = node.deliver(says, *turned, *cut).await;
+                assert_eq!(taken[0], taken[1], "the same is wrong with both");
+                assert!(!(*cut && taken[0]), "a file that is cut off is never good");
+                if taken[0] {
+                    last = Some(says);
+                }
+            }
+            let Some(last) = last else { return };
+            // What is absent is gone once it was absent twice, in two files.
+            for turned in [false, true, false] {
+                node.deliver(last, turned, false).await;
+            }
+            let direct = Node::new("full").await;
+            direct.deliver(last, false, false).await;
+            let (stands, wanted) = (node.stands().await, direct.stands().await);
+            assert_eq!(stands, wanted);
+            assert!(!wanted.0.is_empty() && !wanted.3.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_history_of_changes_ends_where_all_of_them_at_once_do(
+        history in proptest::collection::vec(delivery(), 1..6)
+    ) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let node = Node::new("delta").await;
+            let mut all = Says::new();
+            for (says, turned, cut) in &history {
+                let taken = node.deliver(says, *turned, *cut).await;
+                if taken[0] {
+                    all.extend(says);
+                }
+            }
+            let direct = Node::new("delta").await;
+            direct.deliver(&all, false, false).await;
+            if !all.is_empty() {
+                assert_eq!(node.stands().await, direct.stands().await);
+            }
+        });
+    }
+}

@@ -1,0 +1,257 @@
+//! Everything that comes in by itself: folders that exports land in, and databases that are asked.
+//!
+//! One thing at a time, since one file is written at a time anyway. What goes wrong is logged when
+//! it begins and when it changes, and tried again: nothing here ends the node.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use causeway_proto::day::Day;
+
+use super::{
+    Intake, Receipt, freshness,
+    landing::{Landing, LandingError, Outcome, reason},
+};
+use crate::{clock, config::IntakeConfig, source::Feed, store::Store, tokenise::keyring::Keyring};
+
+/// How often to say which feeds are stale.
+const ANNOUNCE: Duration = Duration::from_secs(3600);
+
+/// What comes in by itself at one node.
+pub struct Watch {
+    store: Store,
+    keyring: Keyring,
+    feeds: Arc<[Feed]>,
+    landings: Vec<(Landing, Clockwork)>,
+    asked: Vec<(usize, Clockwork)>,
+    stale_after_h: Option<u64>,
+    announce: Clockwork,
+    /// What was last said of each thing that goes wrong.
+    said: HashMap<String, String>,
+}
+
+/// When something is due again.
+struct Clockwork {
+    every: Duration,
+    next: Instant,
+}
+
+impl Clockwork {
+    fn new(every: Duration) -> Self {
+        Self { every, next: Instant::now() }
+    }
+
+    /// Returns whether it is due, and winds it up again if so.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = now >= self.next;
+        if due {
+            self.next = now + self.every;
+        }
+        due
+    }
+}
+
+impl Watch {
+    /// Watches the folders of the settings, and asks the databases of the mappings.
+    pub fn new(
+        (store, keyring): (Store, Keyring),
+        feeds: Vec<Feed>,
+        folders: &[IntakeConfig],
+        stale_after_h: Option<u64>,
+    ) -> Self {
+        let landings =
+            folders.iter().map(|f| (Landing::new(f), Clockwork::new(f.every()))).collect();
+        let every = |feed: &Feed| {
+            let database = feed.mapping().database.as_ref()?;
+            Some(Clockwork::new(Duration::from_secs_f64(database.every_seconds)))
+        };
+        let asked =
+            feeds.iter().enumerate().filter_map(|(at, feed)| Some((at, every(feed)?))).collect();
+        let announce = Clockwork::new(ANNOUNCE);
+        let said = HashMap::new();
+        let feeds = feeds.into();
+        Self { store, keyring, feeds, landings, asked, stale_after_h, announce, said }
+    }
+
+    /// Goes on until it is dropped.
+    pub async fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            for at in 0..self.landings.len() {
+                if self.landings[at].1.is_due(now) {
+                    self.land(at).await;
+                }
+            }
+            for at in 0..self.asked.len() {
+                if self.asked[at].1.is_due(now) {
+                    self.ask(self.asked[at].0).await;
+                }
+            }
+            if self.announce.is_due(now) {
+                self.say_what_is_stale().await;
+            }
+            let next = self.landings.iter().map(|(_, clock)| clock.next);
+            let next = next.chain(self.asked.iter().map(|(_, clock)| clock.next));
+            let next = next.chain([self.announce.next]).min().unwrap_or(now);
+            tokio::time::sleep_until(next.into()).await;
+        }
+    }
+
+    /// Takes in what is whole in one folder.
+    async fn land(&mut self, at: usize) {
+        let name = format!("folder {at}");
+        let feeds = self.feeds.clone();
+        let landing = &mut self.landings[at].0;
+        let found = tokio::task::block_in_place(|| landing.look(&feeds));
+        match found {
+            Err(error) => self.say(name, Some(reason_of(&error))),
+            Ok(found) => {
+                self.say(name, None);
+                for landed in found {
+                    let name = format!("file {}", landed.path.display());
+                    let keys = match self.keyring.match_keys() {
+                        Ok(keys) => keys,
+                        Err(error) => return self.say("keys".into(), Some(error.to_string())),
+                    };
+                    let intake = intake(&self.store, &feeds, &keys, clock::today());
+                    let dealt = self.landings[at].0.deal_with(&intake, landed).await;
+                    match dealt {
+                        Err(error) => {
+                            self.say(name, Some(reason_of(&error)));
+                            // What comes after it has to wait for it.
+                            break;
+                        }
+                        Ok(Some(outcome)) => self.log(&outcome),
+                        Ok(None) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks one feed's database.
+    async fn ask(&mut self, at: usize) {
+        let keys = match self.keyring.match_keys() {
+            Ok(keys) => keys,
+            Err(error) => return self.say("keys".into(), Some(error.to_string())),
+        };
+        let feed = &self.feeds[at];
+        let result = intake(&self.store, &self.feeds, &keys, clock::today()).ask(feed).await;
+        let file = String::from("database");
+        self.log(&Outcome { feed: feed.id().to_owned(), file, result });
+    }
+
+    /// Logs what became of an export, once where it is the same every time.
+    fn log(&mut self, outcome: &Outcome) {
+        let Outcome { feed, file, result } = outcome;
+        match result {
+            Ok(receipt) => {
+                self.say(format!("feed {feed}"), None);
+                if !receipt.same_as_last {
+                    took_in(receipt, file);
+                }
+            }
+            Err(error) => self.say(format!("feed {feed}"), Some(reason(error))),
+        }
+    }
+
+    /// Logs a problem when it begins or changes.
+    fn say(&mut self, what: String, problem: Option<String>) {
+        match problem {
+            None => {
+                if self.said.remove(&what).is_some() {
+                    tracing::info!(what, "works again");
+                }
+            }
+            Some(problem) if self.said.get(&what) == Some(&problem) => {}
+            Some(problem) => {
+                tracing::warn!(what, problem, "nothing was taken in, and what was there stands");
+                self.said.insert(what, problem);
+            }
+        }
+    }
+
+    async fn say_what_is_stale(&self) {
+        let found = async {
+            let mut conn = self.store.read().await?;
+            freshness::of(&mut conn, &self.feeds, self.stale_after_h, clock::now_ms()).await
+        };
+        match found.await {
+            Ok(feeds) => announce(&feeds),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "could not read the store"
+                );
+            }
+        }
+    }
+}
+
+/// Takes in everything once: what lies whole in the folders, and what the databases answer.
+///
+/// # Errors
+/// Fails when a folder or the store cannot be worked with. A refused export is an outcome.
+pub async fn once(
+    intake: &Intake<'_>,
+    folders: &[IntakeConfig],
+) -> Result<Vec<Outcome>, LandingError> {
+    let mut outcomes = Vec::new();
+    let mut landings: Vec<Landing> = folders.iter().map(Landing::new).collect();
+    for landing in &mut landings {
+        landing.look(intake.feeds)?;
+    }
+    // What still grows looks different by then.
+    let patience = folders.iter().filter(|f| f.marker.is_none()).map(IntakeConfig::every).max();
+    tokio::time::sleep(patience.unwrap_or_default()).await;
+    for landing in &mut landings {
+        for landed in landing.look(intake.feeds)? {
+            outcomes.extend(landing.deal_with(intake, landed).await?);
+        }
+    }
+    for feed in intake.feeds.iter().filter(|feed| feed.mapping().database.is_some()) {
+        let result = intake.ask(feed).await;
+        let file = String::from("database");
+        outcomes.push(Outcome { feed: feed.id().to_owned(), file, result });
+    }
+    Ok(outcomes)
+}
+
+/// Logs that an export was taken in.
+pub fn took_in(receipt: &Receipt, file: &str) {
+    tracing::info!(
+        feed = receipt.feed,
+        file,
+        rows = receipt.file.rows,
+        changed = receipt.changed,
+        removed = receipt.removed,
+        quarantined = receipt.file.quarantined,
+        "took in an export"
+    );
+}
+
+/// Logs which feeds have something wrong with them.
+fn announce(feeds: &[freshness::Freshness]) {
+    for problem in feeds.iter().filter_map(freshness::Freshness::problem) {
+        tracing::warn!(problem, "a feed needs somebody to look at it");
+    }
+}
+
+fn intake<'a>(
+    store: &'a Store,
+    feeds: &'a [Feed],
+    keys: &'a crate::tokenise::recipe::MatchKeys,
+    as_at: Day,
+) -> Intake<'a> {
+    Intake { store, feeds, keys, as_at, now_ms: clock::now_ms() }
+}
+
+fn reason_of(error: &LandingError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
