@@ -108,8 +108,10 @@ impl Told {
 }
 
 /// What a revision rests on: no event, and nothing that joins to a person.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basis {
+    /// The day that the revision speaks of.
+    pub as_at: Day,
     /// The model that scored it.
     pub model: String,
     /// By code of a line: how many events.
@@ -122,6 +124,7 @@ impl Basis {
     /// Returns what a score rests on.
     pub fn of(scored: &Scored) -> Self {
         Self {
+            as_at: scored.as_at,
             model: scored.model.clone(),
             counts: scored.lines.iter().map(|line| (line.code, line.count)).collect(),
             rules: scored.rules.iter().map(|rule| rule.id.clone()).collect(),
@@ -215,7 +218,8 @@ impl Decision {
     }
 }
 
-/// Judges one household. `then` is the score of today's facts as at the day that was told.
+/// Judges one household. `then` is the score of today's facts as at the day of [`Told::basis`]; without
+/// it nothing is taken back.
 pub fn consider(
     model: &Model,
     told: Option<&Told>,
@@ -242,7 +246,8 @@ pub fn consider(
         true => (t2, told.score - Tenths::whole(limits.enter - limits.leave)),
         false => (enter, Tenths::whole(limits.leave)),
     };
-    if let Some(then) = then.filter(|then| told.basis.has_lost(&then.scored)) {
+    let lost = |then: &&Scoring| then.scored.as_at <= as_at && told.basis.has_lost(&then.scored);
+    if let Some(then) = then.filter(lost) {
         return match then.may_surface(model, leave) {
             true => Decision::Update(Why::Withdrawn),
             false => Decision::Cancel(Why::Withdrawn),

@@ -13,7 +13,7 @@ impl Memory {
     fn look(&mut self, model: &Model, events: &[Event], as_at: Day) -> Decision {
         let now = Scoring::of(model, events, as_at, |_| true);
         let told = self.told.as_ref();
-        let then = told.map(|told| Scoring::of(model, events, told.day, |_| true));
+        let then = told.map(|told| Scoring::of(model, events, told.basis.as_at, |_| true));
         let decision = consider(model, told, &now, then.as_ref());
         match decision {
             Decision::New(why) | Decision::Update(why) => self.tell(&now, why),
