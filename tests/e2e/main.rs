@@ -12,4 +12,5 @@ mod exports_go_wrong;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod python_client;
+mod reviews;
 mod strangers_are_refused;

@@ -236,3 +236,29 @@ fn the_brake_halves_the_places_while_reviewers_find_nothing_to_do() {
     assert_eq!(places(&reviews(19)), 8);
     assert_eq!(places(&[false; 29]), 15, "too few to say");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever is corrected, withdrawn or disputed, and whenever it is looked at.
+    #[test]
+    fn no_open_alert_rests_on_a_fact_that_fell_away(
+        name in proptest::sample::select(vec!["A", "B", "C"]),
+        steps in proptest::collection::vec((1_i32..40, proptest::option::of(0_usize..40)), 1..30),
+    ) {
+        let model = Model::builtin();
+        let (mut memory, mut events) = (Memory::default(), scenario(name));
+        let mut as_at = day("2025-02-20");
+        for (days, withdrawn) in steps {
+            as_at = as_at.plus(days);
+            if let Some(at) = withdrawn.filter(|at| *at < events.len()) {
+                events.remove(at);
+            }
+            memory.look(model, &events, as_at);
+            if let Some(told) = &memory.told {
+                let then = Scoring::of(model, &events, told.basis.as_at, |_| true);
+                proptest::prop_assert!(!told.basis.has_lost(&then.scored), "{name} on {as_at}");
+            }
+        }
+    }
+}
