@@ -42,12 +42,7 @@ fn told() -> anyhow::Result<(Village, String, Vec<String>)> {
 }
 
 /// Answers at one agency's node, and waits until the coordinator has it.
-fn answer(
-    village: &Village,
-    kind: AgencyKind,
-    alert: &str,
-    rest: &[&str],
-) -> anyhow::Result<()> {
+fn answer(village: &Village, kind: AgencyKind, alert: &str, rest: &[&str]) -> anyhow::Result<()> {
     let args = [&["inbox", "review", alert, "--as-at", AS_AT, "--action"], rest].concat();
     village.town.ask_node(&id(kind), &args)?;
     until("the review is with the coordinator", PATIENCE, || {
@@ -84,7 +79,8 @@ fn after_no_further_action_the_next_days_are_quiet() -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_record_that_is_corrected_at_its_source_takes_the_alert_back_everywhere() -> anyhow::Result<()> {
+fn a_record_that_is_corrected_at_its_source_takes_the_alert_back_everywhere() -> anyhow::Result<()>
+{
     let (village, alert, told) = told()?;
     let node = &village.town.nodes()[village.place(AdultSocialCare)];
     let feed = node.agency.feeds.iter().find(|feed| feed.id == "events").context("a feed")?;
