@@ -228,7 +228,8 @@ async fn a_review_is_kept_once_and_waits_until_the_nodes_keep_what_follows() {
         alerts::put(&mut tx, &alert(1, 1)).await.unwrap();
         assert!(reviews::put(&mut tx, &received, 5).await.unwrap());
         assert!(!reviews::put(&mut tx, &received, 6).await.unwrap());
-        assert_eq!(reviews::unsettled(&mut tx).await.unwrap(), [received.clone()]);
+        let waiting = reviews::unsettled(&mut tx).await.unwrap();
+        assert_eq!(waiting, std::slice::from_ref(&received));
         reviews::settle(&mut tx, received.review.id).await.unwrap();
         assert_eq!(reviews::unsettled(&mut tx).await.unwrap(), []);
         assert_eq!(reviews::of_alert(&mut tx, received.review.alert).await.unwrap(), [received]);
