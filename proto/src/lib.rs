@@ -9,7 +9,7 @@
 //! catalogue, kind            what may be said of anybody: signals, purposes, match-keys
 //! sweep, token, change,      one module per conversation: domain types, checked on the way in
 //! dwelling, signal, alert,
-//! quality
+//! quality, review
 //! linkage                    what two records' agreement means, the same at both ends
 //! wire, refusal, limits      reading messages, refusing them, and sizes both ends agree on
 //! ```
@@ -25,6 +25,7 @@ pub mod limits;
 pub mod linkage;
 pub mod quality;
 pub mod refusal;
+pub mod review;
 pub mod signal;
 pub mod sweep;
 pub mod token;

@@ -14,4 +14,5 @@ mod exports_land;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod python_client;
+mod reviews;
 mod strangers_are_refused;

@@ -3,12 +3,15 @@
 use causeway_coordinator::ledger::{
     Ledger, LedgerError,
     alerts::{self, Decided},
-    outbox, sweeps,
+    outbox,
+    reviews::{self, Received},
+    sweeps,
 };
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Tier},
     day::Day,
-    ids::{AgencyId, AlertId, SweepId},
+    ids::{AgencyId, AlertId, ReviewId, SweepId},
+    review::{Review, ReviewAction, ReviewReason},
 };
 use causeway_tests::postgres::Postgres;
 use tempfile::TempDir;
@@ -45,6 +48,7 @@ fn alert(id: u8, revision: u32) -> Decided {
         as_at: day(),
         created_ms: 1_000 + u64::from(id),
         explanation: "{}".into(),
+        reason: "entered".into(),
     }
 }
 
@@ -201,5 +205,40 @@ async fn a_sweep_counter_only_goes_up() {
         assert_eq!((last.id.counter(), last.as_at, last.closed_ms), (3, day(), None));
         sweeps::close(&mut tx, last.id, "{}", 9).await.unwrap();
         assert_eq!(sweeps::last(&mut tx).await.unwrap().and_then(|last| last.closed_ms), Some(9));
+    }
+}
+
+#[tokio::test]
+async fn a_review_is_kept_once_and_waits_until_the_nodes_keep_what_follows() {
+    for ledger in &both().await.ledgers {
+        let received = Received {
+            review: Review {
+                id: ReviewId::from_bytes([4; 16]),
+                alert: alert(1, 1).id,
+                revision: 1,
+                action: ReviewAction::NoFurtherAction,
+                reason: Some(ReviewReason::Duplicate),
+                line: None,
+                day: day(),
+            },
+            agency: agency("police"),
+            score_tenths: 701,
+        };
+        let mut tx = ledger.begin().await.unwrap();
+        alerts::put(&mut tx, &alert(1, 1)).await.unwrap();
+        assert!(reviews::put(&mut tx, &received, 5).await.unwrap());
+        assert!(!reviews::put(&mut tx, &received, 6).await.unwrap());
+        let waiting = reviews::unsettled(&mut tx).await.unwrap();
+        assert_eq!(waiting, std::slice::from_ref(&received));
+        reviews::settle(&mut tx, received.review.id).await.unwrap();
+        assert_eq!(reviews::unsettled(&mut tx).await.unwrap(), []);
+        assert_eq!(reviews::of_alert(&mut tx, received.review.alert).await.unwrap(), [received]);
+        assert_eq!(reviews::latest(&mut tx, 9).await.unwrap().len(), 1);
+        let pushed = |after: i32| (day().plus(after - 7), day().plus(after));
+        for (after, tiers) in [(-1, 0), (0, 1), (6, 1), (7, 0)] {
+            let (from, to) = pushed(after);
+            assert_eq!(alerts::pushed(&mut tx, from, to).await.unwrap().len(), tiers, "{after}");
+        }
+        tx.commit().await.unwrap();
     }
 }

@@ -25,10 +25,10 @@ use tokio::{
 };
 
 use super::{
-    Cycle, CycleError, Open, Taking, homes,
+    Cycle, CycleError, Open, Taking,
     progress::Step,
     report::{AgencyReport, AlertReport, Seconds},
-    second_look, surface,
+    second_look,
 };
 use crate::{
     federation::{
@@ -95,9 +95,9 @@ impl fmt::Display for Followed {
 ///
 /// # Errors
 /// Fails when the ledger does.
-pub(super) async fn follow(
-    cycle: &Cycle<'_>,
-    open: &mut Open<'_>,
+pub(super) async fn follow<'a>(
+    cycle: &Cycle<'a>,
+    open: &mut Open<'a>,
     stop: impl Future<Output = ()>,
     mut followed: impl FnMut(&Followed),
 ) -> Result<(), CycleError> {
@@ -108,11 +108,13 @@ pub(super) async fn follow(
     let mut batch = Vec::new();
     loop {
         ears.listen(cycle, open);
-        tokio::select! {
+        let answered = tokio::select! {
             () = &mut stop => return Ok(()),
-            () = collect(&mut news, &mut batch) => {}
-        }
-        if let Some(report) = apply(cycle, open, std::mem::take(&mut batch)).await? {
+            () = collect(&mut news, &mut batch) => false,
+            () = cycle.reviewed.notified() => true,
+        };
+        let batch = std::mem::take(&mut batch);
+        if let Some(report) = apply(cycle, open, batch, answered).await? {
             followed(&report);
         }
     }
@@ -210,14 +212,15 @@ fn joining(cycle: &Cycle<'_>, open: &Open<'_>, agency: &Taking<'_>) -> Joining {
     }
 }
 
-/// Does again what the news touches. `None` where they change nothing.
-async fn apply(
-    cycle: &Cycle<'_>,
-    open: &mut Open<'_>,
+/// Does again what the news touch, or an answer to an alert. `None` where they change nothing.
+async fn apply<'a>(
+    cycle: &Cycle<'a>,
+    open: &mut Open<'a>,
     news: Vec<News>,
+    answered: bool,
 ) -> Result<Option<Followed>, CycleError> {
     let began = Instant::now();
-    let mut changes = Changes::default();
+    let mut changes = Changes { other: answered, ..Changes::default() };
     for news in news {
         changes.hear(cycle, open, news);
     }
@@ -225,8 +228,13 @@ async fn apply(
     let Resolved { leave, come, facts } = resolved;
     let mut seconds = Seconds::default();
 
-    let Open { sweep, as_at, agencies, linked, known, .. } = open;
+    let Open { sweep, agencies, linked, known, continuity, .. } = open;
     let replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
+    for (record, new) in replaced.came.iter().zip(&come) {
+        for finding in continuity.findings(new.agency, new.handle) {
+            linked.records.add_apart(*record, finding);
+        }
+    }
     let comparing = Instant::now();
     seconds.group = (comparing - began).as_secs_f64();
     let levels = second_look::look_again(cycle, *sweep, agencies, linked, &replaced.new).await;
@@ -243,9 +251,8 @@ async fn apply(
         linked.records.set_flags(*record, *flags);
         known.forget(*record);
     }
-    let houses = homes::houses(cycle, *sweep, *as_at, agencies, linked, known, &mut seconds).await;
-    let alerts =
-        surface::surface(cycle, *sweep, *as_at, agencies, linked, &houses, &mut seconds).await?;
+    let (houses, surfaced) = cycle.tell(open, &mut seconds).await?;
+    let Open { agencies, linked, .. } = open;
     seconds.total = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Done, None, 1, 1);
     Ok(Some(Followed {
@@ -258,7 +265,7 @@ async fn apply(
         households: houses.households.len(),
         signals_asked_for: houses.signals_asked_for,
         agencies: agencies.iter().map(AgencyReport::of).collect(),
-        alerts,
+        alerts: surfaced.alerts,
         seconds,
     }))
 }
@@ -331,8 +338,7 @@ impl Changes {
         if let Some(before) = upsert.replaces {
             self.drop(at, before);
             // What was found of somebody is theirs under the new handle, too.
-            let memos = open.agencies[at].opened.iter_mut().flat_map(|opened| &mut opened.memos);
-            memos.filter(|memo| memo.handle == before).for_each(|memo| memo.handle = upsert.handle);
+            open.continuity.rekey(at, before, upsert.handle);
         }
         // A burst that is sent again after a stream broke brings the same people again.
         self.drop(at, upsert.handle);
@@ -359,6 +365,7 @@ impl Changes {
         let Joined { opened, handles, flags, columns } = joined;
         let agency = &mut open.agencies[at];
         cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
+        opened.memos.iter().for_each(|memo| open.continuity.note(at, memo.clone()));
         (agency.opened, agency.problem, agency.silent) = (Some(opened), None, None);
         self.anew.insert(at);
         for (row, (handle, flags)) in handles.into_iter().zip(flags).enumerate() {

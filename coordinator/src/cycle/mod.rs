@@ -5,12 +5,15 @@
 //! second_look  asks about the pairs, weighs them, puts persons together
 //! homes        asks who shares a home, and for the signals of those who matter
 //! subgroups    counts who is missed, by kinds of people
+//! disputes     takes records out that professionals found to be somebody else's
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
 //! live         follows what changes while the sweep is open: the same steps for what it touches
 //! ```
 //!
 //! A node that is down, slow, wrong or hostile never stops it: the result names the node and why.
 
+pub mod continuity;
+pub mod disputes;
 pub mod gather;
 pub mod homes;
 pub mod live;
@@ -37,13 +40,16 @@ use causeway_proto::{
 };
 use futures::future::join_all;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Notify;
 
 use self::{
-    homes::Known,
+    continuity::Continuity,
+    homes::{Houses, Known},
     progress::{Progress, Step},
     received::Received,
     report::{AgencyReport, Seconds, SweepReport},
     subgroups::Subgroups,
+    surface::Surfaced,
 };
 use crate::{
     config::SweepConfig,
@@ -80,6 +86,8 @@ pub struct Cycle<'a> {
     pub received: Option<&'a Received>,
     /// Whether changes will be followed after the pass, and tokens are kept for it.
     pub follows: bool,
+    /// Rung when somebody answered an alert.
+    pub reviewed: &'a Notify,
 }
 
 /// A pass could not be made at all.
@@ -166,6 +174,7 @@ pub struct Open<'a> {
     rekey: Arc<Rekey>,
     linked: Linked,
     known: Known,
+    continuity: Continuity,
 }
 
 impl<'a> Cycle<'a> {
@@ -244,18 +253,18 @@ impl<'a> Cycle<'a> {
         if !agencies.iter().any(Taking::is_in) {
             return Err(CycleError::Nobody(agencies.len()));
         }
-        let gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
+        let continuity = Continuity::of(&agencies);
+        let mut gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
+        continuity.keep_apart(&mut gathered.records);
         let rekey = gathered.rekey.clone();
         let linked = second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
-        let mut known = Known::default();
-        let houses =
-            homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut known, &mut seconds)
-                .await;
-        let surfaced =
-            surface::surface(self, sweep, as_at, &agencies, &linked, &houses, &mut seconds).await?;
+        let known = Known::default();
+        let mut open = Open { sweep, as_at, agencies, rekey, linked, known, continuity };
+        let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
+        let Open { agencies, linked, .. } = &open;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
         let (drift, before) = self.since_last(&quality).await?;
-        let asked = (&agencies[..], &linked);
+        let asked = (&agencies[..], linked);
         let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
         seconds.total = began.elapsed().as_secs_f64();
 
@@ -275,11 +284,34 @@ impl<'a> Cycle<'a> {
             quality,
             drift,
             subgroups,
-            alerts: surfaced,
+            alerts: surfaced.alerts,
+            reminders: surfaced.reminders,
+            capacity: surfaced.capacity,
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);
-        Ok((Open { sweep, as_at, agencies, rekey, linked, known }, report))
+        Ok((open, report))
+    }
+
+    /// Houses, settles what professionals disputed, scores, and tells whoever has a duty of care.
+    async fn tell(
+        &self,
+        open: &mut Open<'a>,
+        seconds: &mut Seconds,
+    ) -> Result<(Houses, Surfaced), CycleError> {
+        let Open { sweep, as_at, agencies, linked, known, continuity, .. } = open;
+        let (sweep, as_at) = (*sweep, *as_at);
+        let mut houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
+        let apart = (&mut *linked, &mut houses);
+        let out = disputes::settle(self, (sweep, as_at), agencies, apart, continuity).await?;
+        if !out.is_empty() {
+            linked.settle([], &out.into_iter().collect());
+            houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
+        }
+        let found = (&*linked, &houses);
+        let surfaced =
+            surface::surface(self, sweep, as_at, agencies, found, continuity, seconds).await?;
+        Ok((houses, surfaced))
     }
 
     fn opening(&self, sweep: SweepId, as_at: Day) -> Opening {

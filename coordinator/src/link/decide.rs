@@ -152,8 +152,12 @@ impl Decision {
         // candidates' bits and theirs.
         let weighed: BTreeSet<u32> =
             touched.iter().flat_map(|record| self.around.of(*record)).copied().collect();
-        for at in weighed {
-            self.bits[at as usize] = self.weigh(of, at as usize);
+        for at in weighed.iter().map(|at| *at as usize) {
+            // Somebody may have found that the two are two people.
+            self.verdicts[at] = verdict(of, at);
+        }
+        for at in weighed.iter().map(|at| *at as usize) {
+            self.bits[at] = self.weigh(of, at);
         }
         let near = self.with_neighbours(of, &self.with_neighbours(of, touched));
         let unclear: Vec<(u32, bool)> =
@@ -243,6 +247,7 @@ impl Decision {
             Some(at) => guards::are_two(self.verdicts[at], self.bits[at]),
             None => {
                 of.records.agency(x) == of.records.agency(y)
+                    || of.records.is_apart(x, y)
                     || strong_ids(of.records, x, y).conflicting > 0
             }
         }
@@ -324,6 +329,17 @@ impl Decision {
                 edges.push(Edge { a, b, bits: self.bits[at].filter(|_| !self.is_unclear(pair)) });
             }
         }
+        // Two records that share no match-key must not come together through a third either.
+        let found: Vec<u32> = (0..).take(set.len()).collect();
+        let found = found.iter().filter(|at| of.records.has_findings(set[**at as usize]));
+        for (at, a) in found.clone().enumerate() {
+            for b in found.clone().skip(at + 1) {
+                if of.records.is_apart(set[*a as usize], set[*b as usize]) {
+                    edges.retain(|edge| (edge.a, edge.b) != (*a, *b));
+                    edges.push(Edge { a: *a, b: *b, bits: None });
+                }
+            }
+        }
         cluster::cluster(&members, &edges)
     }
 }
@@ -373,14 +389,21 @@ fn may_link(verdict: Verdict) -> bool {
     !matches!(verdict, Verdict::Veto | Verdict::HouseholdOnly)
 }
 
+/// What the guards say of a pair. A professional's word stands above what records say.
+fn verdict(of: &Candidates<'_>, at: usize) -> Verdict {
+    let Pair { a, b, .. } = of.pairs[at];
+    match of.records.is_apart(a, b) {
+        true => Verdict::Veto,
+        false => guards::verdict(of.levels[at], strong_ids(of.records, a, b)),
+    }
+}
+
 /// What the guards and the weights say of each pair from a place on.
 fn judge(of: &Candidates<'_>, from: usize, weights: &Weights) -> (Vec<Verdict>, Vec<f64>) {
-    let ids: Vec<StrongIds> =
-        of.pairs[from..].par_iter().map(|pair| strong_ids(of.records, pair.a, pair.b)).collect();
-    let levels = &of.levels[from..];
-    let verdicts = levels.par_iter().zip(&ids);
-    let verdicts = verdicts.map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
-    (verdicts, scores(levels, &ids, weights))
+    let verdicts = (from..of.pairs.len()).into_par_iter().map(|at| verdict(of, at)).collect();
+    let pairs = of.pairs[from..].par_iter();
+    let ids: Vec<StrongIds> = pairs.map(|pair| strong_ids(of.records, pair.a, pair.b)).collect();
+    (verdicts, scores(&of.levels[from..], &ids, weights))
 }
 
 /// Orders records by what they are and not by where they came in the stream.
@@ -407,7 +430,7 @@ pub(super) fn strong_ids(records: &Records, a: u32, b: u32) -> StrongIds {
 fn patterns(records: &Records, looked_at: &[(Pair, Levels)], each: f64) -> Vec<Pattern> {
     let mut counts: HashMap<(Levels, u32), f64> = HashMap::new();
     for (pair, levels) in looked_at {
-        if strong_ids(records, pair.a, pair.b).conflicting == 0 {
+        if !super::clear::is_vetoed(records, pair) {
             *counts.entry((*levels, pair.kinds)).or_default() += each;
         }
     }

@@ -20,9 +20,13 @@ pub mod rekey;
 pub mod replace;
 pub mod subgroups;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
+use causeway_proto::{
+    ids::{Handle, MemoId},
+    kind::MatchKeyKind,
+    token::PersonFlags,
+};
 
 /// Everything known of one agency's records in this sweep.
 #[derive(Debug, Default)]
@@ -48,6 +52,17 @@ pub struct Records {
     /// Their numbers, by agency, in the order of their rows.
     late_numbers: Vec<Vec<u32>>,
     gone: BTreeSet<u32>,
+    /// By record: findings that it shares with records that are somebody else.
+    apart: BTreeMap<u32, Vec<Apart>>,
+}
+
+/// A professional's finding that a record is not the same person as those that share the finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Which finding.
+    pub finding: MemoId,
+    /// Whether this record is the one that does not belong.
+    pub stranger: bool,
 }
 
 /// The national schemes whose numbers cannot differ for one person, in the order of
@@ -70,8 +85,9 @@ impl Records {
             next = next.checked_add(rows).expect("the caller bounds the rows");
         }
         firsts.push(next);
-        let late_numbers = vec![Vec::new(); rolls.len()];
-        Self { rolls, firsts, late: Vec::new(), late_numbers, gone: BTreeSet::new() }
+        let (late, late_numbers) = (Vec::new(), vec![Vec::new(); rolls.len()]);
+        let (gone, apart) = (BTreeSet::new(), BTreeMap::new());
+        Self { rolls, firsts, late, late_numbers, gone, apart }
     }
 
     /// Returns how many numbers there are, those of records that are gone among them.
@@ -227,6 +243,39 @@ impl Records {
             true => roll.strong_ids[row][scheme],
             false => 0,
         })
+    }
+
+    /// Takes in which records must never be one person: those that share a finding.
+    pub fn keep_apart(&mut self, findings: BTreeMap<u32, Vec<Apart>>) {
+        self.apart = findings;
+    }
+
+    /// Adds one finding of one record.
+    pub fn add_apart(&mut self, record: u32, apart: Apart) {
+        self.apart.entry(record).or_default().push(apart);
+    }
+
+    /// Returns whether somebody found that two records are two people.
+    pub fn is_apart(&self, a: u32, b: u32) -> bool {
+        self.shared(a, b).next().is_some()
+    }
+
+    /// Returns whether somebody found that `a` does not belong with `b`.
+    pub fn is_stranger(&self, a: u32, b: u32) -> bool {
+        self.shared(a, b).any(|apart| apart.stranger)
+    }
+
+    /// What is said of `a` in findings that it shares with `b`.
+    fn shared(&self, a: u32, b: u32) -> impl Iterator<Item = Apart> {
+        let of = |record| self.apart.get(&record).map_or(&[][..], Vec::as_slice);
+        let (mine, theirs) = (of(a), if a == b { &[] } else { of(b) });
+        let shared = |apart: &&Apart| theirs.iter().any(|their| their.finding == apart.finding);
+        mine.iter().filter(move |apart| shared(apart)).copied()
+    }
+
+    /// Returns whether somebody found anything of a record.
+    pub fn has_findings(&self, record: u32) -> bool {
+        self.apart.contains_key(&record)
     }
 
     /// Returns how many pairs of records of different agencies there are.

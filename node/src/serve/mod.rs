@@ -42,7 +42,7 @@ use causeway_proto::{
     sweep::Contact,
     wire::WireError,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tonic::{Code, Status, service::Routes};
 use tonic_health::server::HealthReporter;
 
@@ -74,6 +74,8 @@ pub struct Parts {
     pub contact: Option<Contact>,
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
+    /// Rung when somebody answered an alert.
+    pub reviewed: Arc<Notify>,
     session: Mutex<Option<Arc<Session>>>,
     going: watch::Sender<bool>,
     /// Held while people are counted by kinds.
@@ -89,7 +91,7 @@ impl Node {
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         now_ms: fn() -> u64,
     ) -> Self {
-        let (session, counting) = (Mutex::default(), Mutex::default());
+        let (reviewed, session, counting) = Default::default();
         let going = watch::Sender::new(false);
         Self(Arc::new(Parts {
             kind,
@@ -99,6 +101,7 @@ impl Node {
             feeds,
             contact,
             now_ms,
+            reviewed,
             session,
             going,
             counting,

@@ -15,6 +15,7 @@ pub mod persons;
 pub mod positions;
 pub mod records;
 pub mod residences;
+pub mod reviews;
 pub mod segments;
 pub mod sweeps;
 pub mod told;
@@ -131,6 +132,7 @@ fn migrator() -> Migrator {
         (1, "intake", include_str!("../../migrations/0001_intake.sql")),
         (2, "sweep", include_str!("../../migrations/0002_sweep.sql")),
         (10, "live", include_str!("../../migrations/0010_live.sql")),
+        (20, "reviews", include_str!("../../migrations/0020_reviews.sql")),
         (30, "feeds", include_str!("../../migrations/0030_feeds.sql")),
     ];
     Migrator::with_migrations(
