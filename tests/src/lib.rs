@@ -12,3 +12,4 @@ pub mod standard;
 pub mod town;
 pub mod truth;
 pub mod wiretap;
+pub mod year;
