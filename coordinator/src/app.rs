@@ -8,9 +8,11 @@ use std::{
 use anyhow::{Context, ensure};
 use causeway_certs::{accept, admit::AdmitLayer, files::read_secret, tls::TlsState};
 use causeway_proto::{
+    alert::IssuedState,
     catalogue::AgencyKind,
     day::Day,
     ids::{AgencyId, AlertId, SweepId},
+    review::Review,
 };
 use futures::future::join_all;
 use serde::Serialize;
@@ -33,15 +35,19 @@ use crate::{
         progress::{self, Progress},
         received::Received,
         report::{AlertReport, SweepReport},
+        surface::capacity,
     },
     federation::Federation,
     ledger::{
-        Ledger, LedgerError,
+        Ledger, LedgerError, Tx,
         alerts::{self, Decided},
         outbox::{self, Reached},
+        reviews::{self, Received as ReceivedReview},
+        standings::{self, State},
         sweeps::{self, PastSweep},
     },
     outbox::Courier,
+    route::surfacing::Capacity,
     score::Model,
     serve,
 };
@@ -62,6 +68,7 @@ struct Parts {
     federation: Arc<Federation>,
     ledger: Ledger,
     bell: Arc<Notify>,
+    reviewed: Arc<Notify>,
     sweeping: Arc<Mutex<()>>,
 }
 
@@ -103,6 +110,8 @@ pub struct Issued {
     pub alert: Decided,
     /// Who has it.
     pub reached: Reached,
+    /// What became of it.
+    pub state: IssuedState,
 }
 
 /// What the coordinator is doing.
@@ -118,6 +127,10 @@ pub struct Status {
     pub alerts: u64,
     /// Deliveries on their way.
     pub deliveries_waiting: u64,
+    /// The places of the week that ends with the day of the last sweep.
+    pub capacity: Capacity,
+    /// What an operator should look at.
+    pub alarms: Vec<String>,
     /// When the last sweep began, in Unix milliseconds.
     pub last_sweep_ms: Option<u64>,
     /// The last sweep.
@@ -151,8 +164,17 @@ impl Coordinator {
         );
         let federation = Arc::new(Federation::new(&config, &tls));
         let bell = Arc::new(Notify::new());
-        let sweeping = Arc::default();
-        Ok(Self(Arc::new(Parts { config, model, tls, federation, ledger, bell, sweeping })))
+        let (reviewed, sweeping) = Default::default();
+        Ok(Self(Arc::new(Parts {
+            config,
+            model,
+            tls,
+            federation,
+            ledger,
+            bell,
+            reviewed,
+            sweeping,
+        })))
     }
 
     /// Claims the right to sweep.
@@ -209,12 +231,16 @@ impl Coordinator {
         let mut tx = ledger.read().await?;
         let last_sweep = sweeps::last(&mut tx).await?;
         let (deliveries_waiting, _) = outbox::waiting(&mut tx).await?;
+        let as_at = last_sweep.as_ref().map_or_else(clock::today, |sweep| sweep.as_at);
+        let capacity = capacity(&mut tx, model, as_at).await?;
         Ok(Status {
             deployment: config.deployment.clone(),
             model: model.version.clone(),
             nodes,
             alerts: alerts::count(&mut tx).await?,
             deliveries_waiting,
+            capacity,
+            alarms: alarms(&capacity),
             last_sweep_ms: last_sweep.as_ref().map(|sweep| sweep.opened_ms),
             last_sweep,
         })
@@ -228,6 +254,29 @@ impl Coordinator {
     /// Returns why an alert was issued.
     pub async fn explain(&self, id: AlertId) -> Result<Option<(Issued, AlertReport)>, AppError> {
         explain(&self.0.ledger, id).await
+    }
+
+    /// Keeps a review by an agency that was told of its alert. Returns whether it is new; `None` where
+    /// the agency was never told of such an alert.
+    pub async fn review(&self, agency: AgencyId, review: Review) -> Result<Option<bool>, AppError> {
+        let mut tx = self.0.ledger.begin().await?;
+        let seen = alerts::revision(&mut tx, review.alert, review.revision).await?;
+        let told = outbox::told(&mut tx, review.alert).await?;
+        let Some(seen) = seen.filter(|_| told.contains(&agency)) else { return Ok(None) };
+        let (alert, action) = (review.alert, review.action);
+        let received = ReceivedReview { review, agency, score_tenths: seen.score_tenths };
+        let new = reviews::put(&mut tx, &received, clock::now_ms()).await?;
+        tx.commit().await?;
+        tracing::info!(
+            alert.id = %alert, agency.id = %received.agency, %action, new, "an alert was reviewed"
+        );
+        self.0.reviewed.notify_one();
+        Ok(Some(new))
+    }
+
+    /// Rung when a review came in: an open sweep settles disputes and surfaces again.
+    pub fn reviewed(&self) -> Arc<Notify> {
+        self.0.reviewed.clone()
     }
 
     /// Returns the settings.
@@ -326,7 +375,8 @@ pub async fn issued(ledger: &Ledger, limit: u32) -> Result<Vec<Issued>, AppError
     let mut issued = Vec::new();
     for alert in alerts::latest(&mut tx, limit).await? {
         let reached = outbox::reached(&mut tx, alert.id, alert.revision).await?;
-        issued.push(Issued { alert, reached });
+        let state = state(&mut tx, alert.id).await?;
+        issued.push(Issued { alert, reached, state });
     }
     Ok(issued)
 }
@@ -339,8 +389,41 @@ pub async fn explain(
     let mut tx = ledger.read().await?;
     let Some(alert) = alerts::find(&mut tx, id).await? else { return Ok(None) };
     let reached = outbox::reached(&mut tx, alert.id, alert.revision).await?;
+    let state = state(&mut tx, id).await?;
     let report = serde_json::from_str(&alert.explanation)?;
-    Ok(Some((Issued { alert, reached }, report)))
+    Ok(Some((Issued { alert, reached, state }, report)))
+}
+
+/// Returns what became of an alert.
+async fn state(tx: &mut Tx, alert: AlertId) -> Result<IssuedState, LedgerError> {
+    let standing = standings::find(tx, alert).await?;
+    let acts = standing.as_ref().is_some_and(|standing| standing.action_seen.is_some());
+    Ok(match standing.map(|standing| standing.state) {
+        Some(State::Cancelled) => IssuedState::Cancelled,
+        _ if acts => IssuedState::ActionSeen,
+        Some(State::Closed) => IssuedState::Closed,
+        _ if !reviews::of_alert(tx, alert).await?.is_empty() => IssuedState::Reviewed,
+        _ => IssuedState::Open,
+    })
+}
+
+/// Says in words what an operator should look at.
+fn alarms(capacity: &Capacity) -> Vec<String> {
+    let Capacity { places, highest, ceiling, braked, .. } = capacity;
+    let mut alarms = Vec::new();
+    if capacity.is_flooded() {
+        alarms.push(format!(
+            "{highest} households are in the highest tier this week and {ceiling} are plausible: look \
+             for a fault in an agency's export"
+        ));
+    }
+    if *braked {
+        alarms.push(format!(
+            "reviewers find too little to do, so a week has {places} places only: look at the model and \
+             tell whoever answers for it"
+        ));
+    }
+    alarms
 }
 
 /// Opens the socket for commands on this machine, for this user only.

@@ -330,6 +330,11 @@ async fn status(
                 "nodes": nodes, "alerts": status.alerts_open,
                 "deliveries_waiting": status.deliveries_waiting,
                 "last_sweep_ms": status.last_sweep_ms,
+                "capacity": status.capacity.as_ref().map(|week| json!({
+                    "places": week.places, "used": week.used, "highest": week.highest,
+                    "ceiling": week.ceiling, "braked": week.braked,
+                })),
+                "alarms": status.alarms,
             });
             writeln!(out, "{value}")?;
             return Ok(());
@@ -341,6 +346,11 @@ async fn status(
         }
         let (alerts, waiting) = (status.alerts_open, status.deliveries_waiting);
         writeln!(out, "{alerts} alerts issued, {waiting} deliveries waiting")?;
+        if let Some(week) = &status.capacity {
+            let (used, places, highest) = (week.used, week.places, week.highest);
+            writeln!(out, "This week {used} of {places} places taken, {highest} in T4")?;
+        }
+        status.alarms.iter().try_for_each(|alarm| writeln!(out, "  !  {alarm}"))?;
         return Ok(());
     }
     let ledger = app::open_ledger(&config.ledger).await?;
@@ -376,6 +386,7 @@ fn list(args: &Args, issued: &[Issued], out: &mut (dyn Write + Send)) -> anyhow:
                     "change": alert.change, "tier": alert.tier,
                     "score": f64::from(alert.score_tenths) / 10.0, "as_at": alert.as_at,
                     "recipients": issued.reached.recipients, "delivered": issued.reached.delivered,
+                    "state": issued.state.as_str(), "reason": alert.reason,
                 })
             })
             .collect();
@@ -385,17 +396,18 @@ fn list(args: &Args, issued: &[Issued], out: &mut (dyn Write + Send)) -> anyhow:
     if issued.is_empty() {
         writeln!(out, "No alert was issued yet.")?;
     }
-    for Issued { alert, reached } in issued {
+    for Issued { alert, reached, state } in issued {
         let to: Vec<&str> = reached.recipients.iter().map(|agency| agency.as_str()).collect();
         let score = f64::from(alert.score_tenths) / 10.0;
         let (has, all) = (reached.delivered, reached.recipients.len());
         writeln!(
             out,
-            "{}  {}  {score:>5.1}  {:<6} {}  {has} of {all} have it: {}",
+            "{}  {}  {score:>5.1}  {:<6} {}  {:<11}  {has} of {all} have it: {}",
             alert.id,
             alert.tier,
             alert.change,
             alert.as_at,
+            state.as_str(),
             to.join(", ")
         )?;
     }

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
-use causeway_certs::{accept, admit::AdmitLayer, reverse, tls::TlsState};
+use causeway_certs::{accept, admit::AdmitLayer, dial, reverse, tls::TlsState};
 use causeway_proto::day::Day;
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
@@ -13,11 +13,12 @@ use tonic_health::ServingStatus;
 use crate::{
     clock,
     config::NodeConfig,
+    inbox::{self, answer::Sender},
     ingest::{DryRun, Intake, Receipt},
     policy::Policy,
     serve::{self, Node},
     source::Feed,
-    store::Store,
+    store::{Store, StoreError},
     tokenise::{keyring::Keyring, recipe::MatchKeys},
 };
 
@@ -147,6 +148,17 @@ impl App {
             let never = std::future::pending::<()>();
             tasks.spawn(reverse::keep_dialled(tls.clone(), to, peer, out.clone(), never));
         }
+        match config.serve.coordinator_address.clone() {
+            Some(to) => {
+                let channel = dial::channel(&tls, to, config.coordinator());
+                let (store, bell) = (node.store.clone(), node.reviewed.clone());
+                tasks.spawn(Sender { store, channel, bell, now_ms: clock::now_ms }.run());
+            }
+            None => tracing::warn!(
+                "reviews stay here: [serve] needs the `coordinator_address` to pass them on"
+            ),
+        }
+        tasks.spawn(remind(node.store.clone()));
         tracing::info!(agency.id = %config.id, listen = ?address, "node is up");
         ready(address)?;
 
@@ -170,6 +182,31 @@ impl App {
         }
         tracing::info!("node is down");
         Ok(())
+    }
+}
+
+/// How often to look for alerts that nobody opens.
+const REMINDER: Duration = Duration::from_secs(6 * 3600);
+
+/// Says in the log how many alerts nobody has opened for a day, for whoever watches it.
+async fn remind(store: Store) {
+    /// Alerts looked at.
+    const NEWEST: u32 = 1000;
+    loop {
+        let unread = async {
+            let mut conn = store.read().await?;
+            let shown = inbox::list(&mut conn, None, NEWEST).await?;
+            let days = |shown: &inbox::Shown| shown.unread_days(clock::now_ms());
+            Ok::<_, StoreError>(shown.iter().filter(|s| days(s).is_some_and(|d| d > 0)).count())
+        };
+        match unread.await {
+            Ok(0) => {}
+            Ok(alerts) => {
+                tracing::warn!(alerts, "nobody has opened these alerts for a day or more")
+            }
+            Err(error) => tracing::error!(%error, "the inbox could not be read"),
+        }
+        tokio::time::sleep(REMINDER).await;
     }
 }
 

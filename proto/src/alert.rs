@@ -69,6 +69,22 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// What became of an alert.
+    IssuedState, "state" {
+        /// Nobody has answered yet.
+        Open = "open",
+        /// A professional answered.
+        Reviewed = "reviewed",
+        /// A recipient's own records show that somebody acts.
+        ActionSeen = "action_seen",
+        /// It faded by itself.
+        Closed = "closed",
+        /// What it said was taken back.
+        Cancelled = "cancelled",
+    }
+}
+
 /// A household or a person, in one recipient's own handles, and why somebody should look now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {

@@ -148,6 +148,13 @@ impl SignalCode {
         self.spec().name
     }
 
+    /// Returns whether its agency acts: somebody was followed up, or an enquiry or plan was opened. Seen
+    /// after an alert, it closes it without typing.
+    pub fn shows_action(self) -> bool {
+        const OPENED: [&str; 4] = ["ASC_S42_ENQUIRY", "CSC_CIN", "CSC_S47", "CSC_CP_PLAN"];
+        self.spec().class == SignalClass::Protective || OPENED.contains(&self.as_str())
+    }
+
     /// Returns a dense number below [`SignalCode::COUNT`], for tables.
     pub const fn index(self) -> usize {
         self.0 as usize

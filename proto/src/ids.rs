@@ -142,6 +142,10 @@ opaque_id! {
     MemoId
 }
 opaque_id! {
+    /// One review, made by the node where it was typed.
+    ReviewId
+}
+opaque_id! {
     /// One source event inside one sweep.
     EventKey
 }

@@ -8,7 +8,8 @@
 //! ids, day                   names for the things both sides talk about
 //! catalogue, kind            what may be said of anybody: signals, purposes, match-keys
 //! sweep, token, change,      one module per conversation: domain types, checked on the way in
-//! dwelling, signal, alert
+//! dwelling, signal, alert,
+//! review
 //! linkage                    what two records' agreement means, the same at both ends
 //! wire, refusal, limits      reading messages, refusing them, and sizes both ends agree on
 //! ```
@@ -23,6 +24,7 @@ pub mod kind;
 pub mod limits;
 pub mod linkage;
 pub mod refusal;
+pub mod review;
 pub mod signal;
 pub mod sweep;
 pub mod token;

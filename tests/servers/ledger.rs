@@ -45,6 +45,7 @@ fn alert(id: u8, revision: u32) -> Decided {
         as_at: day(),
         created_ms: 1_000 + u64::from(id),
         explanation: "{}".into(),
+        reason: "entered".into(),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use causeway_proto::{
-    alert::{Alert, AlertChange, AlertLine, AlertRule, AlertSubject, Duty, Share},
+    alert::{Alert, AlertChange, AlertLine, AlertRule, AlertSubject, Duty, Share, Tier},
     catalogue::{AgencyKind, SignalCode},
     day::Day,
     ids::{AgencyId, AlertId, Handle, LineId, SweepId},
@@ -15,7 +15,10 @@ use causeway_proto::{
 };
 
 use crate::{
-    route::Recipient,
+    route::{
+        Recipient,
+        surfacing::{Told, Why},
+    },
     score::{
         FiredRule, Line, Model, Scored,
         explain::{self, Dates},
@@ -44,6 +47,10 @@ pub struct Case<'a> {
     pub weakest_link: Option<f64>,
     /// By line of `scored`: its name in reviews.
     pub line_ids: &'a [LineId],
+    /// Why this revision is issued.
+    pub why: Why,
+    /// What was told before.
+    pub since: Option<&'a Told>,
 }
 
 /// An agency that holds a record of the subject.
@@ -158,14 +165,37 @@ impl Case<'_> {
         AlertRule { id: rule.id.clone(), sentence, share: rule.share }
     }
 
-    /// What is new: whatever happened last, as far as it may be told.
+    /// What is new: whatever happened since it was told, as far as it may be said.
     fn news(&self, change: AlertChange) -> Vec<String> {
-        if change == AlertChange::Cancel {
-            return vec!["The facts behind this alert have fallen away.".to_owned()];
+        let fixed = match (change, self.why) {
+            (AlertChange::Cancel, _) => Some(WITHDRAWN),
+            (_, Why::Withdrawn) => {
+                Some("Some of what was told has fallen away: this is what is left")
+            }
+            (_, Why::Unanswered) => Some("Nobody has answered this yet"),
+            _ => None,
+        };
+        if let Some(fixed) = fixed {
+            return vec![fixed.to_owned()];
         }
         let named = |line: &&Line| self.disclosure(line.code) == Disclosure::Named;
-        let latest = self.scored.lines.iter().filter(named).max_by_key(|line| line.latest);
-        latest.map(|line| explain::line_by_month(self.model, line)).into_iter().collect()
+        let is_new = |line: &&Line| {
+            self.since.is_some_and(|told| {
+                let before = told.basis.counts.get(&line.code).copied().unwrap_or(0);
+                line.latest > told.day || line.count > before
+            })
+        };
+        let words = |line: &Line| explain::line_by_month(self.model, line);
+        let mut news: Vec<String> =
+            self.scored.lines.iter().filter(named).filter(is_new).map(words).collect();
+        let known = |rule: &FiredRule| self.since.is_none_or(|told| told.rules.contains(&rule.id));
+        let rules = self.scored.rules.iter().filter(|rule| !known(rule));
+        news.extend(rules.map(|rule| self.rule(rule).sentence));
+        if news.is_empty() {
+            let latest = self.scored.lines.iter().filter(named).max_by_key(|line| line.latest);
+            news.extend(latest.map(words));
+        }
+        news
     }
 
     /// Everybody else who is mentioned, or who wants to be rung.
@@ -215,6 +245,38 @@ impl Case<'_> {
 
 fn is_domestic_abuse(line: &Line) -> bool {
     DOMESTIC_ABUSE.contains(&line.code.as_str())
+}
+
+const WITHDRAWN: &str = "The facts behind this alert have fallen away";
+
+/// Makes what withdraws an alert. It says nothing of what was told: that was wrong, or is not known
+/// any more. It needs no handle, since the node knows which of its records the alert was about.
+pub fn withdrawal(
+    (id, revision, sweep): (AlertId, u32, SweepId),
+    (subject, tier, as_at): (AlertSubject, Tier, Day),
+    model: &str,
+) -> Alert {
+    Alert {
+        id,
+        revision,
+        change: AlertChange::Cancel,
+        sweep,
+        handles: Vec::new(),
+        subject,
+        tier,
+        duty: Duty::Inform,
+        news: vec![WITHDRAWN.to_owned()],
+        lines: Vec::new(),
+        rules: Vec::new(),
+        involved: Vec::new(),
+        unknowns: Vec::new(),
+        question: "Does anything you did rest on this alert alone?".to_owned(),
+        limits: limits(as_at),
+        as_at,
+        model_version: model.to_owned(),
+        link_confidence: "This alert is withdrawn.".to_owned(),
+        hide_address: true,
+    }
 }
 
 /// What an alert is not, on every alert. DOMAIN.md 7.1.
@@ -291,6 +353,8 @@ mod tests {
             attached: 0,
             weakest_link: Some(12.0),
             line_ids: &line_ids,
+            why: Why::Entered,
+            since: None,
         };
         let police = routing.recipients.iter().find(|r| &*r.agency == "police").unwrap();
         case.told(Envelope {

@@ -57,7 +57,11 @@ pub async fn houses(
 ) -> Houses {
     let began = Instant::now();
     let residents = residents(cycle, sweep, agencies, linked).await;
-    let households = household::households(&residents, Limits::default());
+    let mut households = household::households(&residents, Limits::default());
+    // Who was found to be somebody else is not pooled because of an address either.
+    for house in &mut households {
+        house.leave_out_strangers(|one, other| linked.records.is_stranger(one, other));
+    }
     let worth: Vec<Household> =
         households.iter().filter(|house| is_worth_it(&linked.records, house)).cloned().collect();
     seconds.dwellings = began.elapsed().as_secs_f64();

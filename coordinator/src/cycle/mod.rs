@@ -4,11 +4,14 @@
 //! gather       opens the sweep at every node, streams tokens, finds candidate pairs
 //! second_look  asks about the pairs, weighs them, puts persons together
 //! homes        asks who shares a home, and for the signals of those who matter
+//! disputes     takes records out that professionals found to be somebody else's
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
 //! ```
 //!
 //! A node that is down, slow, wrong or hostile never stops it: the result names the node and why.
 
+pub mod continuity;
+pub mod disputes;
 pub mod gather;
 pub mod homes;
 pub mod progress;
@@ -31,6 +34,7 @@ use futures::future::join_all;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
+    continuity::Continuity,
     progress::{Progress, Step},
     received::Received,
     report::{AgencyReport, Seconds, SweepReport},
@@ -182,11 +186,19 @@ impl Cycle<'_> {
         if !agencies.iter().any(Taking::is_in) {
             return Err(CycleError::Nobody(agencies.len()));
         }
-        let gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
-        let linked = second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
-        let houses = homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut seconds).await;
+        let mut continuity = Continuity::of(&agencies);
+        let mut gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
+        continuity.keep_apart(&mut gathered.records);
+        let mut linked =
+            second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
+        let mut houses =
+            homes::houses(self, sweep, as_at, &mut agencies, &linked, &mut seconds).await;
+        let apart = (&mut linked, &mut houses);
+        disputes::settle(self, (sweep, as_at), &agencies, apart, &mut continuity).await?;
+        let found = (&linked, &houses);
         let surfaced =
-            surface::surface(self, sweep, as_at, &agencies, &linked, &houses, &mut seconds).await?;
+            surface::surface(self, sweep, as_at, &agencies, found, &mut continuity, &mut seconds)
+                .await?;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
         let drift = self.drift(&quality).await?;
         seconds.total = began.elapsed().as_secs_f64();
@@ -206,7 +218,9 @@ impl Cycle<'_> {
             signals_asked_for: houses.signals_asked_for,
             quality,
             drift,
-            alerts: surfaced,
+            alerts: surfaced.alerts,
+            reminders: surfaced.reminders,
+            capacity: surfaced.capacity,
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);

@@ -6,7 +6,7 @@ use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty, Tier},
     catalogue::{AgencyKind, SignalCode},
     day::Day,
-    ids::AgencyId,
+    ids::{AgencyId, LineId},
     linkage::{levels::ComparisonField, weights::Weights},
 };
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Linked, Taking};
 use crate::{
     link::{Pair, quality::LinkQuality},
+    route::surfacing::{Capacity, Why},
     score::{Scored, Tenths},
 };
 
@@ -48,8 +49,12 @@ pub struct SweepReport {
     pub quality: LinkQuality,
     /// What changed since the last sweep that a data steward should look at.
     pub drift: Vec<String>,
-    /// What was surfaced, most pressing first.
+    /// What was surfaced or taken back, most pressing first.
     pub alerts: Vec<AlertReport>,
+    /// How many alerts everybody was reminded of, because nobody has answered.
+    pub reminders: usize,
+    /// The places of the week.
+    pub capacity: Capacity,
     /// How long the steps took.
     pub seconds: Seconds,
 }
@@ -100,6 +105,9 @@ pub struct AlertReport {
     pub revision: u32,
     /// What it does.
     pub change: AlertChange,
+    /// Why it was issued.
+    #[serde(default)]
+    pub reason: Option<Why>,
     /// A person or a household.
     pub subject: AlertSubject,
     /// How many people.
@@ -143,6 +151,12 @@ pub struct LineReport {
     pub count: usize,
     /// In plain words.
     pub sentence: String,
+    /// What reviews call it: 32 hexadecimal digits.
+    #[serde(default)]
+    pub line: String,
+    /// The agencies that reported it.
+    #[serde(default)]
+    pub reporters: Vec<AgencyId>,
 }
 
 /// One rule of a score.
@@ -211,16 +225,23 @@ impl AgencyReport {
     }
 }
 
-/// Describes the lines of a score.
-pub fn lines(scored: &Scored) -> Vec<LineReport> {
-    let line = |line: &crate::score::Line| LineReport {
+/// Describes the lines of a score, each with what reviews call it.
+pub fn lines(scored: &Scored, ids: &[LineId]) -> Vec<LineReport> {
+    let line = |(line, id): (&crate::score::Line, &LineId)| LineReport {
+        line: line_name(*id),
+        reporters: line.reporters.iter().filter_map(|agency| agency.parse().ok()).collect(),
         agency: line.kind,
         code: line.code,
         points: line.points.into(),
         count: line.count,
         sentence: line.sentence.clone(),
     };
-    scored.lines.iter().map(line).collect()
+    scored.lines.iter().zip(ids).map(line).collect()
+}
+
+/// Returns what a report calls a line.
+pub fn line_name(id: LineId) -> String {
+    causeway_certs::certificate::hex(id.as_bytes())
 }
 
 /// Describes the rules of a score.
@@ -296,6 +317,19 @@ impl fmt::Display for SweepReport {
             100.0 * recall.estimate
         )?;
         self.drift.iter().try_for_each(|drift| writeln!(f, "  !  {drift}"))?;
+        let Capacity { places, used, braked, .. } = self.capacity;
+        let why = if braked { ", halved because reviewers find too little to do" } else { "" };
+        writeln!(f, "This week {used} of {places} places are taken{why}.")?;
+        if self.capacity.is_flooded() {
+            let Capacity { highest, ceiling, .. } = self.capacity;
+            writeln!(
+                f,
+                "  !  {highest} households in T4 this week; more than {ceiling} mean a fault"
+            )?;
+        }
+        if self.reminders > 0 {
+            writeln!(f, "{} alerts wait for an answer; everybody was reminded.", self.reminders)?;
+        }
         match self.alerts.len() {
             0 => writeln!(f, "No alert.")?,
             1 => writeln!(f, "1 alert:")?,

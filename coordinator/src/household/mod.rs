@@ -69,6 +69,15 @@ impl Household {
     pub fn persons(&self) -> BTreeSet<u32> {
         self.members.iter().map(|member| member.person).collect()
     }
+
+    /// Leaves out records that professionals found not to belong with one of the others, and returns
+    /// them.
+    pub fn leave_out_strangers(&mut self, is_stranger: impl Fn(u32, u32) -> bool) -> Vec<Member> {
+        let all = self.members.clone();
+        let belongs = |one: &Member| !all.iter().any(|other| is_stranger(one.record, other.record));
+        self.members.retain(belongs);
+        all.iter().filter(|one| !belongs(one)).copied().collect()
+    }
 }
 
 /// Somebody's stay in one dwelling.
@@ -394,6 +403,16 @@ mod tests {
         assert_eq!(found[0].members[0].until, day("2025-01-10"));
         let found = households(&residents[..3], Limits::default());
         assert_eq!(persons(&found), [vec![0], vec![1, 2]]);
+    }
+
+    #[test]
+    fn who_was_found_to_be_a_stranger_is_left_out() {
+        let member = |record| Member { record, person: 0, attached: false, until: None };
+        let mut household = Household { members: (0..4).map(member).collect() };
+        let gone = household.leave_out_strangers(|one, other| one == 1 && other == 3);
+        assert_eq!(gone, [member(1)]);
+        let left: Vec<u32> = household.members.iter().map(|member| member.record).collect();
+        assert_eq!(left, [0, 2, 3]);
     }
 
     #[test]

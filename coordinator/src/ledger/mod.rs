@@ -9,6 +9,8 @@
 
 pub mod alerts;
 pub mod outbox;
+pub mod reviews;
+pub mod standings;
 pub mod sweeps;
 
 use std::{path::Path, time::Duration};
@@ -87,7 +89,12 @@ impl Ledger {
             .foreign_keys(true);
         let pool =
             SqlitePoolOptions::new().connect_with(options).await.map_err(LedgerError::Open)?;
-        migrator(include_str!("../../migrations/sqlite/0001_ledger.sql")).run(&pool).await?;
+        migrator([
+            include_str!("../../migrations/sqlite/0001_ledger.sql"),
+            include_str!("../../migrations/sqlite/0010_reviews.sql"),
+        ])
+        .run(&pool)
+        .await?;
         Ok(Self::Sqlite(pool))
     }
 
@@ -98,7 +105,12 @@ impl Ledger {
             .connect(url)
             .await
             .map_err(LedgerError::Open)?;
-        migrator(include_str!("../../migrations/postgres/0001_ledger.sql")).run(&pool).await?;
+        migrator([
+            include_str!("../../migrations/postgres/0001_ledger.sql"),
+            include_str!("../../migrations/postgres/0010_reviews.sql"),
+        ])
+        .run(&pool)
+        .await?;
         Ok(Self::Postgres(pool))
     }
 
@@ -141,11 +153,15 @@ impl Tx {
     }
 }
 
+/// Every migration, by number and name; each database has its own spelling of them.
+const MIGRATIONS: [(i64, &str); 2] = [(1, "ledger"), (10, "reviews")];
+
 /// Migrations only go forward and are never edited once merged.
-fn migrator(sql: &'static str) -> Migrator {
-    let simple = MigrationType::Simple;
-    let first = Migration::new(1, "ledger".into(), simple, sql.into_sql_str(), false);
-    Migrator::with_migrations(vec![first])
+fn migrator(sql: [&'static str; MIGRATIONS.len()]) -> Migrator {
+    let migration = |((number, name), sql): ((i64, &'static str), &'static str)| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(MIGRATIONS.into_iter().zip(sql).map(migration).collect())
 }
 
 /// Reads an unsigned number that the schema keeps as a signed one.

@@ -168,3 +168,20 @@ pub async fn reached(tx: &mut Tx, alert: AlertId, revision: u32) -> Result<Reach
         .collect::<Result<_, _>>()?;
     Ok(Reached { recipients, delivered: u32::try_from(delivered).unwrap_or(u32::MAX) })
 }
+
+/// Returns every agency that was ever told of an alert, in order.
+pub async fn told(tx: &mut Tx, alert: AlertId) -> Result<Vec<AgencyId>, LedgerError> {
+    let select = "select distinct recipient from outbox where alert_id = $1 order by recipient";
+    let rows: Vec<(String,)> =
+        on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_all(conn).await)?;
+    let name = |(name,): (String,)| name.parse().map_err(|_| LedgerError::Corrupt("recipient"));
+    rows.into_iter().map(name).collect()
+}
+
+/// Returns whether somebody has still not got a revision of an alert.
+pub async fn is_on_its_way(tx: &mut Tx, alert: AlertId) -> Result<bool, LedgerError> {
+    let select = "select count(*) from outbox where alert_id = $1 and delivered_ms is null";
+    let (count,): (i64,) =
+        on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_one(conn).await)?;
+    Ok(count > 0)
+}

@@ -50,7 +50,7 @@ pub fn sample(pairs: usize) -> impl Iterator<Item = usize> {
 
 /// Returns whether a pair is two people for certain, before anybody is asked.
 pub fn is_vetoed(records: &Records, pair: &Pair) -> bool {
-    strong_ids(records, pair).conflicting > 0
+    records.is_apart(pair.a, pair.b) || strong_ids(records, pair).conflicting > 0
 }
 
 impl Clear {
@@ -59,7 +59,7 @@ impl Clear {
         let mut seen: HashMap<Pattern, Seen> = HashMap::new();
         for (pair, levels) in looked_at {
             let ids = strong_ids(records, pair);
-            if ids.conflicting > 0 {
+            if is_vetoed(records, pair) {
                 continue;
             }
             let bits = weights.score(*levels, ids.agreeing);
@@ -94,6 +94,9 @@ impl Clear {
 
     /// Returns how well a pair may be taken to agree without asking; `None` where it is not clear.
     pub fn levels(&self, records: &Records, pair: &Pair) -> Option<Levels> {
+        if records.is_apart(pair.a, pair.b) {
+            return Some(Levels::NONE);
+        }
         match strong_ids(records, pair) {
             StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
             ids => self.levels.get(&(pair.kinds, ids.agreeing)).copied(),

@@ -55,8 +55,14 @@ pub fn learn(
 /// Decides every pair. `levels` are those of `pairs`, one by one.
 pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Weights) -> Decision {
     let ids: Vec<StrongIds> = pairs.par_iter().map(|pair| strong_ids(records, pair)).collect();
-    let verdicts: Vec<Verdict> =
-        levels.iter().zip(&ids).map(|(levels, ids)| guards::verdict(*levels, *ids)).collect();
+    let verdict = |((pair, levels), ids): ((&Pair, &Levels), &StrongIds)| {
+        // A professional's word stands above what records say.
+        match records.is_apart(pair.a, pair.b) {
+            true => Verdict::Veto,
+            false => guards::verdict(*levels, *ids),
+        }
+    };
+    let verdicts: Vec<Verdict> = pairs.iter().zip(levels).zip(&ids).map(verdict).collect();
     let mut weighed = scores(levels, &ids, &weights);
     Candidates::of(records, pairs, &verdicts, &weighed).add_uniqueness(records, &mut weighed);
     let bits: Vec<Option<f64>> = verdicts
@@ -73,7 +79,7 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
         },
     );
 
-    let edges: Vec<Edge> = pairs
+    let mut edges: Vec<Edge> = pairs
         .iter()
         .zip(&bits)
         .map(|(pair, bits)| {
@@ -81,6 +87,9 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
             Edge { a: pair.a, b: pair.b, bits: bits.filter(|_| !unclear) }
         })
         .collect();
+    // Two records that share no match-key must not come together through a third either.
+    let apart = records.apart().into_iter().filter(|(a, b)| place(pairs, *a, *b).is_none());
+    edges.extend(apart.map(|(a, b)| Edge { a, b, bits: None }));
     let members: Vec<Member> = (0u32..)
         .take(records.len())
         .map(|record| {
@@ -120,7 +129,7 @@ pub(super) fn strong_ids(records: &Records, pair: &Pair) -> StrongIds {
 fn patterns(records: &Records, looked_at: &[(Pair, Levels)], each: f64) -> Vec<Pattern> {
     let mut counts: HashMap<(Levels, u32), f64> = HashMap::new();
     for (pair, levels) in looked_at {
-        if strong_ids(records, pair).conflicting == 0 {
+        if !super::clear::is_vetoed(records, pair) {
             *counts.entry((*levels, pair.kinds)).or_default() += each;
         }
     }
@@ -217,7 +226,9 @@ fn place(pairs: &[Pair], x: u32, y: u32) -> Option<usize> {
 /// Returns whether two records that were never compared are known to be two people.
 fn are_two_people(records: &Records, x: u32, y: u32) -> bool {
     let pair = Pair { a: x, b: y, kinds: 0, carrier: 0, slots: 0 };
-    records.agency(x) == records.agency(y) || strong_ids(records, &pair).conflicting > 0
+    records.agency(x) == records.agency(y)
+        || records.is_apart(x, y)
+        || strong_ids(records, &pair).conflicting > 0
 }
 
 fn posterior(bits: f64) -> f64 {
@@ -308,6 +319,22 @@ mod tests {
             let decision = decided(&records, &[pair(0, 1)], &[relatives]);
             assert_eq!(decision.persons, [0, 1], "{relatives:?}");
             assert!(decision.bits[0].is_none_or(|bits| bits < 0.0), "{relatives:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_found_to_be_two_people_stays_two_even_through_a_third() {
+        let mut records = records(&[0, 1, 2], &[[0; 3]; 3]);
+        let pairs = [pair(0, 1), pair(0, 2), pair(1, 2)];
+        assert_eq!(decided(&records, &pairs, &[agreeing(6); 3]).persons, [0, 0, 0]);
+        let finding = causeway_proto::ids::MemoId::from_bytes([7; 16]);
+        for record in [0, 2] {
+            records.add_apart(record, super::super::Apart { finding, stranger: record == 2 });
+        }
+        // Also where the two share no match-key at all.
+        for pairs in [&pairs[..], &[pair(0, 1), pair(1, 2)]] {
+            let decision = decided(&records, pairs, &vec![agreeing(6); pairs.len()]);
+            assert_ne!(decision.persons[0], decision.persons[2], "{pairs:?}");
         }
     }
 

@@ -14,7 +14,13 @@ pub mod decide;
 pub mod quality;
 pub mod rekey;
 
-use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
+use std::collections::BTreeMap;
+
+use causeway_proto::{
+    ids::{Handle, MemoId},
+    kind::MatchKeyKind,
+    token::PersonFlags,
+};
 
 /// Everything known of one agency's records in this sweep.
 #[derive(Debug, Default)]
@@ -33,6 +39,17 @@ pub struct Records {
     /// One roll an agency, in the federation's order; empty for an agency that is missing.
     pub rolls: Vec<Roll>,
     firsts: Vec<u32>,
+    /// By record: findings that it shares with records that are somebody else.
+    apart: BTreeMap<u32, Vec<Apart>>,
+}
+
+/// A professional's finding that a record is not the same person as those that share the finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Which finding.
+    pub finding: MemoId,
+    /// Whether this record is the one that does not belong.
+    pub stranger: bool,
 }
 
 /// The national schemes whose numbers cannot differ for one person, in the order of
@@ -55,7 +72,7 @@ impl Records {
             next = next.checked_add(rows).expect("the caller bounds the rows");
         }
         firsts.push(next);
-        Self { rolls, firsts }
+        Self { rolls, firsts, apart: BTreeMap::new() }
     }
 
     /// Returns how many there are.
@@ -111,6 +128,53 @@ impl Records {
             true => roll.strong_ids[row][scheme],
             false => 0,
         })
+    }
+
+    /// Takes in which records must never be one person: those that share a finding.
+    pub fn keep_apart(&mut self, findings: BTreeMap<u32, Vec<Apart>>) {
+        self.apart = findings;
+    }
+
+    /// Adds one finding of one record.
+    pub fn add_apart(&mut self, record: u32, apart: Apart) {
+        self.apart.entry(record).or_default().push(apart);
+    }
+
+    /// Returns whether somebody found that two records are two people.
+    pub fn is_apart(&self, a: u32, b: u32) -> bool {
+        self.shared(a, b).next().is_some()
+    }
+
+    /// Returns whether somebody found that `a` does not belong with `b`.
+    pub fn is_stranger(&self, a: u32, b: u32) -> bool {
+        self.shared(a, b).any(|apart| apart.stranger)
+    }
+
+    /// What is said of `a` in findings that it shares with `b`.
+    fn shared(&self, a: u32, b: u32) -> impl Iterator<Item = Apart> {
+        let of = |record| self.apart.get(&record).map_or(&[][..], Vec::as_slice);
+        let (mine, theirs) = (of(a), if a == b { &[] } else { of(b) });
+        let shared = |apart: &&Apart| theirs.iter().any(|their| their.finding == apart.finding);
+        mine.iter().filter(move |apart| shared(apart)).copied()
+    }
+
+    /// Returns every pair of records that somebody found to be two people, in order.
+    pub fn apart(&self) -> Vec<(u32, u32)> {
+        let mut by_finding: BTreeMap<MemoId, Vec<u32>> = BTreeMap::new();
+        for (record, findings) in &self.apart {
+            for apart in findings {
+                by_finding.entry(apart.finding).or_default().push(*record);
+            }
+        }
+        let mut pairs = Vec::new();
+        for records in by_finding.into_values() {
+            for (at, a) in records.iter().enumerate() {
+                pairs.extend(records[at + 1..].iter().map(|b| (*a, *b)));
+            }
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
     }
 
     /// Returns how many pairs of records of different agencies there are.

@@ -4,6 +4,8 @@
 //! shows and where a signal was recorded. Whoever has none gets nothing. Exactly one is asked to
 //! lead. What a recipient may then be told is for the signals' own policies to say.
 
+pub mod surfacing;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_proto::{

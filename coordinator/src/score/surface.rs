@@ -36,10 +36,21 @@ pub fn eligible(
     alone: &BTreeMap<AgencyKind, Tenths>,
     household_is_certain: bool,
 ) -> Result<(), Barrier> {
+    eligible_from(model, scored, alone, household_is_certain, Tenths::whole(model.surfacing.enter))
+}
+
+/// The same from another score on.
+pub fn eligible_from(
+    model: &Model,
+    scored: &Scored,
+    alone: &BTreeMap<AgencyKind, Tenths>,
+    household_is_certain: bool,
+    floor: Tenths,
+) -> Result<(), Barrier> {
     let limits = &model.surfacing;
     if !household_is_certain {
         Err(Barrier::UncertainHousehold)
-    } else if scored.score < Tenths::whole(limits.enter) {
+    } else if scored.score < floor {
         Err(Barrier::LowScore)
     } else if scored.agencies.len() < limits.min_agencies {
         Err(Barrier::FewAgencies)

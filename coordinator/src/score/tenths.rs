@@ -1,8 +1,11 @@
 //! Numbers in steps of 0.1, as people and files see them.
 
-use std::{fmt, ops::Sub};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number of points in steps of 0.1.
 ///
@@ -30,6 +33,20 @@ impl Tenths {
     /// Returns how many tenths.
     pub const fn count(self) -> i32 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Tenths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).map(Self::round)
+    }
+}
+
+impl Add for Tenths {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
     }
 }
 

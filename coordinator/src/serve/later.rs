@@ -1,25 +1,12 @@
 //! Conversations of the contract that this version does not hold yet.
 
 use causeway_proto::{
-    pb::{
-        self, key_service_server::KeyService, referral_service_server::ReferralService,
-        review_service_server::ReviewService,
-    },
+    pb::{self, key_service_server::KeyService, referral_service_server::ReferralService},
     refusal,
 };
 use tonic::{Request, Response, Status};
 
 use super::Desk;
-
-#[tonic::async_trait]
-impl ReviewService for Desk {
-    async fn submit_review(
-        &self,
-        _: Request<pb::SubmitReviewRequest>,
-    ) -> Result<Response<pb::SubmitReviewResponse>, Status> {
-        Err(refusal::not_yet("SubmitReview"))
-    }
-}
 
 #[tonic::async_trait]
 impl ReferralService for Desk {

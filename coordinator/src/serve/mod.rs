@@ -2,6 +2,7 @@
 
 mod later;
 mod operator;
+mod reviews;
 
 use causeway_proto::{
     DESCRIPTORS,

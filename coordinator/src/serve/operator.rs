@@ -25,6 +25,7 @@ use crate::{
         progress,
         report::{AlertReport, LinkReport},
     },
+    route::surfacing::Capacity,
 };
 
 /// Progress events that a slow listener may fall behind. Past it, events are left out: the next one
@@ -57,6 +58,8 @@ impl OperatorService for Desk {
             deliveries_waiting: status.deliveries_waiting,
             last_sweep_id: status.last_sweep.map(|s| s.id.as_bytes().to_vec()).unwrap_or_default(),
             last_sweep_ms: status.last_sweep_ms.unwrap_or_default(),
+            capacity: Some(capacity(&status.capacity)),
+            alarms: status.alarms,
         }))
     }
 
@@ -136,7 +139,7 @@ fn progress_message(event: progress::Event) -> pb::RunSweepResponse {
 }
 
 fn issued(issued: Issued) -> pb::IssuedAlert {
-    let Issued { alert, reached } = issued;
+    let Issued { alert, reached, state } = issued;
     pb::IssuedAlert {
         alert_id: alert.id.as_bytes().to_vec(),
         revision: alert.revision,
@@ -146,6 +149,19 @@ fn issued(issued: Issued) -> pb::IssuedAlert {
         as_at_day: alert.as_at.number(),
         recipients: reached.recipients.iter().map(ToString::to_string).collect(),
         delivered: reached.delivered,
+        state: state.to_wire(),
+        reason: alert.reason,
+    }
+}
+
+fn capacity(capacity: &Capacity) -> pb::Capacity {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    pb::Capacity {
+        places: number(capacity.places),
+        used: number(capacity.used),
+        highest: number(capacity.highest),
+        ceiling: number(capacity.ceiling),
+        braked: capacity.braked,
     }
 }
 
@@ -178,7 +194,7 @@ fn link(link: &LinkReport) -> pb::ExplainedLink {
 }
 
 /// Logs what went wrong here, and tells the caller only that something did.
-fn to_status(error: AppError) -> Status {
+pub(super) fn to_status(error: AppError) -> Status {
     match error {
         AppError::Running => {
             let message = "the coordinator is sweeping already: wait until it is done";

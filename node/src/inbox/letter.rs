@@ -6,24 +6,55 @@ use std::fmt::Write;
 use causeway_proto::{
     alert::{Alert, AlertChange, AlertSubject, Duty, Share},
     day::Day,
+    review::ReviewAction,
 };
 use serde_json::{Value, json};
 
-use super::{Ours, Shown};
+use super::{Ours, Shown, Standing};
 
 /// Reasons shown before the rest is only counted.
 const REASONS: usize = 5;
 
 /// One line for a list.
-pub fn line(shown: &Shown) -> String {
+pub fn line(shown: &Shown, now_ms: u64) -> String {
     let alert = &shown.alert;
     let received = Day::of_unix_ms(shown.received_ms.cast_signed());
     let (change, tier, duty) = (alert.change, alert.tier, duty(alert.duty));
     format!(
-        "{}  {tier}  {change:<6} {received}  {duty}: {} of your records",
+        "{}  {tier}  {change:<6} {received}  {duty}: {} of your records, {}",
         alert.id,
-        shown.records.len()
+        shown.records.len(),
+        standing(shown, now_ms)
     )
+}
+
+/// What became of it, in words.
+fn standing(shown: &Shown, now_ms: u64) -> String {
+    match (shown.standing(), shown.unread_days(now_ms), &shown.review, shown.action_seen) {
+        (Standing::Unread, Some(1), ..) => "unread for 1 day".to_owned(),
+        (Standing::Unread, Some(days @ 2..), ..) => format!("unread for {days} days"),
+        (Standing::Unread, ..) => "unread".to_owned(),
+        (Standing::Read, ..) => "read".to_owned(),
+        (Standing::Reviewed, _, Some(kept), _) => {
+            let on_its_way = if kept.sent_ms.is_none() { " (on its way)" } else { "" };
+            format!("answered: {}{on_its_way}", in_words(kept.review.action))
+        }
+        (Standing::ActionSeen, .., Some(day)) => {
+            format!("your own records show action on {}", day.in_words())
+        }
+        (Standing::Withdrawn, ..) => "withdrawn".to_owned(),
+        (other, ..) => other.as_str().to_owned(),
+    }
+}
+
+fn in_words(action: ReviewAction) -> &'static str {
+    match action {
+        ReviewAction::Acting => "we have it",
+        ReviewAction::PassOn => "passed on",
+        ReviewAction::AlreadyInHand => "already in hand",
+        ReviewAction::NoFurtherAction => "no further action",
+        ReviewAction::WrongRecord => "wrong or mixed-up record",
+    }
 }
 
 /// The same for machines.
@@ -37,6 +68,11 @@ pub fn summary(shown: &Shown) -> Value {
         "duty": alert.duty,
         "as_at": alert.as_at,
         "received_ms": shown.received_ms,
+        "state": shown.standing().as_str(),
+        "read_ms": shown.read_ms,
+        "action": shown.review.as_ref().map(|kept| kept.review.action.as_str()),
+        "answer_sent": shown.review.as_ref().map(|kept| kept.sent_ms.is_some()),
+        "action_seen": shown.action_seen,
         "records": shown.records.iter().map(|(feed, key)| json!({ "feed": feed, "key": key }))
             .collect::<Vec<_>>(),
     })
@@ -92,6 +128,11 @@ pub fn text(shown: &Shown, ours: &[Ours]) -> String {
     let mut out = String::new();
     // Writing to a text cannot fail.
     let _ = write_letter(&mut out, alert, ours);
+    if let Some(day) = shown.action_seen {
+        let _ = writeln!(out, "\nYour own records show action on {}.", day.in_words());
+    } else if let Some(kept) = &shown.review {
+        let _ = writeln!(out, "\nAnswered here: {}.", in_words(kept.review.action));
+    }
     out
 }
 
@@ -116,9 +157,11 @@ fn write_letter(out: &mut String, alert: &Alert, ours: &[Ours]) -> std::fmt::Res
     }
     section(out, "What is new", &alert.news)?;
 
-    writeln!(out, "\nReasons")?;
-    for line in alert.lines.iter().take(REASONS) {
-        writeln!(out, "  {} - {}", line.sentence, share(line.share))?;
+    if !alert.lines.is_empty() {
+        writeln!(out, "\nReasons")?;
+    }
+    for (number, line) in (1..).zip(alert.lines.iter().take(REASONS)) {
+        writeln!(out, "  {number}. {} - {}", line.sentence, share(line.share))?;
     }
     if alert.lines.len() > REASONS {
         writeln!(out, "  and {} smaller reasons", alert.lines.len() - REASONS)?;

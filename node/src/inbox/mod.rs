@@ -1,9 +1,11 @@
 //! Alerts as this agency's own people see them: with their own records beside them.
 
+pub mod answer;
 pub mod letter;
 
 use causeway_proto::{
     alert::{Alert, AlertChange},
+    day::Day,
     ids::AlertId,
     pb,
 };
@@ -15,7 +17,8 @@ use crate::{
     store::{
         StoreError,
         alerts::{self, KeptAlert},
-        records,
+        events, records,
+        reviews::{self, KeptReview},
     },
 };
 
@@ -30,12 +33,67 @@ pub struct Shown {
     pub records: Vec<(String, String)>,
     /// Unix milliseconds.
     pub received_ms: u64,
+    /// When this revision was first opened, in Unix milliseconds.
+    pub read_ms: Option<u64>,
+    /// The latest answer given here.
+    pub review: Option<KeptReview>,
+    /// The first day after the alert on which our own records show that somebody acts. Nobody had to
+    /// type it.
+    pub action_seen: Option<Day>,
+}
+
+/// What became of an alert here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has opened it.
+    Unread,
+    /// Somebody opened it, and nobody answered.
+    Read,
+    /// It was answered.
+    Reviewed,
+    /// Our own records show that somebody acts.
+    ActionSeen,
+    /// It was taken back.
+    Withdrawn,
+}
+
+impl Standing {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Read => "read",
+            Self::Reviewed => "reviewed",
+            Self::ActionSeen => "action_seen",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 impl Shown {
+    /// Returns what became of it. A later revision wants another look.
+    pub fn standing(&self) -> Standing {
+        let answered = |kept: &KeptReview| kept.review.revision >= self.alert.revision;
+        match () {
+            () if self.alert.change == AlertChange::Cancel => Standing::Withdrawn,
+            () if self.action_seen.is_some() => Standing::ActionSeen,
+            () if self.review.as_ref().is_some_and(answered) => Standing::Reviewed,
+            () if self.read_ms.is_some() => Standing::Read,
+            () => Standing::Unread,
+        }
+    }
+
     /// Returns whether somebody still has to look at it.
     pub fn is_open(&self) -> bool {
-        self.alert.change != AlertChange::Cancel
+        matches!(self.standing(), Standing::Unread | Standing::Read)
+    }
+
+    /// Returns for how many whole days nobody has opened it.
+    pub fn unread_days(&self, now_ms: u64) -> Option<u64> {
+        /// Milliseconds in a day.
+        const DAY_MS: u64 = 86_400_000;
+        let unread = self.standing() == Standing::Unread;
+        unread.then(|| now_ms.saturating_sub(self.received_ms) / DAY_MS)
     }
 }
 
@@ -110,8 +168,40 @@ pub async fn people(conn: &mut SqliteConnection, shown: &Shown) -> Result<Vec<Ou
 }
 
 async fn show(conn: &mut SqliteConnection, kept: KeptAlert) -> Result<Shown, StoreError> {
-    let body = pb::Alert::decode(&*kept.body).map_err(|_| StoreError::Corrupt("alert"))?;
-    let alert = Alert::try_from(body).map_err(|_| StoreError::Corrupt("alert"))?;
+    let alert = decode(&kept)?;
     let records = alerts::records(conn, kept.id).await?;
-    Ok(Shown { position: kept.position, alert, records, received_ms: kept.received_ms })
+    let read_ms = alerts::read_ms(conn, kept.id, kept.revision).await?;
+    let review = reviews::latest(conn, kept.id).await?;
+    let action_seen = action_seen(conn, kept.id, &records).await?;
+    let (position, received_ms) = (kept.position, kept.received_ms);
+    Ok(Shown { position, alert, records, received_ms, read_ms, review, action_seen })
+}
+
+fn decode(kept: &KeptAlert) -> Result<Alert, StoreError> {
+    let body = pb::Alert::decode(&*kept.body).map_err(|_| StoreError::Corrupt("alert"))?;
+    Alert::try_from(body).map_err(|_| StoreError::Corrupt("alert"))
+}
+
+/// How long after an alert our own records are taken for an answer to it.
+const ANSWER_DAYS: i32 = 365;
+
+/// Returns when our own records first show that somebody acts for the people of an alert.
+async fn action_seen(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+    records: &[(String, String)],
+) -> Result<Option<Day>, StoreError> {
+    let revisions = alerts::revisions(conn, id).await?;
+    let Some(first) = revisions.last() else { return Ok(None) };
+    let told = decode(first)?.as_at;
+    let mut persons = Vec::new();
+    for (feed, key) in records {
+        let found = records::by_key(conn, feed, &[key]).await?;
+        persons.extend(found.into_iter().filter_map(|record| record.person));
+    }
+    persons.sort_unstable();
+    persons.dedup();
+    let events = events::of_persons(conn, &persons, told.plus(ANSWER_DAYS)).await?;
+    let acts = events.iter().filter(|event| event.code.shows_action() && event.start > told);
+    Ok(acts.map(|event| event.start).min())
 }

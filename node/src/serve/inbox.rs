@@ -3,9 +3,11 @@
 use std::pin::Pin;
 
 use causeway_proto::{
+    day::Day,
     ids::AlertId,
     pb::{self, inbox_service_server::InboxService},
     refusal,
+    review::{self, ReviewAction},
     wire::WireError,
 };
 use futures::Stream;
@@ -16,7 +18,13 @@ use super::{
     answer::{Answer, Asked},
     status,
 };
-use crate::inbox::{self, Shown};
+use crate::{
+    inbox::{
+        self, Shown,
+        answer::{self, AnswerError},
+    },
+    store::alerts,
+};
 
 #[tonic::async_trait]
 impl InboxService for Node {
@@ -43,11 +51,14 @@ impl InboxService for Node {
         self.conclude(asked, answer).await
     }
 
+    #[tracing::instrument(name = "inbox.review", skip_all)]
     async fn review_alert(
         &self,
-        _: Request<pb::ReviewAlertRequest>,
+        request: Request<pb::ReviewAlertRequest>,
     ) -> Result<Response<pb::ReviewAlertResponse>, Status> {
-        Err(refusal::not_yet("ReviewAlert"))
+        let asked = Asked::of("ReviewAlert", &request, &[], 1);
+        let answer = self.review(request.into_inner()).await;
+        self.conclude(asked, answer).await
     }
 
     async fn watch_inbox(
@@ -85,19 +96,58 @@ impl Node {
 
     async fn get(&self, id: &[u8]) -> Answer<pb::GetAlertResponse> {
         let id = AlertId::from_wire("alert_id", id)?;
-        let mut conn = self.store.snapshot().await.map_err(status::store)?;
-        match inbox::get(&mut conn, id).await.map_err(status::store)? {
-            Some(shown) => Ok((1, pb::GetAlertResponse { entry: Some(entry(shown)) })),
-            None => Err(refusal::status(
-                Code::NotFound,
-                "NO_SUCH_ALERT",
-                "no alert of that id is in this inbox",
-            )),
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        let shown = inbox::get(&mut tx, id).await.map_err(status::store)?;
+        let mut shown = shown.ok_or_else(no_such_alert)?;
+        // Whoever fetches it whole has opened it.
+        let now_ms = (self.now_ms)();
+        let marked = alerts::mark_read(&mut tx, id, shown.alert.revision, now_ms).await;
+        marked.map_err(status::store)?;
+        tx.commit().await.map_err(|error| status::store(error.into()))?;
+        shown.read_ms = shown.read_ms.or(Some(now_ms));
+        Ok((1, pb::GetAlertResponse { entry: Some(entry(shown)) }))
+    }
+
+    /// Keeps an answer and has it passed on.
+    async fn review(&self, request: pb::ReviewAlertRequest) -> Answer<pb::ReviewAlertResponse> {
+        let id = AlertId::from_wire("alert_id", &request.alert_id)?;
+        let given = answer::Answer {
+            action: ReviewAction::from_wire(request.action)?,
+            reason: review::reason(request.reason)?,
+            line: review::line(&request.line_id)?,
+        };
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        let shown = inbox::get(&mut tx, id).await.map_err(status::store)?;
+        let shown = shown.ok_or_else(no_such_alert)?;
+        if shown.alert.revision != request.revision {
+            let message = "there is another revision by now: read it, and answer that one";
+            return Err(refusal::status(Code::FailedPrecondition, "OLD_REVISION", message));
         }
+        let now_ms = (self.now_ms)();
+        let when = (Day::of_unix_ms(now_ms.cast_signed()), now_ms);
+        let kept = answer::answer(&mut tx, &shown.alert, given, when).await;
+        let kept = kept.map_err(|error| match error {
+            AnswerError::Incomplete(error) => error.into(),
+            AnswerError::Store(error) => status::store(error),
+            AnswerError::Withdrawn => {
+                refusal::status(Code::FailedPrecondition, "WITHDRAWN", error.to_string())
+            }
+            AnswerError::NoSuchLine(_) | AnswerError::NoRandomness => {
+                refusal::status(Code::InvalidArgument, "INVALID_MESSAGE", error.to_string())
+            }
+        })?;
+        tx.commit().await.map_err(|error| status::store(error.into()))?;
+        self.reviewed.notify_one();
+        Ok((1, pb::ReviewAlertResponse { review_id: kept.id.as_bytes().to_vec() }))
     }
 }
 
+fn no_such_alert() -> Status {
+    refusal::status(Code::NotFound, "NO_SUCH_ALERT", "no alert of that id is in this inbox")
+}
+
 fn entry(shown: Shown) -> pb::InboxEntry {
+    let last_action = shown.review.as_ref().map_or(0, |kept| kept.review.action.to_wire());
     pb::InboxEntry {
         position: shown.position,
         alert: Some(shown.alert.into()),
@@ -107,6 +157,8 @@ fn entry(shown: Shown) -> pb::InboxEntry {
             .map(|(feed, reference)| pb::RecordReference { feed, reference })
             .collect(),
         received_ms: shown.received_ms,
-        last_action: pb::ReviewAction::Unspecified.into(),
+        last_action,
+        read_ms: shown.read_ms,
+        action_seen_day: shown.action_seen.map(Day::number),
     }
 }

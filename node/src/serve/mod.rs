@@ -34,7 +34,7 @@ use causeway_proto::{
     sweep::Contact,
     wire::WireError,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tonic::{Code, Status, service::Routes};
 use tonic_health::server::HealthReporter;
 
@@ -61,6 +61,8 @@ pub struct Parts {
     pub contact: Option<Contact>,
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
+    /// Rung when somebody answered an alert.
+    pub reviewed: Arc<Notify>,
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -73,8 +75,18 @@ impl Node {
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         now_ms: fn() -> u64,
     ) -> Self {
-        let session = Mutex::default();
-        Self(Arc::new(Parts { kind, store, keyring, policy, feeds, contact, now_ms, session }))
+        let (reviewed, session) = Default::default();
+        Self(Arc::new(Parts {
+            kind,
+            store,
+            keyring,
+            policy,
+            feeds,
+            contact,
+            now_ms,
+            reviewed,
+            session,
+        }))
     }
 
     /// Returns the open session of a sweep, putting it together again after a restart.

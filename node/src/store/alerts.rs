@@ -105,6 +105,40 @@ pub async fn records(
     .await?)
 }
 
+/// Records that somebody opened a revision; the first time counts.
+pub async fn mark_read(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+    revision: u32,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into alert_reading (alert_id, revision, read_ms) values (?, ?, ?)
+         on conflict do nothing",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(revision)
+    .bind(signed(now_ms))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Returns when a revision was first opened, in Unix milliseconds.
+pub async fn read_ms(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+    revision: u32,
+) -> Result<Option<u64>, StoreError> {
+    let row: Option<(i64,)> =
+        sqlx::query_as("select read_ms from alert_reading where alert_id = ? and revision = ?")
+            .bind(&id.as_bytes()[..])
+            .bind(revision)
+            .fetch_optional(conn)
+            .await?;
+    row.map(|(ms,)| unsigned("time", ms)).transpose()
+}
+
 fn read((position, id, revision, body, received_ms): Row) -> Result<KeptAlert, StoreError> {
     Ok(KeptAlert {
         position: unsigned("position", position)?,

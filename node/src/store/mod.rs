@@ -12,6 +12,7 @@ pub mod memos;
 pub mod persons;
 pub mod records;
 pub mod residences;
+pub mod reviews;
 pub mod segments;
 pub mod sweeps;
 pub mod weights;
@@ -119,6 +120,7 @@ fn migrator() -> Migrator {
     let migrations = [
         (1, "intake", include_str!("../../migrations/0001_intake.sql")),
         (2, "sweep", include_str!("../../migrations/0002_sweep.sql")),
+        (20, "reviews", include_str!("../../migrations/0020_reviews.sql")),
     ];
     Migrator::with_migrations(
         migrations

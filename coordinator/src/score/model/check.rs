@@ -125,6 +125,10 @@ impl Model {
         unless(is_days(surfacing.quiet_days), "quiet_days", DAYS);
         unless(is_days(surfacing.new_rule_after_days), "new_rule_after_days", DAYS);
         unless((1..=5).contains(&surfacing.new_severity), "new_severity", "use 1 to 5");
+        unless((1..=31).contains(&surfacing.week_days), "week_days", "use 1 to 31 days");
+        unless((5..=1000).contains(&surfacing.brake_reviews), "brake_reviews", "use 5 to 1000");
+        unless(surfacing.brake_percent <= 100, "brake_percent", "use 0 to 100");
+        unless(is_days(surfacing.unanswered_days), "unanswered_days", DAYS);
         let known = |ids: &[String]| ids.iter().all(|id| self.rule(id).is_some());
         unless(known(&surfacing.first_rules), "first_rules", "name rules of this model");
         unless(known(&surfacing.new_rule_except), "new_rule_except", "name rules of this model");

@@ -152,6 +152,14 @@ pub struct Surfacing {
     pub new_rule_except: Vec<String>,
     /// The severity of a new signal that breaks the quiet.
     pub new_severity: u8,
+    /// The week that places are counted over, in days.
+    pub week_days: i32,
+    /// So many of the last reviews are looked at by the brake.
+    pub brake_reviews: u32,
+    /// From this share of them that found nothing to do, in percent, on, places are halved.
+    pub brake_percent: u32,
+    /// After so many days without an answer everybody who was told is reminded.
+    pub unanswered_days: i32,
 }
 
 /// When an agency is told.

@@ -1,0 +1,138 @@
+//! What is remembered of records while a sweep is open: findings that nodes handed back when it was
+//! opened, and those that were made in it.
+//!
+//! Held in memory and gone with the sweep. The ledger knows alerts by their own random ids and never
+//! which record they are about; only a node can say so, and says so again in every sweep.
+
+use std::collections::{BTreeMap, HashMap};
+
+use causeway_proto::{
+    change::MEMOS_PER_REQUEST,
+    ids::{AlertId, Handle, SweepId},
+    sweep::{Memo, MemoKind},
+};
+
+use super::{Cycle, Taking};
+use crate::link::{Apart, Records};
+
+/// What is remembered of records, by agency and handle.
+#[derive(Debug, Default)]
+pub struct Continuity {
+    memos: HashMap<(usize, Handle), Vec<Memo>>,
+}
+
+impl Continuity {
+    /// Takes in what nodes handed back.
+    pub fn of(agencies: &[Taking<'_>]) -> Self {
+        let mut this = Self::default();
+        for (at, agency) in agencies.iter().enumerate() {
+            for memo in agency.opened.iter().flat_map(|opened| &opened.memos) {
+                this.note(at, memo.clone());
+            }
+        }
+        this
+    }
+
+    /// Remembers a finding. Made again, it changes its score and day.
+    pub fn note(&mut self, agency: usize, memo: Memo) {
+        let memos = self.memos.entry((agency, memo.handle)).or_default();
+        memos.retain(|known| (known.kind, known.id) != (memo.kind, memo.id));
+        memos.push(memo);
+    }
+
+    /// Follows a record whose handle a live change replaced.
+    pub fn rekey(&mut self, agency: usize, old: Handle, new: Handle) {
+        for memo in self.memos.remove(&(agency, old)).unwrap_or_default() {
+            self.note(agency, Memo { handle: new, ..memo });
+        }
+    }
+
+    /// Returns what is remembered of one record.
+    pub fn of_record(&self, agency: usize, handle: Handle) -> &[Memo] {
+        self.memos.get(&(agency, handle)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the alerts that a record is a subject of.
+    pub fn alerts(&self, agency: usize, handle: Handle) -> impl Iterator<Item = AlertId> {
+        let memos = self.of_record(agency, handle).iter();
+        let alerts = memos.filter(|memo| memo.kind == MemoKind::Alert);
+        alerts.map(|memo| AlertId::from_bytes(*memo.id.as_bytes()))
+    }
+
+    /// Tells the linking which records must not be one person.
+    pub fn keep_apart(&self, records: &mut Records) {
+        let mut apart: BTreeMap<u32, Vec<Apart>> = BTreeMap::new();
+        for agency in 0..records.rolls.len() {
+            for record in records.first(agency)..records.end(agency) {
+                let memos = self.of_record(agency, records.handle(record)).iter();
+                let findings: Vec<Apart> = memos
+                    .filter(|memo| memo.kind == MemoKind::NotLinked)
+                    .map(|memo| Apart { finding: memo.id, stranger: memo.score_tenths > 0 })
+                    .collect();
+                if !findings.is_empty() {
+                    apart.insert(record, findings);
+                }
+            }
+        }
+        records.keep_apart(apart);
+    }
+}
+
+/// Findings to be kept by the nodes, by agency.
+pub type Owed = BTreeMap<usize, Vec<Memo>>;
+
+/// Asks nodes to keep findings, and remembers those that they have on disk. Returns whether all have;
+/// a node that could not is asked again when the same finding is owed again.
+pub async fn keep(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &[Taking<'_>],
+    continuity: &mut Continuity,
+    owed: Owed,
+) -> bool {
+    let mut all = true;
+    for (at, memos) in owed {
+        let member = agencies[at].member;
+        let client = member.client(cycle.limits.call());
+        for some in memos.chunks(MEMOS_PER_REQUEST) {
+            match client.keep_memos(sweep, some.to_vec()).await {
+                Ok(()) => some.iter().for_each(|memo| continuity.note(at, memo.clone())),
+                Err(problem) => {
+                    tracing::warn!(agency.id = %member.id, %problem, "a finding is not kept yet");
+                    all = false;
+                }
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::{day::Day, ids::MemoId};
+
+    use super::*;
+
+    #[test]
+    fn a_finding_follows_its_record_to_another_handle() {
+        let handle = |byte| Handle::from_bytes([byte; 16]);
+        let memo = Memo {
+            kind: MemoKind::Alert,
+            id: MemoId::from_bytes([9; 16]),
+            handle: handle(1),
+            score_tenths: 0,
+            made: Day::new(2025, 2, 25).unwrap(),
+        };
+        let mut continuity = Continuity::default();
+        continuity.note(0, memo.clone());
+        continuity.note(0, Memo { score_tenths: 5, ..memo });
+        continuity.rekey(0, handle(1), handle(2));
+        continuity.rekey(1, handle(2), handle(3));
+        assert!(continuity.of_record(0, handle(1)).is_empty());
+        assert_eq!(continuity.of_record(0, handle(2)).len(), 1);
+        assert_eq!(
+            continuity.alerts(0, handle(2)).collect::<Vec<_>>(),
+            [AlertId::from_bytes([9; 16])]
+        );
+    }
+}

@@ -1,0 +1,411 @@
+//! Which few households are told of, and what makes one news again.
+//!
+//! [`consider`] judges one household: what its facts come to now, against what was last told of it and
+//! what reviewers said. [`choose`] gives the places of a week to those that weigh most. What is below
+//! the line leaves no trace. Memory is the caller's: everything here is a function of its arguments.
+//!
+//! DOMAIN.md 3.4 and 7.3; every number is in the model's `[surfacing]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_proto::{
+    alert::Tier,
+    catalogue::{AgencyKind, SignalCode},
+    day::Day,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::score::{
+    Event, Model, Scored, Tenths,
+    surface::{Rank, eligible_from},
+};
+
+/// A household's score and what each agency alone would give, as at one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scoring {
+    /// The joined score.
+    pub scored: Scored,
+    /// What each agency alone would give.
+    pub alone: BTreeMap<AgencyKind, Tenths>,
+    /// What severe signals there are.
+    pub severe: Severe,
+}
+
+impl Scoring {
+    /// Scores a household's events as at a day.
+    pub fn of(
+        model: &Model,
+        events: &[Event],
+        as_at: Day,
+        fresh: impl Fn(AgencyKind) -> bool,
+    ) -> Self {
+        Self {
+            scored: crate::score::score(model, events, as_at, &fresh),
+            alone: crate::score::alone(model, events, as_at, &fresh),
+            severe: Severe::of(model, events, as_at),
+        }
+    }
+
+    fn may_surface(&self, model: &Model, floor: Tenths) -> bool {
+        eligible_from(model, &self.scored, &self.alone, true, floor).is_ok()
+    }
+}
+
+/// By kind of agency: on how many days something severe began, and the latest of them. What one source
+/// reports of one day is one change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Severe(pub BTreeMap<AgencyKind, (usize, Day)>);
+
+impl Severe {
+    fn of(model: &Model, events: &[Event], as_at: Day) -> Self {
+        let mut days: BTreeMap<AgencyKind, BTreeSet<Day>> = BTreeMap::new();
+        for event in events.iter().filter(|event| event.start <= as_at) {
+            let severe = model.signal(event.code).severity >= model.surfacing.new_severity;
+            let recent = as_at.since(event.start) <= model.scale.window_days;
+            if let Some(owner) = event.code.spec().owner.filter(|_| severe && recent) {
+                days.entry(owner).or_default().insert(event.start);
+            }
+        }
+        let newest = |days: BTreeSet<Day>| Some((days.len(), *days.last()?));
+        Self(days.into_iter().filter_map(|(kind, days)| Some((kind, newest(days)?))).collect())
+    }
+
+    /// Returns whether there is something severe that was not there before.
+    fn has_more_than(&self, told: &Told) -> bool {
+        self.0.iter().any(|(kind, (days, latest))| {
+            let before = told.severe.0.get(kind);
+            // What came in today from a source that was told of today is the same change.
+            let same = before.is_some_and(|(_, known)| *known == told.day && *latest == told.day);
+            !same && (before.is_none_or(|(known, _)| days > known) || *latest > told.day)
+        })
+    }
+}
+
+/// What was last told of a household, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// The day that it speaks of.
+    pub day: Day,
+    /// The highest score that was told.
+    pub score: Tenths,
+    /// Every rule that was told.
+    pub rules: BTreeSet<String>,
+    /// The severe signals that there were.
+    pub severe: Severe,
+    /// What the latest revision rests on.
+    pub basis: Basis,
+    /// The latest review, if there was any.
+    #[serde(skip)]
+    pub review: Option<Reviewed>,
+}
+
+impl Told {
+    /// Adds a later revision: the highest score and every rule count.
+    pub fn and(self, later: Self) -> Self {
+        let rules = self.rules.union(&later.rules).cloned().collect();
+        Self { score: self.score.max(later.score), rules, ..later }
+    }
+}
+
+/// What a revision rests on: no event, and nothing that joins to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// The day that the revision speaks of.
+    pub as_at: Day,
+    /// The model that scored it.
+    pub model: String,
+    /// By code of a line: how many events.
+    pub counts: BTreeMap<SignalCode, usize>,
+    /// The rules that applied.
+    pub rules: BTreeSet<String>,
+}
+
+impl Basis {
+    /// Returns what a score rests on.
+    pub fn of(scored: &Scored) -> Self {
+        Self {
+            as_at: scored.as_at,
+            model: scored.model.clone(),
+            counts: scored.lines.iter().map(|line| (line.code, line.count)).collect(),
+            rules: scored.rules.iter().map(|rule| rule.id.clone()).collect(),
+        }
+    }
+
+    /// Returns whether some of it is not among the facts any more.
+    fn has_lost(&self, then: &Scored) -> bool {
+        let fewer = |(code, count): (&SignalCode, &usize)| {
+            then.counts.get(code).copied().unwrap_or(0) < *count
+        };
+        let applies = |id: &String| then.rules.iter().any(|rule| rule.id == *id);
+        // Another model has other rules, and that withdraws no fact.
+        let other_model = self.model != then.model;
+        self.counts.iter().any(fewer) || (!other_model && !self.rules.iter().all(applies))
+    }
+}
+
+/// What a professional made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reviewed {
+    /// When.
+    pub day: Day,
+    /// The score that was looked at.
+    pub score: Tenths,
+    /// Whether nothing had to be done.
+    pub no_action: bool,
+}
+
+/// Why somebody is told, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The score reached the one at which households surface.
+    Entered,
+    /// The week had places left, and T2 may fill them.
+    Filled,
+    /// The score rose.
+    Rose,
+    /// Another rule applies.
+    NewRule,
+    /// Something severe happened.
+    Severe,
+    /// Facts that were told of were withdrawn, corrected or disputed.
+    Withdrawn,
+    /// Nothing is left of what was told.
+    Gone,
+    /// Nobody has answered.
+    Unanswered,
+}
+
+impl Why {
+    /// Returns the word for it, as the ledger and results write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Entered => "entered",
+            Self::Filled => "filled",
+            Self::Rose => "rose",
+            Self::NewRule => "new_rule",
+            Self::Severe => "severe",
+            Self::Withdrawn => "withdrawn",
+            Self::Gone => "gone",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What becomes of one household.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may be told of for the first time, where there is a place.
+    New(Why),
+    /// It may be told of again.
+    Update(Why),
+    /// What was told is taken back.
+    Cancel(Why),
+    /// It has faded: it is quietly forgotten, and would be new again.
+    Close,
+    /// Nothing is told.
+    Nothing,
+}
+
+impl Decision {
+    /// Returns whether it needs one of the week's places. Taking something back never does.
+    fn needs_a_place(self) -> bool {
+        match self {
+            Self::New(_) => true,
+            Self::Update(why) => why != Why::Withdrawn,
+            Self::Cancel(_) | Self::Close | Self::Nothing => false,
+        }
+    }
+}
+
+/// Judges one household. `then` is the score of today's facts as at the day of [`Told::basis`]; without
+/// it nothing is taken back.
+pub fn consider(
+    model: &Model,
+    told: Option<&Told>,
+    now: &Scoring,
+    then: Option<&Scoring>,
+) -> Decision {
+    let limits = &model.surfacing;
+    let (enter, t2) = (Tenths::whole(limits.enter), Tenths::whole(model.tiers.t2));
+    let Some(told) = told else {
+        return match () {
+            () if now.may_surface(model, enter) => Decision::New(Why::Entered),
+            () if limits.fill_with_t2 && now.may_surface(model, t2) => Decision::New(Why::Filled),
+            () => Decision::Nothing,
+        };
+    };
+    let as_at = now.scored.as_at;
+    let days = as_at.since(told.day);
+    // A look back in time knows less than what was told, and takes nothing back.
+    if days < 0 {
+        return Decision::Nothing;
+    }
+    // Who was told of in T2 stays there; who was told of above has left when it is well below.
+    let (floor, leave) = match told.score < enter {
+        true => (t2, told.score - Tenths::whole(limits.enter - limits.leave)),
+        false => (enter, Tenths::whole(limits.leave)),
+    };
+    let lost = |then: &&Scoring| then.scored.as_at <= as_at && told.basis.has_lost(&then.scored);
+    if let Some(then) = then.filter(lost) {
+        return match then.may_surface(model, leave) {
+            true => Decision::Update(Why::Withdrawn),
+            false => Decision::Cancel(Why::Withdrawn),
+        };
+    }
+    if now.scored.score < leave && days > limits.quiet_days {
+        return Decision::Close;
+    }
+    if !now.may_surface(model, floor) {
+        return Decision::Nothing;
+    }
+    match news(model, told, now) {
+        Some(why) => Decision::Update(why),
+        None => Decision::Nothing,
+    }
+}
+
+/// What breaks the quiet after a household was told of or reviewed, if anything does.
+fn news(model: &Model, told: &Told, now: &Scoring) -> Option<Why> {
+    let limits = &model.surfacing;
+    let as_at = now.scored.as_at;
+    // Harm of a kind that nobody has seen is told whatever was said before.
+    let severe = now.severe.has_more_than(told);
+    let (mut since, mut score) = (told.day, told.score);
+    if let Some(review) = told.review {
+        if review.no_action && as_at.since(review.day) < limits.quiet_days {
+            return severe.then_some(Why::Severe);
+        }
+        (since, score) = (since.max(review.day), score.max(review.score));
+    }
+    // More of the day on which it was told is the same change.
+    let days = as_at.since(told.day);
+    if days > 0 && now.scored.score >= score + Tenths::whole(limits.rise) {
+        return Some(Why::Rose);
+    }
+    let mut new = now.scored.rules.iter().map(|rule| &rule.id);
+    let new = new.any(|id| !limits.new_rule_except.contains(id) && !told.rules.contains(id));
+    match () {
+        () if severe => Some(Why::Severe),
+        () if new && as_at.since(since) >= limits.new_rule_after_days => Some(Why::NewRule),
+        () => None,
+    }
+}
+
+/// Returns how long the oldest change has waited that nobody was told of or has looked at.
+pub fn waiting_days(told: Option<&Told>, scored: &Scored) -> i32 {
+    let seen = told.map(|told| told.review.map_or(told.day, |review| told.day.max(review.day)));
+    let unseen = scored.lines.iter().map(|line| line.latest);
+    let oldest = unseen.filter(|latest| seen.is_none_or(|seen| *latest > seen)).min();
+    oldest.map_or(0, |oldest| scored.as_at.since(oldest))
+}
+
+/// The places of a week and how many are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// How many households may be told of in a week below T4.
+    pub places: usize,
+    /// How many were.
+    pub used: usize,
+    /// How many T4 households were told of.
+    pub highest: usize,
+    /// More of them mean a fault in the data.
+    pub ceiling: usize,
+    /// Whether places are halved because reviewers find too little to do.
+    pub braked: bool,
+}
+
+impl Capacity {
+    /// Returns what is left. `week` holds the tiers of what was told in the last days, `useful` whether
+    /// the latest reviews found something to do.
+    pub fn of(model: &Model, week: &[Tier], useful: &[bool]) -> Self {
+        let limits = &model.surfacing;
+        let braked = is_braked(model, useful);
+        let highest = week.iter().filter(|tier| **tier == Tier::T4).count();
+        Self {
+            places: if braked { limits.top_k.div_ceil(2) } else { limits.top_k },
+            used: week.len() - highest,
+            highest,
+            ceiling: limits.t4_ceiling,
+            braked,
+        }
+    }
+
+    /// Returns whether so many are in the highest tier that it must be a fault.
+    pub fn is_flooded(&self) -> bool {
+        self.highest > self.ceiling
+    }
+
+    /// Takes a place, if there is one for this tier.
+    fn take(&mut self, tier: Tier) -> bool {
+        if tier == Tier::T4 {
+            self.highest += 1;
+            return true;
+        }
+        let free = self.used < self.places;
+        self.used += usize::from(free);
+        free
+    }
+}
+
+/// Returns whether reviewers found too little to do in what they were told.
+fn is_braked(model: &Model, useful: &[bool]) -> bool {
+    let limits = &model.surfacing;
+    let last = limits.brake_reviews as usize;
+    if useful.len() < last {
+        return false;
+    }
+    let useless = useful.iter().take(last).filter(|useful| !**useful).count();
+    useless * 100 > last * limits.brake_percent as usize
+}
+
+/// A household with what was decided about it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What was decided.
+    pub decision: Decision,
+    /// How pressing it is.
+    pub rank: Rank,
+    /// Whether it has an alert already.
+    pub is_told: bool,
+    /// The people whom its signals are about.
+    pub harmed: BTreeSet<u32>,
+    /// Orders equals; different for every household.
+    pub first: u32,
+}
+
+/// Returns the places of those whose decision stands, most pressing first.
+///
+/// Somebody with two addresses is told of once: with the household that was told of, or weighs more.
+pub fn choose(capacity: &mut Capacity, candidates: &[Candidate]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|a, b| {
+        let (a, b) = (&candidates[*a], &candidates[*b]);
+        b.rank.cmp(&a.rank).then(a.first.cmp(&b.first))
+    });
+    let is_told = |at: &&usize| candidates[**at].is_told;
+    let mut told: BTreeSet<u32> =
+        order.iter().filter(is_told).flat_map(|at| candidates[*at].harmed.clone()).collect();
+    order.retain(|at| {
+        let candidate = &candidates[*at];
+        match candidate.decision {
+            Decision::Nothing => return false,
+            Decision::New(_) if candidate.harmed.is_subset(&told) => return false,
+            _ => {}
+        }
+        let stands = !candidate.decision.needs_a_place() || capacity.take(candidate.rank.tier);
+        if stands {
+            told.extend(&candidate.harmed);
+        }
+        stands
+    });
+    order
+}
+
+/// Returns whether an open alert that nobody answered is due for a reminder.
+pub fn is_unanswered(model: &Model, told: &Told, as_at: Day) -> bool {
+    told.review.is_none() && as_at.since(told.day) >= model.surfacing.unanswered_days
+}
+
+#[cfg(test)]
+mod tests;

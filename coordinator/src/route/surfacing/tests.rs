@@ -1,0 +1,238 @@
+use super::*;
+use crate::score::fixture::{day, event, scenario};
+
+/// Remembers what was told, as the ledger does.
+#[derive(Default)]
+struct Memory {
+    told: Option<Told>,
+    pushes: Vec<(String, f64, Why)>,
+}
+
+impl Memory {
+    /// Evaluates a household's facts at the end of a day.
+    fn look(&mut self, model: &Model, events: &[Event], as_at: Day) -> Decision {
+        let now = Scoring::of(model, events, as_at, |_| true);
+        let told = self.told.as_ref();
+        let then = told.map(|told| Scoring::of(model, events, told.basis.as_at, |_| true));
+        let decision = consider(model, told, &now, then.as_ref());
+        match decision {
+            Decision::New(why) | Decision::Update(why) => self.tell(&now, why),
+            Decision::Cancel(_) | Decision::Close => self.told = None,
+            Decision::Nothing => {}
+        }
+        decision
+    }
+
+    fn tell(&mut self, now: &Scoring, why: Why) {
+        let scored = &now.scored;
+        self.pushes.push((scored.as_at.to_string(), scored.score.into(), why));
+        let told = Told {
+            day: scored.as_at,
+            score: scored.score,
+            rules: Basis::of(scored).rules,
+            severe: now.severe.clone(),
+            basis: Basis::of(scored),
+            review: None,
+        };
+        self.told = Some(match self.told.take() {
+            Some(before) if why != Why::Withdrawn => before.and(told),
+            _ => told,
+        });
+    }
+
+    fn review(&mut self, as_at: &str, no_action: bool) {
+        let told = self.told.as_mut().unwrap();
+        told.review = Some(Reviewed { day: day(as_at), score: told.score, no_action });
+    }
+}
+
+fn year() -> impl Iterator<Item = Day> {
+    (0..365).map(|days| day("2025-01-01").plus(days))
+}
+
+fn pushes(name: &str) -> Vec<(String, f64, Why)> {
+    let (mut memory, events) = (Memory::default(), scenario(name));
+    for as_at in year() {
+        memory.look(Model::builtin(), &events, as_at);
+    }
+    memory.pushes
+}
+
+fn expected(pushes: &[(&str, f64, Why)]) -> Vec<(String, f64, Why)> {
+    pushes.iter().map(|(day, score, why)| ((*day).to_owned(), *score, *why)).collect()
+}
+
+#[test]
+fn a_year_brings_the_pushes_that_the_simulation_of_the_domain_brings() {
+    let larkrise = [
+        ("2025-02-24", 73.6, Why::Entered),
+        ("2025-03-10", 76.9, Why::NewRule),
+        ("2025-05-06", 81.2, Why::NewRule),
+    ];
+    assert_eq!(pushes("A"), expected(&larkrise));
+    let moorfield = [("2025-07-01", 65.9, Why::Entered), ("2025-08-24", 71.2, Why::Severe)];
+    assert_eq!(pushes("B"), expected(&moorfield));
+    let station_road = [
+        ("2025-07-14", 67.0, Why::Entered),
+        ("2025-08-11", 72.9, Why::NewRule),
+        ("2025-09-06", 78.0, Why::NewRule),
+        ("2025-09-22", 85.0, Why::Severe),
+    ];
+    assert_eq!(pushes("C"), expected(&station_road));
+    assert_eq!(pushes("D_DEAF"), []);
+    assert_eq!(pushes("D_POOR"), []);
+}
+
+#[test]
+fn where_people_have_the_time_moorfield_is_told_of_months_earlier() {
+    let model = Model { surfacing: filling(), ..Model::builtin().clone() };
+    let (mut memory, events) = (Memory::default(), scenario("B"));
+    for as_at in year() {
+        memory.look(&model, &events, as_at);
+    }
+    let first = &memory.pushes[0];
+    assert_eq!(first.2, Why::Filled);
+    assert!(first.0 < "2025-02-12".to_owned(), "{first:?}");
+}
+
+fn filling() -> crate::score::model::Surfacing {
+    crate::score::model::Surfacing { fill_with_t2: true, ..Model::builtin().surfacing.clone() }
+}
+
+#[test]
+fn looking_again_at_the_same_facts_says_nothing() {
+    let model = Model::builtin();
+    for (name, as_at) in [("A", "2025-02-24"), ("B", "2025-08-24"), ("C", "2025-09-22")] {
+        let (mut memory, events) = (Memory::default(), scenario(name));
+        assert!(matches!(memory.look(model, &events, day(as_at)), Decision::New(_)));
+        assert_eq!(memory.look(model, &events, day(as_at)), Decision::Nothing, "{name}");
+        assert_eq!(memory.look(model, &events, day("2025-01-01")), Decision::Nothing, "{name}");
+    }
+}
+
+#[test]
+fn after_no_further_action_only_something_severe_breaks_four_weeks_of_quiet() {
+    let model = Model::builtin();
+    let (mut memory, mut events) = (Memory::default(), scenario("A"));
+    memory.look(model, &events, day("2025-02-24"));
+    memory.review("2025-02-25", true);
+    // X14 would be news on 10 March.
+    for days in 1..28 {
+        assert_eq!(memory.look(model, &events, day("2025-02-25").plus(days)), Decision::Nothing);
+    }
+    assert_eq!(
+        memory.look(model, &events, day("2025-03-25")),
+        Decision::Update(Why::NewRule),
+        "the rule still applies when the quiet is over"
+    );
+    memory.review("2025-03-26", true);
+    events.push(event("FRS_DELIBERATE_FIRE", "2025-03-28", 900));
+    assert_eq!(memory.look(model, &events, day("2025-03-28")), Decision::Update(Why::Severe));
+}
+
+#[test]
+fn what_one_source_reports_of_one_day_is_one_change() {
+    let model = Model::builtin();
+    let (mut memory, mut events) = (Memory::default(), scenario("B"));
+    memory.look(model, &events, day("2025-08-24"));
+    for key in 900..903 {
+        events.push(event("FRS_DELIBERATE_FIRE", "2025-08-24", key));
+        assert_eq!(memory.look(model, &events, day("2025-08-24")), Decision::Nothing);
+        assert_ne!(
+            memory.look(model, &events, day("2025-08-25")),
+            Decision::Update(Why::Severe),
+            "the day after, it is no news either"
+        );
+        memory.told.as_mut().unwrap().day = day("2025-08-24");
+    }
+    // Another source is another change.
+    events.push(event("NHS_U1_INJURY", "2025-08-24", 910));
+    assert_eq!(memory.look(model, &events, day("2025-08-24")), Decision::Update(Why::Severe));
+}
+
+#[test]
+fn a_withdrawn_fact_changes_or_cancels_and_fading_does_not() {
+    let model = Model::builtin();
+    let events = scenario("A");
+    for (code, decision) in [
+        // What carried it.
+        ("ASC_SUICIDAL_DISCLOSURE", Decision::Cancel(Why::Withdrawn)),
+        ("POL_ASB_VICTIM", Decision::Cancel(Why::Withdrawn)),
+        // It stands without this one.
+        ("HOU_ASB_COMPLAINANT", Decision::Update(Why::Withdrawn)),
+    ] {
+        let mut memory = Memory::default();
+        memory.look(model, &events, day("2025-02-24"));
+        let corrected: Vec<Event> =
+            events.iter().filter(|event| event.code.as_str() != code).cloned().collect();
+        assert_eq!(memory.look(model, &corrected, day("2025-03-01")), decision, "{code}");
+        assert_eq!(
+            memory.look(model, &corrected, day("2025-03-01")),
+            Decision::Nothing,
+            "{code}: once"
+        );
+    }
+    // Nothing new ever comes: it fades, is forgotten, and nobody is bothered.
+    let known: Vec<Event> =
+        events.into_iter().filter(|event| event.start <= day("2025-05-06")).collect();
+    let mut memory = Memory::default();
+    let seen: Vec<Decision> = year().map(|as_at| memory.look(model, &known, as_at)).collect();
+    assert!(!seen.iter().any(|d| matches!(d, Decision::Cancel(_))), "{seen:?}");
+    assert!(seen.contains(&Decision::Close));
+    assert!(!memory.pushes.iter().any(|(.., why)| *why == Why::Withdrawn));
+}
+
+fn candidate(decision: Decision, tier: Tier, score: i32, person: u32) -> Candidate {
+    let rank = Rank {
+        tier,
+        has_first_rule: false,
+        uplift: Tenths::of(score),
+        score: Tenths::of(score),
+        waiting_days: 0,
+    };
+    let is_told = !matches!(decision, Decision::New(_));
+    Candidate { decision, rank, is_told, harmed: [person].into(), first: person }
+}
+
+#[test]
+fn a_week_has_so_many_places_and_the_highest_tier_needs_none() {
+    let model = Model::builtin();
+    let mut all: Vec<Candidate> = (0_u32..40)
+        .map(|n| candidate(Decision::New(Why::Entered), Tier::T3, 650 + n.cast_signed(), n))
+        .collect();
+    all.extend((40..46).map(|n| candidate(Decision::New(Why::Entered), Tier::T4, 850, n)));
+    all.push(candidate(Decision::Cancel(Why::Withdrawn), Tier::T1, 0, 50));
+    let mut capacity = Capacity::of(model, &[Tier::T3, Tier::T4], &[]);
+    let chosen = choose(&mut capacity, &all);
+    // One place of fifteen is taken; those that weigh most come first.
+    assert_eq!(chosen.len(), 6 + 14 + 1);
+    assert_eq!(chosen[..6], [40, 41, 42, 43, 44, 45]);
+    assert_eq!(chosen[6..20], (26..40).rev().collect::<Vec<_>>());
+    assert!(capacity.is_flooded(), "{capacity:?}");
+    // Later in the same week nobody else gets in, and taking back still does.
+    assert_eq!(choose(&mut capacity, &all).len(), 6 + 1);
+}
+
+#[test]
+fn somebody_with_two_addresses_is_told_of_once() {
+    let mut again = candidate(Decision::New(Why::Entered), Tier::T3, 700, 1);
+    again.first = 2;
+    let first = candidate(Decision::New(Why::Entered), Tier::T3, 690, 1);
+    let capacity = Capacity::of(Model::builtin(), &[], &[]);
+    assert_eq!(choose(&mut capacity.clone(), &[first, again.clone()]), [1]);
+    // Once told, the other household stays out even if it weighs more by now.
+    let told = candidate(Decision::Nothing, Tier::T3, 690, 1);
+    assert_eq!(choose(&mut capacity.clone(), &[told, again]), [0_usize; 0]);
+}
+
+#[test]
+fn the_brake_halves_the_places_while_reviewers_find_nothing_to_do() {
+    let model = Model::builtin();
+    let reviews = |useless: usize| -> Vec<bool> {
+        (0..30).map(|at| at >= useless).chain([false; 10]).collect()
+    };
+    let places = |useful: &[bool]| Capacity::of(model, &[], useful).places;
+    assert_eq!(places(&reviews(18)), 15);
+    assert_eq!(places(&reviews(19)), 8);
+    assert_eq!(places(&[false; 29]), 15, "too few to say");
+}

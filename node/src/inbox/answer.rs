@@ -1,0 +1,173 @@
+//! Answering an alert: five actions, at most two things to type, and the rest happens by itself.
+//!
+//! A review is on disk before anybody is told that it was taken. [`Sender`] passes it on to the
+//! coordinator until that has it on disk, too; sent twice, it is one review.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_proto::{
+    alert::Alert,
+    day::Day,
+    ids::{LineId, ReviewId},
+    limits::MESSAGE_BYTES,
+    pb::{self, review_service_client::ReviewServiceClient},
+    review::{Review, ReviewAction, ReviewReason},
+    wire::WireError,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use sqlx::SqliteConnection;
+use tokio::{sync::Notify, time::timeout};
+use tonic::{Request, transport::Channel};
+
+use crate::store::{Store, StoreError, reviews};
+
+/// A review that cannot be taken, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// It lacks something, or says too much.
+    #[error("the answer is not whole: {0}; `inbox review --help` says what each action needs")]
+    Incomplete(#[from] WireError),
+    /// There is no such line.
+    #[error("the alert has {0} reasons: `--line` is the number of one of them in `inbox show`")]
+    NoSuchLine(usize),
+    /// It was withdrawn, so there is nothing to answer.
+    #[error("the alert was withdrawn: there is nothing to answer")]
+    Withdrawn,
+    /// The machine has no randomness to give.
+    #[error("the machine has no randomness to give")]
+    NoRandomness,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a professional types.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// What becomes of it.
+    pub action: ReviewAction,
+    /// Why, where the action needs it.
+    pub reason: Option<ReviewReason>,
+    /// The line that does not belong, where the action needs it.
+    pub line: Option<LineId>,
+}
+
+/// Returns the name of a line by its number in the letter, from 1.
+pub fn line(alert: &Alert, number: usize) -> Result<LineId, AnswerError> {
+    let line = number.checked_sub(1).and_then(|at| alert.lines.get(at));
+    line.map(|line| line.line).ok_or(AnswerError::NoSuchLine(alert.lines.len()))
+}
+
+/// Keeps a review of an alert, in the caller's transaction.
+pub async fn answer(
+    conn: &mut SqliteConnection,
+    alert: &Alert,
+    answer: Answer,
+    (day, now_ms): (Day, u64),
+) -> Result<Review, AnswerError> {
+    if alert.change == causeway_proto::alert::AlertChange::Cancel {
+        return Err(AnswerError::Withdrawn);
+    }
+    if let Some(line) = answer.line
+        && alert.lines.iter().all(|known| known.line != line)
+    {
+        return Err(AnswerError::NoSuchLine(alert.lines.len()));
+    }
+    let mut id = [0; 16];
+    SystemRandom::new().fill(&mut id).map_err(|_| AnswerError::NoRandomness)?;
+    let review = Review {
+        id: ReviewId::from_bytes(id),
+        alert: alert.id,
+        revision: alert.revision,
+        action: answer.action,
+        reason: answer.reason,
+        line: answer.line,
+        day,
+    }
+    .check()?;
+    reviews::put(conn, &review, now_ms).await?;
+    Ok(review)
+}
+
+/// How long the coordinator may take to store a review.
+const CALL: Duration = Duration::from_secs(15);
+/// How long a review that another process kept may lie before it is noticed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The first pause after an attempt in vain, and the longest.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Reviews sent in one go.
+const AT_ONCE: u32 = 16;
+
+/// Passes reviews on.
+pub struct Sender {
+    /// Where they are kept.
+    pub store: Store,
+    /// Leads to the coordinator.
+    pub channel: Channel,
+    /// Rung when one was kept by this process.
+    pub bell: Arc<Notify>,
+    /// Unix milliseconds, now.
+    pub now_ms: fn() -> u64,
+}
+
+impl Sender {
+    /// Passes reviews on for ever.
+    pub async fn run(self) {
+        loop {
+            match self.round().await {
+                Ok(0) => {
+                    let _ = timeout(LOOK, self.bell.notified()).await;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "reviews could not be read; tries again");
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
+    }
+
+    /// Tries what is due. Returns how many were tried.
+    async fn round(&self) -> Result<usize, StoreError> {
+        let mut conn = self.store.read().await?;
+        let due = reviews::due(&mut conn, (self.now_ms)(), AT_ONCE).await?;
+        drop(conn);
+        for kept in &due {
+            let mut request = Request::new(pb::SubmitReviewRequest::from(kept.review.clone()));
+            request.set_timeout(CALL);
+            let mut client = ReviewServiceClient::new(self.channel.clone())
+                .max_decoding_message_size(MESSAGE_BYTES);
+            let outcome = timeout(CALL, client.submit_review(request)).await;
+            let problem = match outcome {
+                Ok(Ok(_)) => None,
+                Ok(Err(status)) => Some(status.message().to_owned()),
+                Err(_) => Some("the coordinator did not answer in time".to_owned()),
+            };
+            let mut tx = self.store.begin().await?;
+            match problem {
+                None => {
+                    tracing::info!(alert.id = %kept.review.alert, "a review is with the coordinator");
+                    reviews::sent(&mut tx, kept.review.id, (self.now_ms)()).await?;
+                }
+                Some(problem) => {
+                    let wait_ms = pause_after(kept.attempts);
+                    tracing::warn!(
+                        alert.id = %kept.review.alert, problem, wait_ms,
+                        "a review could not be passed on; tries again"
+                    );
+                    let next = (self.now_ms)() + wait_ms;
+                    reviews::retry(&mut tx, kept.review.id, next, &problem).await?;
+                }
+            }
+            tx.commit().await?;
+        }
+        Ok(due.len())
+    }
+}
+
+/// Milliseconds to wait after so many attempts in vain: twice as long every time.
+fn pause_after(attempts: u32) -> u64 {
+    let pause = PAUSE.saturating_mul(1 << attempts.min(20));
+    u64::try_from(pause.min(LONGEST_PAUSE).as_millis()).expect("ten minutes at most")
+}
