@@ -13,3 +13,4 @@ mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod python_client;
 mod strangers_are_refused;
+mod year;
