@@ -81,7 +81,10 @@ fn check(
     let model = Model::load(file)?;
     let rules = model.rules.len();
     let tell = |done: usize| {
-        if !as_json && (done % TELL == 0 || done == households) && io::stderr().is_terminal() {
+        if !as_json
+            && (done.is_multiple_of(TELL) || done == households)
+            && io::stderr().is_terminal()
+        {
             // Progress that nobody can read is no reason to stop.
             let _ = writeln!(io::stderr(), "{done} of {households} households");
         }

@@ -145,7 +145,7 @@ fn rises(model: &Model, now: &Scored, later: &Scored) -> bool {
             matches!(rule.when, Condition::Doubled(_) | Condition::Unfollowed(_))
         })
     };
-    !new.all(|id| by_time(id)) || (later.score > now.score && !may_rise)
+    !new.all(by_time) || (later.score > now.score && !may_rise)
 }
 
 fn fired(scored: &Scored) -> BTreeSet<&str> {

@@ -227,6 +227,9 @@ fn reason(alert: &Value, before: Option<&Value>) -> String {
     if !new.is_empty() {
         return new.join("; ");
     }
+    if let Some(reason) = alert["reason"].as_str() {
+        return reason.replace('_', " ");
+    }
     let score = |of: &Value| of["score"].as_f64().unwrap_or(0.0);
     match before {
         Some(before) => format!("the score went from {:.1} to {:.1}", score(before), score(alert)),

@@ -92,7 +92,7 @@ fn where_people_have_the_time_moorfield_is_told_of_months_earlier() {
     }
     let first = &memory.pushes[0];
     assert_eq!(first.2, Why::Filled);
-    assert!(first.0 < "2025-02-12".to_owned(), "{first:?}");
+    assert!(*first.0 < *"2025-02-12", "{first:?}");
 }
 
 fn filling() -> crate::score::model::Surfacing {
