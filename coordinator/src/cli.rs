@@ -1,5 +1,7 @@
 //! The command line of a coordinator.
 
+mod model;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -52,7 +54,9 @@ Day by day:
   causeway-coordinator alerts                    what was issued, and who has it
   causeway-coordinator explain ALERT             why, line by line and link by link
 Offline:
-  causeway-coordinator score events.csv --as-at 2025-02-25     replay or back-test a model"
+  causeway-coordinator score events.csv --as-at 2025-02-25     replay or back-test a model
+  causeway-coordinator model check new.toml                    is this model fit to be used
+  causeway-coordinator model diff old.toml new.toml            what changes, and for whom"
 )]
 pub struct Args {
     /// Settings file
@@ -111,6 +115,9 @@ enum Command {
 Example:
   causeway-coordinator score history.csv --as-at 2025-02-25 --json")]
     Score(Score),
+    /// Hold a scoring model against its promises, or beside another
+    #[command(subcommand)]
+    Model(model::Command),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -158,6 +165,9 @@ pub fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     if let Command::Score(score) = &args.command {
         return replay_file(args, score, out);
     }
+    if let Command::Model(command) = &args.command {
+        return model::run(command, args.json, out);
+    }
     let runtime = tokio::runtime::Runtime::new().context("could not start")?;
     runtime.block_on(command(args, CoordinatorConfig::load(&args.config)?, out))
 }
@@ -203,7 +213,7 @@ async fn command(
             }
             Ok(())
         }
-        Command::Score(_) => unreachable!("done before"),
+        Command::Score(_) | Command::Model(_) => unreachable!("done before"),
     }
 }
 

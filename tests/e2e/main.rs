@@ -16,3 +16,4 @@ mod one_person_two_agencies;
 mod python_client;
 mod reviews;
 mod strangers_are_refused;
+mod year;

@@ -9,6 +9,7 @@ use crate::{
     attack, bench, demo,
     link::{self, Details, LinkReport},
     town::process::Launcher,
+    year,
 };
 
 /// Tries Causeway on one machine: real nodes and a real coordinator, each a process of its own,
@@ -63,6 +64,33 @@ enum Command {
 Nine agencies' nodes and one coordinator, each a process of its own, over mutual TLS. Everybody is
 invented. Days to try: 2025-02-25, 2025-08-25, 2025-09-23.")]
     Demo(Demo),
+    /// Let the town live through a year, a day at a time, and say who was alerted when and why
+    ///
+    /// Every day the agencies whose systems changed write their exports, their nodes take them in,
+    /// and the coordinator sweeps as at that day: also a day on which nothing happened, since scores
+    /// move with time alone. Nodes and coordinator go on from the first day to the last.
+    #[command(after_help = "\
+Ends with alerts by week, how many were repeats, precision against what is planted, and how many days
+the first alert came before the planted crisis.
+
+Example: town year --from 2025-02-20 --to 2025-03-15 --people 100")]
+    Year {
+        /// The first day
+        #[arg(long, value_name = "YYYY-MM-DD", default_value = "2025-01-01")]
+        from: Day,
+        /// The last day
+        #[arg(long, value_name = "YYYY-MM-DD", default_value = "2025-12-31")]
+        to: Day,
+        /// Which background people; the same number gives the same ones
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// About how many background people each agency holds
+        #[arg(long, default_value_t = 300)]
+        people: usize,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the same town and leave it running, to try the agents' own commands on it
     #[command(after_help = "\
 Example: town up --dir /tmp/town")]
@@ -163,6 +191,15 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
     let Some(command) = &args.command else { return give_demo(&args.demo, out) };
     match command {
         Command::Demo(demo) => give_demo(demo, out),
+        Command::Year { from, to, seed, people, json } => {
+            let settings = year::Settings { from: *from, to: *to, seed: *seed, people: *people };
+            let scratch = tempfile::tempdir()?;
+            let report = year::year(&settings, scratch.path(), Launcher::this()?)?;
+            match json {
+                true => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?),
+                false => year::print(&report, out),
+            }
+        }
         Command::Up { dir, people } => {
             let dir = match dir {
                 Some(dir) => dir.clone(),

@@ -13,3 +13,4 @@ pub mod standard;
 pub mod town;
 pub mod truth;
 pub mod wiretap;
+pub mod year;

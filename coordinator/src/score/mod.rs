@@ -2,19 +2,24 @@
 //!
 //! A plain function of a household's events, a day and a model: no async, no database, no clock,
 //! no environment. The household, each person and each agency alone go through the same function.
-//! `vectors/` holds what the reference scorer says of 2,400 made-up households; this scorer says
-//! the same.
+//! `vectors/` holds what the reference scorer says of 2,400 made-up households, and a second
+//! implementation of the formulae, in Python, that 10,000 more are held against.
 //!
 //! ```text
 //! model       every number and rule, as data         model/causeway-1.toml
 //! event       which events count as at a day         weigh, rule: what they come to
 //! explain     why, in plain words                    range: what a missing agency could change
 //! surface     who may be looked at first             replay: the same over a CSV of the past
+//! promises    what holds for every household, tried on made-up ones (random)
+//! compare     two models beside each other: who would newly surface, and who would vanish
 //! ```
 
+pub mod compare;
 mod event;
 pub(crate) mod explain;
 pub mod model;
+pub mod promises;
+pub mod random;
 mod range;
 pub mod replay;
 mod rule;

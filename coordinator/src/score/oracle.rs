@@ -1,13 +1,26 @@
 //! The reference scorer's numbers, and this scorer's: `vectors/make.py` says where they come from.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
 
-use causeway_proto::{alert::Tier, catalogue::AgencyKind, day::Day};
+use causeway_proto::{
+    alert::Tier,
+    catalogue::{AgencyKind, SignalClass, SignalCode, SignalSpan},
+    day::Day,
+};
 
 use super::{
     Event, Model, Tenths, alone,
     fixture::{self, day},
-    persons, range, replay, score,
+    persons,
+    random::{self, Households},
+    range, replay, score,
 };
 
 /// Half a step of rounding, and a little for the last bit.
@@ -58,6 +71,76 @@ fn random_households_score_as_the_reference_says() {
         checked += 1;
     }
     assert_eq!(checked, 2400);
+}
+
+/// Random dates, codes that are withheld and agencies that are missing, scored a second time by an
+/// implementation in Python that shares nothing with this one but the model's numbers.
+#[test]
+fn ten_thousand_random_households_score_as_a_second_implementation_says() {
+    const HOUSEHOLDS: usize = 10_000;
+    let (model, first) = (Model::builtin(), day("2024-03-01"));
+    let mut made = Households::new(model, 20_251_125);
+    let mut file = "household,person,agency,code,start,end,event_ref,confidence,as_at\n".to_owned();
+    let mut ours = BTreeMap::new();
+    for number in 0..HOUSEHOLDS {
+        let as_at = first.plus(made.days(1000));
+        let events = made.another(as_at);
+        let name = number.to_string();
+        for row in random::rows(&name, &events).lines() {
+            file += &format!("{row},{as_at}\n");
+        }
+        if !events.is_empty() {
+            ours.insert(name, score(model, &events, as_at, |_| true).score);
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = folder.path().join("catalogue.csv");
+    fs::write(&catalogue, catalogue_csv()).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut python = Command::new("python3")
+        .arg(here.join("src/score/vectors/reference.py"))
+        .args([&here.join("model/causeway-1.toml"), &catalogue])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("these tests need Python: `tests/all` installs it");
+    let mut input = python.stdin.take().unwrap();
+    let writing = thread::spawn(move || input.write_all(file.as_bytes()));
+    let output = python.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    assert!(output.status.success());
+
+    let mut checked = 0;
+    for row in csv::Reader::from_reader(output.stdout.as_slice()).records().map(Result::unwrap) {
+        let (ours, theirs) = (ours[&row[0]], row[1].parse::<f64>().unwrap());
+        assert!((f64::from(ours) - theirs).abs() <= 0.1, "household {}: {ours}, {theirs}", &row[0]);
+        checked += 1;
+    }
+    assert_eq!(checked, ours.len());
+    assert!(checked > HOUSEHOLDS * 9 / 10, "{checked}");
+    let spread = |tier| ours.values().filter(|score| model.tier(**score) == tier).count();
+    for tier in [Tier::T0, Tier::T1, Tier::T2, Tier::T3, Tier::T4] {
+        assert!(spread(tier) > 50, "hardly any household is {tier}: {}", spread(tier));
+    }
+}
+
+fn catalogue_csv() -> String {
+    let mut text = "code,class,span,owner\n".to_owned();
+    for code in SignalCode::all() {
+        let class = match code.spec().class {
+            SignalClass::Harm => "harm",
+            SignalClass::Context => "context",
+            SignalClass::Protective => "protective",
+        };
+        let span = match code.spec().span {
+            SignalSpan::State => "state",
+            SignalSpan::Event => "event",
+        };
+        let owner = code.spec().owner.map_or("derived", AgencyKind::as_str);
+        text += &format!("{code},{class},{span},{owner}\n");
+    }
+    text
 }
 
 /// Splits `police=28.4 housing=10`.
@@ -173,11 +256,10 @@ fn a_deaf_woman_with_equipment_scores_nothing() {
 
 #[test]
 fn everything_about_money_and_home_and_context_at_once_stays_t1() {
-    use causeway_proto::catalogue::SignalCode;
     let model = Model::builtin();
     let excluded = &model.breadth.excluded_domains;
     let counts = |code: &SignalCode| {
-        let is_context = code.spec().class == causeway_proto::catalogue::SignalClass::Context;
+        let is_context = code.spec().class == SignalClass::Context;
         is_context || excluded.contains(&model.signal(*code).domain)
     };
     let mut events = Vec::new();

@@ -71,6 +71,29 @@ pub fn write(people: &People, folder: &Path, as_at: Day) -> anyhow::Result<Vec<A
     Ok(agencies)
 }
 
+/// Rewrites the exports that a day changed: those of events that began or ended on it. Returns whose
+/// and which. People's exports stand as they were.
+pub fn write_day(
+    people: &People,
+    folder: &Path,
+    day: Day,
+) -> anyhow::Result<Vec<(AgencyId, FeedFile)>> {
+    let mut changed = Vec::new();
+    for (kind, _, events_toml) in SYSTEMS {
+        let is_new = |happening: &Happening| {
+            let days = [Some(happening.start), happening.end];
+            happening.agency == *kind && days.contains(&Some(day))
+        };
+        if people.happenings.iter().any(is_new) {
+            let feed = Feed::from_toml(events_toml)?;
+            let rows = event_rows(people, *kind, feed.mapping(), day)?;
+            let file = save(&folder.join(kind.as_str()), &feed, events_toml, &rows)?;
+            changed.push((agency_id(*kind)?, file));
+        }
+    }
+    Ok(changed)
+}
+
 /// Returns the name of a town's agency of a kind.
 pub fn agency_id(kind: AgencyKind) -> anyhow::Result<AgencyId> {
     Ok(kind.as_str().replace('_', "-").parse()?)

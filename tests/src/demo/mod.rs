@@ -106,14 +106,14 @@ pub fn people(settings: &Settings) -> anyhow::Result<People> {
 }
 
 /// A town whose nodes answer.
-struct Raised {
-    town: Town,
-    people: People,
+pub(crate) struct Raised {
+    pub(crate) town: Town,
+    pub(crate) people: People,
     receipts: Vec<(AgencyId, Value)>,
 }
 
 /// Makes a town in an empty folder, as far as nodes that answer over their agencies' exports.
-fn raise(
+pub(crate) fn raise(
     settings: &Settings,
     folder: &Path,
     launcher: Launcher,
@@ -200,7 +200,12 @@ fn agency_reports(
     Ok(reports)
 }
 
-fn alert_report(alert: &Value, town: &Town, truths: &Truths) -> anyhow::Result<AlertReport> {
+/// Describes an alert that its recipients have: whom it is about, which only the town can tell.
+pub(crate) fn alert_report(
+    alert: &Value,
+    town: &Town,
+    truths: &Truths,
+) -> anyhow::Result<AlertReport> {
     let id = alert["alert_id"].as_str().context("an alert without an id")?;
     let mut recipients = Vec::new();
     let mut households: BTreeMap<&str, usize> = BTreeMap::new();
@@ -240,12 +245,12 @@ fn alert_report(alert: &Value, town: &Town, truths: &Truths) -> anyhow::Result<A
 }
 
 /// Who every record is of, by agency and the record's own number.
-struct Truths {
+pub(crate) struct Truths {
     by_key: BTreeMap<(AgencyKind, String), Truth>,
 }
 
 impl Truths {
-    fn of(people: &People) -> Self {
+    pub(crate) fn of(people: &People) -> Self {
         let entry = |record: &crate::data::Record| {
             ((record.agency, record.local_id.clone()), record.truth.clone())
         };
@@ -259,10 +264,10 @@ impl Truths {
 }
 
 /// Tells how far it is, and how long the steps took.
-struct Clock {
+pub(crate) struct Clock {
     began: Instant,
     last: Instant,
-    seconds: BTreeMap<String, f64>,
+    pub(crate) seconds: BTreeMap<String, f64>,
 }
 
 impl Default for Clock {
@@ -273,7 +278,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    fn lap(&mut self, step: &str, done: &str) {
+    pub(crate) fn lap(&mut self, step: &str, done: &str) {
         let now = Instant::now();
         let took: Duration = now - self.last;
         self.last = now;

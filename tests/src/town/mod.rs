@@ -139,6 +139,11 @@ impl Town {
         Ok(receipts)
     }
 
+    /// Lets another day's exports come in from now on.
+    pub fn set_day(&mut self, as_at: Day) {
+        self.plan.as_at = as_at;
+    }
+
     /// Takes in one file at one agency.
     pub fn ingest_file(&self, agency: &AgencyId, feed: &str, file: &Path) -> anyhow::Result<Value> {
         let (as_at, file) = (self.plan.as_at.to_string(), file.display().to_string());
