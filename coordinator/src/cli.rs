@@ -189,7 +189,7 @@ async fn command(
                 })
                 .await
         }
-        Command::Sweep(sweep) => make_pass(args, sweep, config, out).await,
+        Command::Sweep(sweep) => Box::pin(make_pass(args, sweep, config, out)).await,
         Command::Status => status(args, config, out).await,
         Command::Alerts { limit } => {
             let ledger = app::open_ledger(&config.ledger).await?;
