@@ -97,7 +97,7 @@ impl Desk {
     }
 
     async fn records(&self) -> u64 {
-        records::count(&mut *self.store.read().await.unwrap()).await.unwrap()
+        records::count(&mut self.store.read().await.unwrap()).await.unwrap()
     }
 
     async fn last_ms(&self) -> u64 {
@@ -143,7 +143,7 @@ async fn insert<S: Server>(server: &mut S, rows: &[String]) {
 pub(crate) async fn a_full_answer_is_what_a_file_of_the_same_rows_is<S: Server>(server: &mut S) {
     make_table(server).await;
     let surname =
-        |number: usize| format!("O-Neill{}{number}", if number % 2 == 0 { "ë" } else { "" });
+        |number: usize| format!("O-Neill{}{number}", if number.is_multiple_of(2) { "ë" } else { "" });
     let rows: Vec<String> = (1..=MANY).map(|n| row(n, &surname(n), S::GROWS[0])).collect();
     insert(server, &rows).await;
     let desk = Desk::new().await;
