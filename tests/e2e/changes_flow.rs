@@ -43,14 +43,38 @@ fn an_event_that_is_taken_in_becomes_an_alert_while_the_sweep_is_open() -> anyho
     ends_where_a_fresh_one_is(&village, sweep, &BTreeMap::new())
 }
 
+#[test]
+fn a_coordinator_that_sweeps_by_itself_makes_way_for_a_sweep_that_is_asked_for()
+-> anyhow::Result<()> {
+    let mut village = Making::of(&FIVE).up()?;
+    village.settings(|text| format!("{text}\n[schedule]\ndaily_at = \"03:00\"\n"))?;
+    village.town.start_coordinator()?;
+    let log = |village: &mut Village| -> anyhow::Result<usize> {
+        let running = village.town.coordinator_mut().context("it runs")?;
+        Ok(running.log().matches("made a pass, and follows what changes").count())
+    };
+    for passes in 1..=2 {
+        until("a pass of its own", PATIENCE, || Ok((log(&mut village)? >= passes).then_some(())))?;
+        let report = village.sweep()?;
+        let problems = report["agencies"].as_array().context("agencies")?.iter();
+        assert_eq!(problems.filter(|agency| agency.get("problem").is_some()).count(), 0);
+        assert_eq!(report["alerts"].as_array().map(Vec::len), Some(2 - passes), "{report:#}");
+    }
+    Ok(())
+}
+
 /// Exports that change in all ways, and nodes that die and come back.
 #[test]
 fn after_any_history_the_open_sweep_is_where_a_fresh_one_would_be() -> anyhow::Result<()> {
     // Nodes that dial out are found again wherever they listen.
     let mut village = Making { dial_out: &FIVE, ..Making::of(&FIVE) }.make()?;
     village.town.start_nodes()?;
-    village.settings(|text| text)?;
-    let sweep = village.town.watch(&["--as-at", AS_AT])?;
+    // Nodes take their time to dial again after a coordinator went down.
+    village.settings(|text| {
+        text.replace("_seconds = 10\n", "_seconds = 60\n")
+            .replace("_seconds = 2\n", "_seconds = 60\n")
+    })?;
+    let mut sweep = village.town.watch(&["--as-at", AS_AT])?;
     sweep.next(PATIENCE)?;
     let mut random = StdRng::seed_from_u64(20_250_225);
     let mut extracts: BTreeMap<(AgencyKind, &str), Extract> = BTreeMap::new();
@@ -61,6 +85,12 @@ fn after_any_history_the_open_sweep_is_where_a_fresh_one_would_be() -> anyhow::R
     }
     for step in 0..30 {
         let kind = FIVE[random.random_range(0..FIVE.len())];
+        if random.random_bool(0.1) {
+            sweep.running.kill()?;
+            sweep = village.town.watch(&["--as-at", AS_AT])?;
+            sweep.next(Duration::from_secs(60))?;
+            continue;
+        }
         if random.random_bool(0.2) {
             village.node(kind)?.kill()?;
             village.town.start_node(village.place(kind))?;
@@ -79,7 +109,39 @@ fn after_any_history_the_open_sweep_is_where_a_fresh_one_would_be() -> anyhow::R
         extract.renamed("the last").take_in(&village)?;
         expected.insert(id(kind).to_string(), position(&village, kind)?);
     }
-    ends_where_a_fresh_one_is(&village, sweep, &expected)
+    ends_where_a_fresh_one_is(&village, sweep, &expected)?;
+    every_alert_is_accounted_for(&village)
+}
+
+/// Whatever was decided is on every recipient's disk, and nobody holds anything else.
+fn every_alert_is_accounted_for(village: &Village) -> anyhow::Result<()> {
+    let issued = village.town.coordinate(&["alerts"])?.0;
+    let issued = issued.as_array().context("a list of alerts")?;
+    assert!(!issued.is_empty(), "household A is at risk in all of this");
+    let mut expected: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for alert in issued {
+        assert_eq!(
+            alert["delivered"],
+            alert["recipients"].as_array().map_or(0, Vec::len),
+            "{alert}"
+        );
+        let id = alert["alert_id"].as_str().context("an id")?;
+        for recipient in alert["recipients"].as_array().into_iter().flatten() {
+            expected.entry(recipient.as_str().context("a name")?.to_owned()).or_default().push(id);
+        }
+    }
+    let known: Vec<&str> = issued.iter().filter_map(|alert| alert["alert_id"].as_str()).collect();
+    for kind in FIVE {
+        let inbox = village.inbox(kind)?;
+        let held: Vec<&str> = inbox.iter().filter_map(|entry| entry["alert_id"].as_str()).collect();
+        for id in expected.get(id(kind).as_str()).into_iter().flatten() {
+            assert!(held.contains(id), "{kind} was told of {id} and holds {held:?}");
+        }
+        for id in held {
+            assert!(known.contains(&id), "{kind} holds {id}, which was never issued");
+        }
+    }
+    Ok(())
 }
 
 /// Waits until a sweep has followed every agency up to a position, ends it, and compares it with a fresh

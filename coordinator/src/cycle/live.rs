@@ -237,7 +237,9 @@ async fn apply<'a>(
     }
     let comparing = Instant::now();
     seconds.group = (comparing - began).as_secs_f64();
-    let levels = second_look::look_again(cycle, *sweep, agencies, linked, &replaced.new).await;
+    let levels =
+        second_look::look_again(cycle, *sweep, agencies, linked, (&replaced.new, &replaced.came))
+            .await;
     let clustering = Instant::now();
     seconds.compare = (clustering - comparing).as_secs_f64();
     // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.

@@ -3,7 +3,10 @@
 //! Each node is asked about as many decoys again, with kinds in the same proportions, so that being
 //! asked tells it little about which of its people are known elsewhere.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use causeway_proto::{
     ids::SweepId,
@@ -40,6 +43,9 @@ pub(super) type Ask = (u32, MatchKeyKind, u8);
 fn pairs_at_once(records: usize) -> usize {
     (records / 8).clamp(1 << 16, 1 << 18)
 }
+
+/// Decoys among however few questions.
+const LEAST_DECOYS: usize = 32;
 
 /// Batches that each node has at a time: while one is written to its audit log, the next is answered.
 const IN_FLIGHT: usize = 3;
@@ -110,19 +116,30 @@ pub async fn link(
 
 /// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair
 /// whose node did not answer.
+///
+/// Everybody who `came` is asked about, also where nothing has to be known: a node that was asked
+/// about some of its changes only would learn who of them is known elsewhere.
 pub async fn look_again(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
     linked: &Linked,
-    pairs: &[Pair],
+    (pairs, came): (&[Pair], &[u32]),
 ) -> Vec<Option<Levels>> {
     let records = &linked.records;
     let mut levels: Vec<Option<Levels>> =
         pairs.iter().map(|pair| linked.clear.levels(records, pair)).collect();
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
     let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
-    let agreed = look_at(cycle, sweep, agencies, records, &undecided).await;
+    let mut agreed = Vec::with_capacity(undecided.len());
+    let mut came = came;
+    for portion in undecided.chunks(pairs_at_once(records.len())) {
+        let came = std::mem::take(&mut came);
+        agreed.extend(look(cycle, sweep, agencies, records, (portion, came)).await);
+    }
+    if !came.is_empty() {
+        look(cycle, sweep, agencies, records, (&[], came)).await;
+    }
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
     let mut agreed = undecided.iter().zip(agreed);
     for levels in levels.iter_mut().filter(|levels| levels.is_none()) {
@@ -163,13 +180,14 @@ async fn look_at(
 ) -> Vec<Levels> {
     let mut levels = Vec::with_capacity(pairs.len());
     for portion in pairs.chunks(pairs_at_once(records.len())) {
-        levels.extend(look(cycle, sweep, agencies, records, portion).await);
+        levels.extend(look(cycle, sweep, agencies, records, (portion, &[])).await);
         cycle.progress.step(Step::Compare, None, levels.len() as u64, pairs.len() as u64);
     }
     levels
 }
 
-/// Asks every node about its part of the pairs, decoys among them, and returns how well each agrees.
+/// Asks every node about its part of the pairs, and about who `came`, decoys among them, and returns how
+/// well each pair agrees.
 ///
 /// Of a pair whose node dropped out nothing is known.
 async fn look(
@@ -177,12 +195,19 @@ async fn look(
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
     records: &Records,
-    pairs: &[Pair],
+    (pairs, came): (&[Pair], &[u32]),
 ) -> Vec<Levels> {
     let mut asks: Vec<Ask> = Vec::with_capacity(2 * pairs.len());
     for pair in pairs {
         let (kind, [a, b]) = pair.carrier();
         asks.extend([(pair.a, kind, a), (pair.b, kind, b)]);
+    }
+    if !came.is_empty() {
+        let asked: HashSet<u32> = asks.iter().map(|(record, ..)| *record).collect();
+        let others = came.iter().filter(|record| !asked.contains(record));
+        let any =
+            |record: &u32| (*record, MatchKeyKind::ALL[*record as usize % MatchKeyKind::COUNT], 0);
+        asks.extend(others.map(any));
     }
     asks.par_sort_unstable();
     asks.dedup();
@@ -277,7 +302,7 @@ fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Result<Vec<Ask
     }
     SystemRandom::new().fill(&mut seed).map_err(|_| Problem::NoDecoys)?;
     let mut random = StdRng::from_seed(seed);
-    for (_, kind, slot) in asks {
+    for (_, kind, slot) in asks.iter().cycle().take(asks.len().max(LEAST_DECOYS)) {
         let decoy = records.number(agency, random.random_range(0..records.rows(agency)));
         // Somebody who left the sweep would stand out.
         if !records.is_gone(decoy) {
