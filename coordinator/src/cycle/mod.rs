@@ -12,6 +12,7 @@
 //!
 //! A node that is down, slow, wrong or hostile never stops it: the result names the node and why.
 
+mod changes;
 pub mod continuity;
 pub mod disputes;
 pub mod gather;

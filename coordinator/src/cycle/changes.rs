@@ -1,0 +1,174 @@
+//! What a burst of changes comes to: who leaves the sweep, who comes, and who is to be asked again.
+//!
+//! Nodes speak of handles, in the order in which things happened; what comes out is about records, once
+//! each. The same burst told twice, as after a stream that broke, comes to the same.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use causeway_proto::{
+    change::{Change, Upsert},
+    ids::Handle,
+    kind::MatchKeyKind,
+    sweep::Feed,
+    token::PersonFlags,
+};
+
+use super::{Cycle, Open, Taking, progress::Step};
+use crate::{
+    federation::{changes::News, join::Joined},
+    link::{rekey::Rekey, replace::Arrival},
+};
+
+/// What some news come to, by handles.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Those who come, by agency and handle.
+    come: BTreeMap<(usize, Handle), Arrival>,
+    /// Those who were there and leave.
+    leave: HashSet<(usize, Handle)>,
+    /// Those of whom other facts are to be asked.
+    facts: HashMap<(usize, Handle), PersonFlags>,
+    /// Agencies all of whose earlier records leave.
+    anew: BTreeSet<usize>,
+    /// Something else changed that an alert may have to say.
+    pub(super) other: bool,
+}
+
+/// The same by records.
+pub(super) struct Resolved {
+    /// Those who leave.
+    pub(super) leave: BTreeSet<u32>,
+    /// Those who come.
+    pub(super) come: Vec<Arrival>,
+    /// Those of whom other facts are to be asked, with what is said of them.
+    pub(super) facts: BTreeMap<u32, PersonFlags>,
+}
+
+impl Changes {
+    /// Takes in what one agency tells.
+    pub(super) fn hear(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, news: News) {
+        match news {
+            News::Joined(at, joined) => self.joined(cycle, open, at, *joined),
+            // What is still on its way from a node that dropped out counts no more.
+            News::Step(at, _) | News::Silent(at, _) | News::Back(at) | News::Over(at, _)
+                if !open.agencies[at].is_in() => {}
+            News::Step(at, step) => match step.change {
+                Change::Upsert(upsert) => self.upsert(open, at, upsert),
+                Change::Retraction(handle) => self.drop(at, handle),
+                Change::Facts(handle, flags) => match self.come.get_mut(&(at, handle)) {
+                    Some(new) => new.flags = flags,
+                    None => {
+                        self.facts.insert((at, handle), flags);
+                    }
+                },
+                Change::Feeds(feeds) => self.feeds(&mut open.agencies[at], feeds),
+                Change::CaughtUp => {
+                    if let Some(opened) = &mut open.agencies[at].opened {
+                        opened.position = step.position;
+                    }
+                }
+            },
+            News::Silent(at, problem) => {
+                let agency = &mut open.agencies[at];
+                tracing::warn!(agency.id = %agency.member.id, %problem, "a node fell silent");
+                agency.silent = Some(problem);
+                self.other = true;
+            }
+            News::Back(at) => {
+                let agency = &mut open.agencies[at];
+                tracing::info!(agency.id = %agency.member.id, "a node is there again");
+                agency.silent = None;
+                self.other = true;
+            }
+            News::Over(at, problem) => {
+                open.agencies[at].drop_out(cycle.progress, Step::Stream, problem);
+                self.other = true;
+            }
+        }
+    }
+
+    fn upsert(&mut self, open: &mut Open<'_>, at: usize, upsert: Upsert) {
+        if let Some(before) = upsert.replaces {
+            self.drop(at, before);
+            // What was found of somebody is theirs under the new handle, too.
+            open.continuity.rekey(at, before, upsert.handle);
+        }
+        // A burst that is sent again after a stream broke brings the same people again.
+        self.drop(at, upsert.handle);
+        let tokens = renamed(&open.rekey, &upsert);
+        let Upsert { handle, flags, .. } = upsert;
+        self.come.insert((at, handle), Arrival { agency: at, handle, flags, tokens });
+    }
+
+    fn drop(&mut self, at: usize, handle: Handle) {
+        self.facts.remove(&(at, handle));
+        self.come.remove(&(at, handle));
+        self.leave.insert((at, handle));
+    }
+
+    fn feeds(&mut self, agency: &mut Taking<'_>, feeds: Vec<Feed>) {
+        if let Some(opened) = agency.opened.as_mut().filter(|opened| opened.feeds != feeds) {
+            opened.feeds = feeds;
+            self.other = true;
+        }
+    }
+
+    /// Lets an agency take part that did not, with everything it brings.
+    fn joined(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, at: usize, joined: Joined) {
+        let Joined { opened, handles, flags, columns } = joined;
+        let agency = &mut open.agencies[at];
+        cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
+        opened.memos.iter().for_each(|memo| open.continuity.note(at, memo.clone()));
+        (agency.opened, agency.problem, agency.silent) = (Some(opened), None, None);
+        self.anew.insert(at);
+        for (row, (handle, flags)) in handles.into_iter().zip(flags).enumerate() {
+            let tokens = MatchKeyKind::ALL.iter().zip(&columns).map(|(kind, column)| {
+                column[row * kind.slots()..(row + 1) * kind.slots()].to_vec()
+            });
+            let new = Arrival { agency: at, handle, flags, tokens: tokens.collect() };
+            self.come.insert((at, handle), new);
+        }
+    }
+
+    /// Finds the records that handles mean. `None` where there is nothing to do.
+    pub(super) fn resolve(self, open: &Open<'_>) -> Option<Resolved> {
+        let records = &open.linked.records;
+        let mut resolved =
+            Resolved { leave: BTreeSet::new(), come: Vec::new(), facts: BTreeMap::new() };
+        for at in 0..open.agencies.len() {
+            let of = |key: &&(usize, Handle)| key.0 == at;
+            let leave = self.leave.iter().filter(of);
+            let handles: HashSet<Handle> =
+                leave.chain(self.facts.keys().filter(of)).map(|(_, handle)| *handle).collect();
+            if !handles.is_empty() {
+                for (handle, record) in records.find(at, &handles) {
+                    match self.facts.get(&(at, handle)) {
+                        Some(flags) => _ = resolved.facts.insert(record, *flags),
+                        None => _ = resolved.leave.insert(record),
+                    }
+                }
+            }
+            if self.anew.contains(&at) {
+                let rows = 0..records.rows(at);
+                let all = rows.map(|row| records.number(at, row));
+                resolved.leave.extend(all.filter(|record| !records.is_gone(*record)));
+            }
+        }
+        resolved.facts.retain(|record, _| !resolved.leave.contains(record));
+        resolved.come.extend(self.come.into_values());
+        let nothing =
+            resolved.leave.is_empty() && resolved.come.is_empty() && resolved.facts.is_empty();
+        (self.other || !nothing).then_some(resolved)
+    }
+}
+
+/// The tokens of somebody who comes, under the names of this sweep.
+fn renamed(rekey: &Rekey, upsert: &Upsert) -> Vec<Vec<u64>> {
+    let columns = MatchKeyKind::ALL.iter().zip(&upsert.tokens);
+    let renamed = columns.map(|(kind, tokens)| {
+        let mut names = Vec::with_capacity(kind.slots());
+        rekey.column(*kind, tokens, &mut names);
+        names
+    });
+    renamed.collect()
+}
