@@ -31,7 +31,7 @@ pub(super) struct Changes {
     /// Agencies all of whose earlier records leave.
     anew: BTreeSet<usize>,
     /// Something else changed that an alert may have to say.
-    pub(super) other: bool,
+    other: bool,
 }
 
 /// The same by records.
@@ -45,6 +45,11 @@ pub(super) struct Resolved {
 }
 
 impl Changes {
+    /// Begins; `other` where something has to be looked at again whatever nodes tell.
+    pub(super) fn new(other: bool) -> Self {
+        Self { other, ..Self::default() }
+    }
+
     /// Takes in what one agency tells.
     pub(super) fn hear(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, news: News) {
         match news {

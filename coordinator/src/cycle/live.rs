@@ -212,7 +212,7 @@ async fn apply<'a>(
     answered: bool,
 ) -> Result<Option<Followed>, CycleError> {
     let began = Instant::now();
-    let mut changes = Changes { other: answered, ..Changes::default() };
+    let mut changes = Changes::new(answered);
     for news in news {
         changes.hear(cycle, open, news);
     }
