@@ -4,26 +4,21 @@
 //! what becomes of a pair depends on that and on the pairs around it only. The full pass decides
 //! about every record, and a change about those that it touches, with the same code.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod persons;
+mod uniqueness;
+
+use std::collections::{BTreeSet, HashMap};
 
 use causeway_proto::linkage::{
     ambiguity,
-    cluster::{self, Edge, Member},
     guards::{self, StrongIds, Verdict},
     levels::Levels,
     weights::{Pattern, Strangers, Weights},
 };
 use rayon::prelude::*;
 
+use self::uniqueness::Uniqueness;
 use super::{Pair, Records, STRONG_KINDS, around::Around};
-
-/// How surely an agency's person is found among the other agency's candidates, if they are there.
-/// LINKAGE.md 2.8.
-const FOUND: f64 = 0.97;
-/// No coverage is taken for more than this.
-const MOST_COVERAGE: f64 = 0.98;
-/// An agency has to hold more people than this before its coverage proves anything.
-const FEW_PEOPLE: f64 = 50.0;
 
 /// What was learnt from the data of a sweep, and holds until it closes.
 #[derive(Clone, Debug)]
@@ -32,13 +27,6 @@ pub struct Learnt {
     pub weights: Weights,
     /// What it says that somebody has one candidate only at an agency that holds each person once.
     pub uniqueness: Uniqueness,
-}
-
-/// Bits for being the only candidate, by the two agencies. LINKAGE.md 2.8.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Uniqueness {
-    agencies: usize,
-    bits: Vec<f64>,
 }
 
 /// The candidate pairs of a sweep.
@@ -252,137 +240,6 @@ impl Decision {
             }
         }
     }
-
-    /// Returns whether a pair may put its records together.
-    fn is_firm(&self, pair: &Pair, at: usize) -> bool {
-        self.bits[at].is_some_and(|bits| bits >= 0.0) && !self.is_unclear(pair)
-    }
-
-    fn is_unclear(&self, pair: &Pair) -> bool {
-        self.ambiguous[pair.a as usize] || self.ambiguous[pair.b as usize]
-    }
-
-    /// Sets of two records and more that firm pairs connect; every set and the list are in order.
-    fn components(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
-        let mut roots: Vec<u32> = (0..).take(self.persons.len()).collect();
-        for (at, pair) in pairs.iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at)) {
-            debug_assert!(at < self.bits.len());
-            let (a, b) = (root(&mut roots, pair.a), root(&mut roots, pair.b));
-            roots[a.max(b) as usize] = a.min(b);
-        }
-        let mut members: Vec<(u32, u32)> =
-            (0..).take(roots.len()).map(|record| (root(&mut roots, record), record)).collect();
-        members.par_sort_unstable();
-        let sets = members.chunk_by(|x, y| x.0 == y.0).filter(|set| set.len() > 1);
-        sets.map(|set| set.iter().map(|(_, record)| *record).collect()).collect()
-    }
-
-    /// The sets that some records belong to, also those of one record.
-    fn components_of(&self, of: &Candidates<'_>, records: &BTreeSet<u32>) -> Vec<Vec<u32>> {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
-        let mut sets = Vec::new();
-        for record in records {
-            if !seen.insert(*record) {
-                continue;
-            }
-            let (mut set, mut next) = (Vec::new(), vec![*record]);
-            while let Some(record) = next.pop() {
-                set.push(record);
-                for at in self.around.of(record).iter().map(|at| *at as usize) {
-                    let other = of.pairs[at].other(record);
-                    if self.is_firm(&of.pairs[at], at) && seen.insert(other) {
-                        next.push(other);
-                    }
-                }
-            }
-            set.sort_unstable();
-            sets.push(set);
-        }
-        sets
-    }
-
-    /// Puts the records of each set into persons.
-    fn join(&mut self, of: &Candidates<'_>, sets: &[Vec<u32>]) {
-        let labels: Vec<Vec<u32>> = sets.par_iter().map(|set| self.cluster(of, set)).collect();
-        for (set, labels) in sets.iter().zip(labels) {
-            for (record, label) in set.iter().zip(labels) {
-                self.persons[*record as usize] = set[label as usize];
-            }
-        }
-    }
-
-    fn cluster(&self, of: &Candidates<'_>, set: &[u32]) -> Vec<u32> {
-        let members: Vec<Member> = set
-            .iter()
-            .map(|record| Member {
-                sole_of: Some(u16::try_from(of.records.agency(*record)).expect("few agencies")),
-                strong_ids: of.records.strong_ids(*record),
-                rank: rank(of.records, *record),
-            })
-            .collect();
-        let place = |record: u32| set.binary_search(&record).ok().map(|at| at as u32);
-        let mut edges = Vec::new();
-        for (a, record) in (0u32..).zip(set) {
-            for at in self.around.of(*record).iter().map(|at| *at as usize) {
-                let pair = &of.pairs[at];
-                let Some(b) = place(pair.other(*record)).filter(|b| *b > a) else { continue };
-                edges.push(Edge { a, b, bits: self.bits[at].filter(|_| !self.is_unclear(pair)) });
-            }
-        }
-        // Two records that share no match-key must not come together through a third either.
-        let found: Vec<u32> = (0..).take(set.len()).collect();
-        let found = found.iter().filter(|at| of.records.has_findings(set[**at as usize]));
-        for (at, a) in found.clone().enumerate() {
-            for b in found.clone().skip(at + 1) {
-                if of.records.is_apart(set[*a as usize], set[*b as usize]) {
-                    edges.retain(|edge| (edge.a, edge.b) != (*a, *b));
-                    edges.push(Edge { a: *a, b: *b, bits: None });
-                }
-            }
-        }
-        cluster::cluster(&members, &edges)
-    }
-}
-
-fn root(roots: &mut [u32], mut at: u32) -> u32 {
-    while roots[at as usize] != at {
-        let above = roots[at as usize];
-        roots[at as usize] = roots[above as usize];
-        at = above;
-    }
-    at
-}
-
-impl Uniqueness {
-    fn learn(of: &Candidates<'_>, around: &Around, verdicts: &[Verdict], alone: &[f64]) -> Self {
-        /// Sums of whole numbers are the same in any order.
-        const UNIT: f64 = (1u64 << 40) as f64;
-        let agencies = of.records.rolls.len();
-        let mut found = vec![0u64; agencies * agencies];
-        for mine in of.records.present() {
-            let mut best: BTreeMap<usize, f64> = BTreeMap::new();
-            for at in around.of(mine).iter().map(|at| *at as usize) {
-                if may_link(verdicts[at]) {
-                    let theirs = of.records.agency(of.pairs[at].other(mine));
-                    best.entry(theirs).and_modify(|b| *b = b.max(alone[at])).or_insert(alone[at]);
-                }
-            }
-            let mine = of.records.agency(mine);
-            for (theirs, bits) in best {
-                found[mine * agencies + theirs] += (posterior(bits) * UNIT) as u64;
-            }
-        }
-        let bits = found.iter().enumerate().map(|(at, found)| {
-            let people = of.records.rows(at / agencies) as f64 + FEW_PEOPLE;
-            let coverage = (*found as f64 / UNIT / people).min(MOST_COVERAGE);
-            -(1.0 - coverage * FOUND).log2()
-        });
-        Self { agencies, bits: bits.collect() }
-    }
-
-    fn bits(&self, mine: usize, theirs: usize) -> f64 {
-        self.bits[mine * self.agencies + theirs]
-    }
 }
 
 fn may_link(verdict: Verdict) -> bool {
@@ -404,13 +261,6 @@ fn judge(of: &Candidates<'_>, from: usize, weights: &Weights) -> (Vec<Verdict>, 
     let pairs = of.pairs[from..].par_iter();
     let ids: Vec<StrongIds> = pairs.map(|pair| strong_ids(of.records, pair.a, pair.b)).collect();
     (verdicts, scores(&of.levels[from..], &ids, weights))
-}
-
-/// Orders records by what they are and not by where they came in the stream.
-fn rank(records: &Records, record: u32) -> u64 {
-    let handle = records.handle(record);
-    let start = u64::from_be_bytes(handle.as_bytes()[..8].try_into().expect("8 of 16 bytes"));
-    start & !0xff | records.agency(record) as u64 & 0xff
 }
 
 /// What the national numbers of two records say: from flags and tokens alone.
@@ -461,102 +311,5 @@ fn scores(levels: &[Levels], ids: &[StrongIds], weights: &Weights) -> Vec<f64> {
         .collect()
 }
 
-fn posterior(bits: f64) -> f64 {
-    1.0 / (1.0 + (-bits.clamp(-40.0, 40.0)).exp2())
-}
-
 #[cfg(test)]
-mod tests {
-    use causeway_proto::{
-        ids::Handle, kind::MatchKeyKind, linkage::levels::ComparisonField as F, token::PersonFlags,
-    };
-
-    use super::{super::Roll, *};
-
-    /// One agency a record, except where `agencies` says otherwise.
-    fn records(agencies: &[usize], strong: &[[u64; 3]]) -> Records {
-        let mut rolls: Vec<Roll> =
-            (0..=*agencies.iter().max().unwrap()).map(|_| Roll::default()).collect();
-        for (at, (agency, strong)) in agencies.iter().zip(strong).enumerate() {
-            let roll = &mut rolls[*agency];
-            roll.handles.push(Handle::from_bytes([at as u8 + 1; 16]));
-            let flags = (0..3).filter(|s| strong[*s] != 0).map(|s| [4, 8, 16][s]).sum();
-            roll.flags.push(PersonFlags(flags));
-            roll.strong_ids.push(*strong);
-        }
-        Records::new(rolls)
-    }
-
-    fn pair(a: u32, b: u32) -> Pair {
-        let kinds = 1 << MatchKeyKind::SurnameBirth.index();
-        Pair { a, b, kinds, carrier: 0, slots: 0 }
-    }
-
-    fn agreeing(forename: usize) -> Levels {
-        Levels::NONE
-            .with(F::Forename, forename)
-            .with(F::Surname, 6)
-            .with(F::Birth, 5)
-            .with(F::Sex, 1)
-            .with(F::Address, 5)
-    }
-
-    /// Decides pairs that were all looked at.
-    fn decided(records: &Records, pairs: &[Pair], levels: &[Levels]) -> Decision {
-        let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
-        let weights = learn(records, &looked_at, 1.0, &Strangers::new());
-        decide(records, pairs, levels, weights)
-    }
-
-    #[test]
-    fn the_same_person_links_and_a_stranger_does_not() {
-        let records = records(&[0, 1, 2], &[[0; 3]; 3]);
-        let stranger = Levels::NONE
-            .with(F::Forename, 6)
-            .with(F::Surname, 0)
-            .with(F::Birth, 5)
-            .with(F::Address, 0);
-        let decision = decided(
-            &records,
-            &[pair(0, 1), pair(0, 2), pair(1, 2)],
-            &[agreeing(6), stranger, stranger],
-        );
-        assert_eq!(decision.persons, [0, 0, 2]);
-        assert_eq!(decision.person_count(), 2);
-    }
-
-    #[test]
-    fn a_record_that_fits_both_twins_is_nobody() {
-        // Two twins with different pupil numbers, and an initial that fits both.
-        let records = records(&[0, 1, 2], &[[0, 7, 0], [0, 8, 0], [0; 3]]);
-        let initial = agreeing(4);
-        let decision = decided(
-            &records,
-            &[pair(0, 1), pair(0, 2), pair(1, 2)],
-            &[agreeing(2), initial, initial],
-        );
-        assert_eq!(decision.persons, [0, 1, 2]);
-        assert_eq!(decision.ambiguous, [false, false, true]);
-    }
-
-    #[test]
-    fn twins_and_father_and_son_stay_two_where_little_is_known() {
-        let records = records(&[0, 1], &[[0; 3]; 2]);
-        let twins = agreeing(1);
-        let father = Levels::from_bits(agreeing(6).with(F::Birth, 2).bits() | 1 << 61);
-        assert!(father.generation_apart());
-        for relatives in [twins, father] {
-            let decision = decided(&records, &[pair(0, 1)], &[relatives]);
-            assert_eq!(decision.persons, [0, 1], "{relatives:?}");
-            assert!(decision.bits[0].is_none_or(|bits| bits < 0.0), "{relatives:?}");
-        }
-    }
-
-    #[test]
-    fn two_equal_names_with_different_numbers_stay_two() {
-        let records = records(&[0, 1], &[[5, 0, 0], [6, 0, 0]]);
-        let decision = decided(&records, &[pair(0, 1)], &[agreeing(7)]);
-        assert_eq!(decision.persons, [0, 1]);
-        assert_eq!(decision.bits, [None]);
-    }
-}
+mod tests;

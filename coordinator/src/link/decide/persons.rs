@@ -1,0 +1,121 @@
+//! Puts records that firm pairs connect into persons.
+
+use std::collections::BTreeSet;
+
+use causeway_proto::linkage::cluster::{self, Edge, Member};
+use rayon::prelude::*;
+
+use super::{Candidates, Decision};
+use crate::link::{Pair, Records};
+
+impl Decision {
+    /// Returns whether a pair may put its records together.
+    fn is_firm(&self, pair: &Pair, at: usize) -> bool {
+        self.bits[at].is_some_and(|bits| bits >= 0.0) && !self.is_unclear(pair)
+    }
+
+    fn is_unclear(&self, pair: &Pair) -> bool {
+        self.ambiguous[pair.a as usize] || self.ambiguous[pair.b as usize]
+    }
+
+    /// Sets of two records and more that firm pairs connect; every set and the list are in order.
+    pub(super) fn components(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
+        let mut roots: Vec<u32> = (0..).take(self.persons.len()).collect();
+        for (at, pair) in pairs.iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at)) {
+            debug_assert!(at < self.bits.len());
+            let (a, b) = (root(&mut roots, pair.a), root(&mut roots, pair.b));
+            roots[a.max(b) as usize] = a.min(b);
+        }
+        let mut members: Vec<(u32, u32)> =
+            (0..).take(roots.len()).map(|record| (root(&mut roots, record), record)).collect();
+        members.par_sort_unstable();
+        let sets = members.chunk_by(|x, y| x.0 == y.0).filter(|set| set.len() > 1);
+        sets.map(|set| set.iter().map(|(_, record)| *record).collect()).collect()
+    }
+
+    /// The sets that some records belong to, also those of one record.
+    pub(super) fn components_of(
+        &self,
+        of: &Candidates<'_>,
+        records: &BTreeSet<u32>,
+    ) -> Vec<Vec<u32>> {
+        let mut seen: BTreeSet<u32> = BTreeSet::new();
+        let mut sets = Vec::new();
+        for record in records {
+            if !seen.insert(*record) {
+                continue;
+            }
+            let (mut set, mut next) = (Vec::new(), vec![*record]);
+            while let Some(record) = next.pop() {
+                set.push(record);
+                for at in self.around.of(record).iter().map(|at| *at as usize) {
+                    let other = of.pairs[at].other(record);
+                    if self.is_firm(&of.pairs[at], at) && seen.insert(other) {
+                        next.push(other);
+                    }
+                }
+            }
+            set.sort_unstable();
+            sets.push(set);
+        }
+        sets
+    }
+
+    /// Puts the records of each set into persons.
+    pub(super) fn join(&mut self, of: &Candidates<'_>, sets: &[Vec<u32>]) {
+        let labels: Vec<Vec<u32>> = sets.par_iter().map(|set| self.cluster(of, set)).collect();
+        for (set, labels) in sets.iter().zip(labels) {
+            for (record, label) in set.iter().zip(labels) {
+                self.persons[*record as usize] = set[label as usize];
+            }
+        }
+    }
+
+    fn cluster(&self, of: &Candidates<'_>, set: &[u32]) -> Vec<u32> {
+        let members: Vec<Member> = set
+            .iter()
+            .map(|record| Member {
+                sole_of: Some(u16::try_from(of.records.agency(*record)).expect("few agencies")),
+                strong_ids: of.records.strong_ids(*record),
+                rank: rank(of.records, *record),
+            })
+            .collect();
+        let place = |record: u32| set.binary_search(&record).ok().map(|at| at as u32);
+        let mut edges = Vec::new();
+        for (a, record) in (0u32..).zip(set) {
+            for at in self.around.of(*record).iter().map(|at| *at as usize) {
+                let pair = &of.pairs[at];
+                let Some(b) = place(pair.other(*record)).filter(|b| *b > a) else { continue };
+                edges.push(Edge { a, b, bits: self.bits[at].filter(|_| !self.is_unclear(pair)) });
+            }
+        }
+        // Two records that share no match-key must not come together through a third either.
+        let found: Vec<u32> = (0..).take(set.len()).collect();
+        let found = found.iter().filter(|at| of.records.has_findings(set[**at as usize]));
+        for (at, a) in found.clone().enumerate() {
+            for b in found.clone().skip(at + 1) {
+                if of.records.is_apart(set[*a as usize], set[*b as usize]) {
+                    edges.retain(|edge| (edge.a, edge.b) != (*a, *b));
+                    edges.push(Edge { a: *a, b: *b, bits: None });
+                }
+            }
+        }
+        cluster::cluster(&members, &edges)
+    }
+}
+
+fn root(roots: &mut [u32], mut at: u32) -> u32 {
+    while roots[at as usize] != at {
+        let above = roots[at as usize];
+        roots[at as usize] = roots[above as usize];
+        at = above;
+    }
+    at
+}
+
+/// Orders records by what they are and not by where they came in the stream.
+fn rank(records: &Records, record: u32) -> u64 {
+    let handle = records.handle(record);
+    let start = u64::from_be_bytes(handle.as_bytes()[..8].try_into().expect("8 of 16 bytes"));
+    start & !0xff | records.agency(record) as u64 & 0xff
+}

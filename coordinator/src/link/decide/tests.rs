@@ -1,0 +1,86 @@
+use causeway_proto::{
+    ids::Handle, kind::MatchKeyKind, linkage::levels::ComparisonField as F, token::PersonFlags,
+};
+
+use super::{super::Roll, *};
+
+/// One agency a record, except where `agencies` says otherwise.
+fn records(agencies: &[usize], strong: &[[u64; 3]]) -> Records {
+    let mut rolls: Vec<Roll> =
+        (0..=*agencies.iter().max().unwrap()).map(|_| Roll::default()).collect();
+    for (at, (agency, strong)) in agencies.iter().zip(strong).enumerate() {
+        let roll = &mut rolls[*agency];
+        roll.handles.push(Handle::from_bytes([at as u8 + 1; 16]));
+        let flags = (0..3).filter(|s| strong[*s] != 0).map(|s| [4, 8, 16][s]).sum();
+        roll.flags.push(PersonFlags(flags));
+        roll.strong_ids.push(*strong);
+    }
+    Records::new(rolls)
+}
+
+fn pair(a: u32, b: u32) -> Pair {
+    let kinds = 1 << MatchKeyKind::SurnameBirth.index();
+    Pair { a, b, kinds, carrier: 0, slots: 0 }
+}
+
+fn agreeing(forename: usize) -> Levels {
+    Levels::NONE
+        .with(F::Forename, forename)
+        .with(F::Surname, 6)
+        .with(F::Birth, 5)
+        .with(F::Sex, 1)
+        .with(F::Address, 5)
+}
+
+/// Decides pairs that were all looked at.
+fn decided(records: &Records, pairs: &[Pair], levels: &[Levels]) -> Decision {
+    let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
+    let weights = learn(records, &looked_at, 1.0, &Strangers::new());
+    decide(records, pairs, levels, weights)
+}
+
+#[test]
+fn the_same_person_links_and_a_stranger_does_not() {
+    let records = records(&[0, 1, 2], &[[0; 3]; 3]);
+    let stranger =
+        Levels::NONE.with(F::Forename, 6).with(F::Surname, 0).with(F::Birth, 5).with(F::Address, 0);
+    let decision = decided(
+        &records,
+        &[pair(0, 1), pair(0, 2), pair(1, 2)],
+        &[agreeing(6), stranger, stranger],
+    );
+    assert_eq!(decision.persons, [0, 0, 2]);
+    assert_eq!(decision.person_count(), 2);
+}
+
+#[test]
+fn a_record_that_fits_both_twins_is_nobody() {
+    // Two twins with different pupil numbers, and an initial that fits both.
+    let records = records(&[0, 1, 2], &[[0, 7, 0], [0, 8, 0], [0; 3]]);
+    let initial = agreeing(4);
+    let decision =
+        decided(&records, &[pair(0, 1), pair(0, 2), pair(1, 2)], &[agreeing(2), initial, initial]);
+    assert_eq!(decision.persons, [0, 1, 2]);
+    assert_eq!(decision.ambiguous, [false, false, true]);
+}
+
+#[test]
+fn twins_and_father_and_son_stay_two_where_little_is_known() {
+    let records = records(&[0, 1], &[[0; 3]; 2]);
+    let twins = agreeing(1);
+    let father = Levels::from_bits(agreeing(6).with(F::Birth, 2).bits() | 1 << 61);
+    assert!(father.generation_apart());
+    for relatives in [twins, father] {
+        let decision = decided(&records, &[pair(0, 1)], &[relatives]);
+        assert_eq!(decision.persons, [0, 1], "{relatives:?}");
+        assert!(decision.bits[0].is_none_or(|bits| bits < 0.0), "{relatives:?}");
+    }
+}
+
+#[test]
+fn two_equal_names_with_different_numbers_stay_two() {
+    let records = records(&[0, 1], &[[5, 0, 0], [6, 0, 0]]);
+    let decision = decided(&records, &[pair(0, 1)], &[agreeing(7)]);
+    assert_eq!(decision.persons, [0, 1]);
+    assert_eq!(decision.bits, [None]);
+}
