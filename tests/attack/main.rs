@@ -10,7 +10,7 @@ use causeway_tests::{
 
 fn attack_a_small_town(folder: &Path) -> anyhow::Result<AttackReport> {
     let people = folder.join("people");
-    bench::people(&Settings { agencies: 3, people: 600, seed: 7 }, &people)?;
+    bench::people(&Settings { agencies: 3, people: 600, seed: 7, live: 0 }, &people)?;
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_town"));
     attack::attack(&people, folder, None, &launcher)
 }

@@ -124,8 +124,8 @@ Example: town link data/febrl4 --json")]
     },
     /// Measure how fast a federation of a size is on this machine
     ///
-    /// Writes exports, takes them in at nodes of their own and makes a full pass over them. Of several
-    /// sizes, a power is fitted to how the cost grows.
+    /// Writes exports, takes them in at nodes of their own, makes a full pass over them, and changes one
+    /// percent of the people while a sweep is open. Of several sizes, a power is fitted to how the cost grows.
     #[command(after_help = "\
 Needs about 1.2 GB of disk for a million records in $TMPDIR.
 
@@ -140,6 +140,9 @@ Example: town bench --agencies 5 --people 100000,200000,1000000")]
         /// Which people
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Also follow so many single changes from an export to the alert at another agency
+        #[arg(long, num_args = 0..=1, default_value_t = 0, default_missing_value = "50")]
+        live: u64,
         /// Print the result as JSON: a line for each size, and one for the growth
         #[arg(long)]
         json: bool,
@@ -216,11 +219,15 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             }
             print_link(&report, out)
         }
-        Command::Bench { agencies, people, seed, json } => {
+        Command::Bench { agencies, people, seed, live, json } => {
             let mut sizes = Vec::with_capacity(people.len());
             for people in people {
-                let settings =
-                    bench::Settings { agencies: *agencies, people: *people, seed: *seed };
+                let settings = bench::Settings {
+                    agencies: *agencies,
+                    people: *people,
+                    seed: *seed,
+                    live: *live,
+                };
                 let scratch = tempfile::tempdir()?;
                 let report = bench::bench(&settings, scratch.path(), Launcher::this()?)?;
                 match json {
@@ -242,7 +249,10 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             let scratch = tempfile::tempdir()?;
             let made = scratch.path().join("people");
             if folder.is_none() {
-                bench::people(&bench::Settings { agencies: 5, people: 2000, seed: 1 }, &made)?;
+                bench::people(
+                    &bench::Settings { agencies: 5, people: 2000, seed: 1, live: 0 },
+                    &made,
+                )?;
             }
             let data = folder.as_deref().unwrap_or(&made);
             let report = attack::attack(data, scratch.path(), seen.as_deref(), &Launcher::this()?)?;
@@ -253,7 +263,7 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
         }
         Command::People { folder, agencies, people, seed } => {
             let (agencies, people, seed) = (*agencies, *people, *seed);
-            bench::people(&bench::Settings { agencies, people, seed }, folder)
+            bench::people(&bench::Settings { agencies, people, seed, live: 0 }, folder)
         }
         Command::Node(args) => causeway_node::cli::run(args, out),
         Command::Coordinator(args) => causeway_coordinator::cli::run(args, out),

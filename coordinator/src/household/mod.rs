@@ -5,7 +5,7 @@
 //! family with strangers. What cannot be told apart is left out: a building whose flats are not
 //! named, a house of many unrelated adults (DOMAIN.md 5.5, D8).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use causeway_proto::{
     day::Day,
@@ -109,10 +109,14 @@ pub fn households(residents: &[Resident], limits: Limits) -> Vec<Household> {
                 .or_insert(stay);
         }
     }
+    let mut of_person: HashMap<u32, Vec<&Resident>> = HashMap::new();
+    residents
+        .iter()
+        .for_each(|resident| of_person.entry(resident.person).or_default().push(resident));
     let mut found: Vec<Household> = stays
         .into_values()
         .filter_map(|people| together(people, limits))
-        .map(|people| household(&people, residents))
+        .map(|people| household(&people, &of_person))
         .collect();
     found.extend(alone(residents, &found));
     without_subsets(found)
@@ -227,20 +231,18 @@ fn together(mut people: BTreeMap<u32, Stay>, limits: Limits) -> Option<BTreeMap<
 }
 
 /// Makes a household of stays, with every record of its firm people wherever it says they live.
-fn household(people: &BTreeMap<u32, Stay>, residents: &[Resident]) -> Household {
-    let mut members: Vec<Member> = residents
-        .iter()
-        .filter_map(|resident| {
-            let stay = people.get(&resident.person)?;
-            let here = !stay.attached || stay.records.contains(&resident.record);
-            here.then_some(Member {
-                record: resident.record,
-                person: resident.person,
-                attached: stay.attached,
-                until: stay.to,
-            })
-        })
-        .collect();
+fn household(people: &BTreeMap<u32, Stay>, of_person: &HashMap<u32, Vec<&Resident>>) -> Household {
+    let mut members = Vec::new();
+    for (person, stay) in people {
+        let records = of_person.get(person).into_iter().flatten().map(|resident| resident.record);
+        let here = records.filter(|record| !stay.attached || stay.records.contains(record));
+        members.extend(here.map(|record| Member {
+            record,
+            person: *person,
+            attached: stay.attached,
+            until: stay.to,
+        }));
+    }
     members.sort_by_key(|member| member.record);
     members.dedup();
     Household { members }

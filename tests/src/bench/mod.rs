@@ -1,23 +1,31 @@
 //! `town bench`: how fast a whole federation is on this machine, and how that grows.
 
+mod feeds;
 pub mod growth;
+pub mod live;
 mod people;
 mod tls;
 
-use std::{collections::BTreeMap, io::Write, path::Path, thread, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
-use causeway_proto::{catalogue::AgencyKind, ids::AgencyId, kind::MatchKeyKind};
+use causeway_proto::kind::MatchKeyKind;
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::{
-    standard,
-    town::{Agency, FeedFile, Plan, Town, process::Launcher},
-};
+use self::live::{Changed, Live};
+use crate::town::{Node, Plan, Town, process::Launcher};
 
 /// The day that the exports are of.
 const AS_AT: &str = "2025-02-25";
+/// How long a full pass may take.
+const PATIENCE: Duration = Duration::from_secs(3600);
 /// Bytes of a handle and its flags in the stream.
 const PERSON_BYTES: u64 = 17;
 /// Bytes of a token in the stream.
@@ -32,6 +40,8 @@ pub struct Settings {
     pub people: u64,
     /// Which people.
     pub seed: u64,
+    /// How many single changes are followed from an export to the alert.
+    pub live: u64,
 }
 
 /// What it came to, as `town bench --json` prints it.
@@ -47,8 +57,13 @@ pub struct BenchReport {
     pub ingest: Full,
     /// A full pass, from stored records to persons.
     pub full: Full,
+    /// A change of one percent of every agency's people while the sweep is open.
+    pub change_1pct: Changed,
     /// The token stream beside what TLS alone reaches here.
     pub stream: StreamShare,
+    /// Single changes, from an export to the alert at another agency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
     /// The most memory that a process used, in MiB.
     pub peak_rss_mib: BTreeMap<String, u64>,
     /// The coordinator's peak memory, by record.
@@ -94,16 +109,23 @@ pub fn bench(
     launcher: Launcher,
 ) -> anyhow::Result<BenchReport> {
     let crowd = people::Crowd::new(settings.seed, settings.people);
-    let agencies = exports(&crowd, settings.agencies, &folder.join("exports"))?;
+    let exports = folder.join("exports");
+    let agencies = feeds::write(&crowd, settings.agencies, settings.live, &exports)?;
     tell(&format!("{} exports of {} people", settings.agencies, settings.people));
     let plan = Plan { agencies, as_at: AS_AT.parse()?, measure_links: false, measure_dump: false };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let began = Instant::now();
-    ingest(&town)?;
+    in_parallel(&town, |node| {
+        let mut feeds = node.agency.feeds.iter();
+        feeds.try_for_each(|feed| {
+            town.ingest_file(&node.agency.id, &feed.id, &feed.file).map(|_| ())
+        })
+    })?;
     let records = settings.people * settings.agencies as u64;
     let ingest = Full::of(records, began.elapsed().as_secs_f64());
     tell(&format!("taken in at {:.0} records a second", ingest.records_per_second));
     town.start_nodes()?;
+    places_enough(&town, settings)?;
     let (report, output) = town.coordinate(&["sweep", "--as-at", AS_AT])?;
     for agency in report["agencies"].as_array().into_iter().flatten() {
         if let Some(problem) = agency["problem"].as_str() {
@@ -116,6 +138,17 @@ pub fn bench(
     let mut full = Full::of(records, to_persons);
     tell(&format!("swept at {:.0} records a second", full.records_per_second));
     let nodes_peak = town.nodes_peak_mib();
+
+    let mut open = town.watch(&["--as-at", AS_AT])?;
+    open.next(PATIENCE)?;
+    let change_1pct = live::change(&town, &crowd, settings.live, &open)?;
+    tell(&format!("1 % changed in {:.2} s", change_1pct.seconds));
+    let live = match settings.live {
+        0 => None,
+        samples => Some(live::live(&town, &crowd, samples)?),
+    };
+    let watching_peak = open.running.peak_kib();
+    open.running.stop()?;
     town.stop()?;
     let stream = stream_share(&town, records, step("stream"))?;
     full.steps = steps;
@@ -126,9 +159,12 @@ pub fn bench(
         records,
         ingest,
         full,
+        change_1pct,
         stream,
+        live,
         peak_rss_mib: BTreeMap::from([
             ("coordinator".to_owned(), output.peak_kib / 1024),
+            ("coordinator_watching".to_owned(), watching_peak / 1024),
             ("nodes".to_owned(), nodes_peak),
         ]),
         coordinator_bytes_per_record: output.peak_kib as f64 * 1024.0 / records as f64,
@@ -162,12 +198,26 @@ pub fn print(report: &BenchReport, out: &mut impl Write) -> anyhow::Result<()> {
     for (step, seconds) in &full.steps {
         writeln!(out, "    {step:<10} {seconds:>9.2} s")?;
     }
+    let Changed { seconds, wall_seconds, records, bursts, .. } = &report.change_1pct;
+    writeln!(
+        out,
+        "  1 % change   {seconds:>9.2} s  ({:.1} % of the full pass; {records} records in {bursts} \
+         bursts, {wall_seconds:.2} s by the clock)",
+        100.0 * seconds / full.seconds
+    )?;
+    if let Some(Live { p50_ms, p99_ms, samples }) = &report.live {
+        writeln!(
+            out,
+            "  live         {p50_ms:>9.0} ms from a changed row to the alert on another's disk; 99 % \
+             within {p99_ms:.0} ms ({samples} changes)"
+        )?;
+    }
     let share = 100.0 * stream.share_of_raw_tls;
     writeln!(out, "  tokens stream at {share:.0} % of what TLS alone reaches here")?;
     let (pairs, compared) = (report.candidate_pairs, report.compared_pairs);
     writeln!(out, "  {pairs} candidate pairs, {compared} looked at a second time")?;
     for (who, mib) in &report.peak_rss_mib {
-        writeln!(out, "  {who:<12} {mib} MiB at most")?;
+        writeln!(out, "  {who:<20} {mib} MiB at most")?;
     }
     let bytes = report.coordinator_bytes_per_record;
     Ok(writeln!(out, "  the coordinator uses {bytes:.0} bytes for each record")?)
@@ -180,44 +230,32 @@ impl Full {
     }
 }
 
-fn exports(crowd: &people::Crowd, agencies: usize, folder: &Path) -> anyhow::Result<Vec<Agency>> {
-    let mut made = Vec::new();
-    for at in 0..agencies {
-        let id = format!("agency-{}", at + 1);
-        let home = folder.join(&id);
-        std::fs::create_dir_all(&home)?;
-        let (file, mapping) = (home.join("people.csv"), home.join("people.toml"));
-        crowd.write(at as u64, u64::MAX, &file)?;
-        std::fs::write(&mapping, standard::mapping(&people::HEADER))?;
-        made.push(Agency {
-            policy: standard::policy(&id),
-            id: id.parse()?,
-            kind: AgencyKind::ALL[at % AgencyKind::ALL.len()],
-            feeds: vec![FeedFile { id: "people".into(), mapping, file }],
-            dials_out: false,
-        });
-    }
-    Ok(made)
+/// Gives the coordinator the built-in model with places for every alert that is measured: a town of
+/// so many people has more of them than an area of 250,000.
+fn places_enough(town: &Town, settings: &Settings) -> anyhow::Result<()> {
+    let model = include_str!("../../../coordinator/model/causeway-1.toml");
+    let places = format!("top_k = {}", 1000 + 2 * settings.live);
+    let config = town.coordinator_config();
+    let file = config.with_file_name("model.toml");
+    fs::write(&file, model.replace("top_k = 15", &places))?;
+    let text = fs::read_to_string(&config)?;
+    Ok(fs::write(&config, format!("model = {:?}\n{text}", file.display().to_string()))?)
 }
 
-/// Takes all exports in, as many at a time as there are cores.
-fn ingest(town: &Town) -> anyhow::Result<()> {
+/// Does something at every node, at as many at a time as there are cores.
+fn in_parallel(
+    town: &Town,
+    what: impl Fn(&Node) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
     let cores = thread::available_parallelism()?.get();
-    let ids: Vec<&AgencyId> = town.nodes().iter().map(|node| &node.agency.id).collect();
-    for batch in ids.chunks(cores) {
+    for batch in town.nodes().chunks(cores) {
         thread::scope(|scope| {
-            let one = |id| move || take_in(town, id);
-            let taking: Vec<_> = batch.iter().map(|id| scope.spawn(one(*id))).collect();
-            taking.into_iter().try_for_each(|one| one.join().expect("an ingest does not panic"))
+            let what = &what;
+            let doing: Vec<_> = batch.iter().map(|node| scope.spawn(move || what(node))).collect();
+            doing.into_iter().try_for_each(|one| one.join().expect("an ingest does not panic"))
         })?;
     }
     Ok(())
-}
-
-fn take_in(town: &Town, id: &AgencyId) -> anyhow::Result<()> {
-    let node = town.nodes().iter().find(|node| node.agency.id == *id);
-    let feed = node.and_then(|node| node.agency.feeds.first()).context("an agency without feed")?;
-    town.ingest_file(id, &feed.id, &feed.file).map(|_: Value| ())
 }
 
 fn stream_share(town: &Town, records: u64, seconds: f64) -> anyhow::Result<StreamShare> {

@@ -22,6 +22,28 @@ const PER_HOUSEHOLD: u64 = 3;
 /// People in the town for each record at an agency: two agencies know about 40 % of each other's.
 const TOWN: f64 = 2.5;
 
+/// Of so many rows, one moves, one leaves and one comes: 1 % together.
+const CHANGES: u64 = 300;
+const MOVES: u64 = 7;
+const LEAVES: u64 = 107;
+const COMES: u64 = 207;
+
+/// Which export of an agency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edition {
+    /// The first.
+    First,
+    /// One in which 1 % of the people moved, left or came.
+    Changed,
+    /// The next one, in which one more came.
+    ChangedAgain,
+}
+
+/// Returns what every agency calls a planted person.
+pub(super) fn planted_id(number: u64) -> String {
+    format!("planted-{number}")
+}
+
 /// A town's names, to draw from by how common they are.
 struct Names {
     forenames: Weighted,
@@ -105,7 +127,7 @@ pub(super) fn write_folder(
     let crowd = Crowd::new(seed, per_agency);
     for agency in 0..agencies as u64 {
         let file = folder.join(format!("agency-{}.csv", agency + 1));
-        crowd.write(agency, u64::MAX, &file)?;
+        crowd.write(agency, 0, Edition::First, &file)?;
     }
     Ok(())
 }
@@ -116,21 +138,77 @@ impl Crowd {
         Self { seed, per_agency, names: Names::default() }
     }
 
-    /// Writes one agency's export, with the truth in a column of its own. The rows from
-    /// `changed_from` on are written as after a move to another home.
+    /// Returns how many people each agency knows.
+    pub(super) fn per_agency(&self) -> u64 {
+        self.per_agency
+    }
+
+    /// Returns what an agency calls the person of one of its rows.
+    pub(super) fn local_id(&self, agency: u64, row: u64) -> String {
+        format!("{agency}-{}", self.of_row(agency, row))
+    }
+
+    /// Writes one agency's export, with the truth in a column of its own, and after the crowd some
+    /// planted people.
     ///
     /// # Errors
     /// Fails when the file cannot be written.
-    pub(super) fn write(&self, agency: u64, changed_from: u64, file: &Path) -> anyhow::Result<()> {
+    pub(super) fn write(
+        &self,
+        agency: u64,
+        planted: u64,
+        edition: Edition,
+        file: &Path,
+    ) -> anyhow::Result<()> {
         let mut out = csv::Writer::from_writer(BufWriter::new(File::create(file)?));
         out.write_record(HEADER)?;
-        let town = (self.per_agency as f64 * TOWN) as u64;
+        let changes = edition != Edition::First;
         for row in 0..self.per_agency {
-            // A stride prime to the size of the town visits nobody twice.
-            let person = (row * stride(town, agency) + agency * 7919) % town;
-            out.write_record(self.record(agency, person, row >= changed_from))?;
+            let change = Some(row % CHANGES).filter(|_| changes);
+            if change != Some(LEAVES) {
+                let person = self.of_row(agency, row);
+                out.write_record(self.record(agency, person, change == Some(MOVES)))?;
+            }
+            if change == Some(COMES) {
+                let person = self.of_row(agency, self.per_agency + row / CHANGES);
+                out.write_record(self.record(agency, person, false))?;
+            }
+        }
+        if edition == Edition::ChangedAgain {
+            let person = self.of_row(agency, self.per_agency + self.per_agency / CHANGES + 1);
+            out.write_record(self.record(agency, person, false))?;
+        }
+        for number in 0..planted {
+            out.write_record(self.planted(number))?;
         }
         Ok(out.flush()?)
+    }
+
+    /// A stride prime to the size of the town visits nobody twice.
+    fn of_row(&self, agency: u64, row: u64) -> u64 {
+        let town = (self.per_agency as f64 * TOWN) as u64;
+        (row * stride(town, agency) + agency * 7919) % town
+    }
+
+    /// Somebody whom every agency writes down alike, with a home of their own.
+    fn planted(&self, number: u64) -> [String; 12] {
+        let person = (self.per_agency as f64 * TOWN) as u64 + number;
+        let (who, home) = (self.person(person), self.home((1 << 41) + number));
+        let [_, month, day] = who.born;
+        [
+            planted_id(number),
+            planted_id(number),
+            who.forename.to_owned(),
+            who.middle.to_owned(),
+            who.surname.to_owned(),
+            format!("{}-{month:02}-{day:02}", 1950 + number % 40),
+            who.sex.to_owned(),
+            home.house,
+            home.street,
+            home.postcode,
+            who.nhs,
+            who.phone,
+        ]
     }
 
     fn random(&self, what: u64, number: u64) -> StdRng {
@@ -262,7 +340,7 @@ mod tests {
         let mut known: Vec<BTreeSet<String>> = Vec::new();
         for agency in 0..2 {
             let file = folder.path().join(format!("{agency}.csv"));
-            crowd.write(agency, u64::MAX, &file)?;
+            crowd.write(agency, 0, Edition::First, &file)?;
             let mut reader = csv::Reader::from_path(&file)?;
             known.push(
                 reader.records().map(|row| Ok(row?[1].to_owned())).collect::<csv::Result<_>>()?,

@@ -1,0 +1,174 @@
+//! What changes while a sweep is open: one percent of everybody, and single rows that raise an alert.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use causeway_node::store::{Store, alerts, changes};
+use causeway_proto::ids::AgencyId;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    feeds,
+    people::{Crowd, Edition},
+    tell,
+};
+use crate::town::{Town, process::Watched};
+
+/// How long the coordinator may take over one burst.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often to look into a store.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What a change of one percent of every agency's people came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Changed {
+    /// Seconds that the coordinator worked, over all bursts.
+    pub seconds: f64,
+    /// Seconds by the clock, from when the first export was taken in to the end of the last burst.
+    pub wall_seconds: f64,
+    /// Records that came and that left.
+    pub records: u64,
+    /// How many bursts they came in.
+    pub bursts: u64,
+    /// The seconds, by step.
+    pub steps: BTreeMap<String, f64>,
+}
+
+/// From a row changed in an agency's export to the alert in another agency's store, counted from
+/// when the export was taken in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Live {
+    /// The median, in milliseconds.
+    pub p50_ms: f64,
+    /// What 99 of 100 stay below, in milliseconds.
+    pub p99_ms: f64,
+    /// How many changes were measured.
+    pub samples: usize,
+}
+
+/// Takes in exports in which one percent of each agency's people changed, left or came, and follows
+/// the open sweep until it has heard of all of it.
+pub(super) fn change(
+    town: &Town,
+    crowd: &Crowd,
+    planted: u64,
+    sweep: &Watched,
+) -> anyhow::Result<Changed> {
+    // Who is missing from two good extracts has left; the same file twice would be one.
+    let mut took_in = None;
+    for (edition, name) in [(Edition::Changed, "changed"), (Edition::ChangedAgain, "again")] {
+        for (at, node) in town.nodes().iter().enumerate() {
+            let feed = &node.agency.feeds[0];
+            feeds::people(crowd, at, planted, edition, &feeds::another(feed, name))?;
+        }
+        super::in_parallel(town, |node| {
+            let feed = &node.agency.feeds[0];
+            town.ingest_file(&node.agency.id, &feed.id, &feeds::another(feed, name)).map(|_| ())
+        })?;
+        took_in.get_or_insert_with(Instant::now);
+    }
+    let began = took_in.context("no exports")?;
+    let mut positions = BTreeMap::new();
+    for node in town.nodes() {
+        positions.insert(node.agency.id.to_string(), position(town, &node.agency.id)?);
+    }
+    let mut changed =
+        Changed { seconds: 0.0, wall_seconds: 0.0, records: 0, bursts: 0, steps: BTreeMap::new() };
+    loop {
+        let burst = sweep.next(PATIENCE)?;
+        let number = |name: &str| burst[name].as_u64().unwrap_or(0);
+        changed.bursts += 1;
+        changed.records += number("came") + number("left");
+        for (step, seconds) in burst["seconds"].as_object().into_iter().flatten() {
+            *changed.steps.entry(step.clone()).or_default() += seconds.as_f64().unwrap_or(0.0);
+        }
+        if has_followed(&burst, &positions)? {
+            break;
+        }
+    }
+    changed.seconds = changed.steps.remove("total").unwrap_or(0.0);
+    changed.wall_seconds = began.elapsed().as_secs_f64();
+    Ok(changed)
+}
+
+/// Changes one row of one agency's export at a time, and waits for the alert at another's node.
+pub(super) fn live(town: &Town, crowd: &Crowd, planted: u64) -> anyhow::Result<Live> {
+    let (tells, is_told) = (&town.nodes()[feeds::TELLS], &town.nodes()[feeds::IS_TOLD]);
+    let feed = &tells.agency.feeds[1];
+    let store = town.load_node_config(&is_told.agency.id)?.store.path;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut known = runtime.block_on(async { newest(&Store::open(&store).await?).await })?;
+    let mut took = Vec::new();
+    for changed in 1..=planted {
+        let file = feeds::another(feed, &changed.to_string());
+        feeds::events(crowd, feeds::TELLS, planted, changed, &file)?;
+        let (arrived, taken_in) = thread::scope(|scope| {
+            let store = &store;
+            let watching = scope.spawn(move || arrival(store, known));
+            town.ingest_file(&tells.agency.id, &feed.id, &file)?;
+            let taken_in = Instant::now();
+            let arrived = watching.join().expect("looking does not panic")?;
+            anyhow::Ok((arrived, taken_in))
+        })?;
+        took.push(arrived.1.saturating_duration_since(taken_in).as_secs_f64() * 1000.0);
+        known = arrived.0;
+        if changed % 10 == 0 {
+            tell(&format!("{changed} changes became alerts"));
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    let at =
+        |share: f64| took[((took.len() as f64 * share).ceil() as usize).clamp(1, took.len()) - 1];
+    Ok(Live { p50_ms: at(0.5), p99_ms: at(0.99), samples: took.len() })
+}
+
+/// Waits for an alert later than a position. Returns its own and when it was there.
+fn arrival(store: &std::path::Path, known: u64) -> anyhow::Result<(u64, Instant)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let store = Store::open(store).await?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let newest = newest(&store).await?;
+            let now = Instant::now();
+            if newest > known {
+                return Ok((newest, now));
+            }
+            anyhow::ensure!(now < until, "no alert arrived after a changed row was taken in");
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}
+
+async fn newest(store: &Store) -> anyhow::Result<u64> {
+    let kept = alerts::latest(&mut *store.read().await?, None, 1).await?;
+    Ok(kept.first().map_or(0, |alert| alert.position))
+}
+
+/// Returns how far an agency's changes go.
+fn position(town: &Town, agency: &AgencyId) -> anyhow::Result<u64> {
+    let path = town.load_node_config(agency)?.store.path;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let store = Store::open(&path).await?;
+        Ok(changes::position(&mut *store.read().await?).await?)
+    })
+}
+
+fn has_followed(burst: &Value, positions: &BTreeMap<String, u64>) -> anyhow::Result<bool> {
+    let mut all = true;
+    for agency in burst["agencies"].as_array().context("a burst without agencies")? {
+        if let Some(problem) = agency["problem"].as_str() {
+            anyhow::bail!("{} {problem}", agency["id"]);
+        }
+        let wanted = agency["id"].as_str().and_then(|id| positions.get(id));
+        let at = agency["position"].as_u64().unwrap_or(0);
+        all &= wanted.is_some_and(|wanted| at >= *wanted);
+    }
+    Ok(all)
+}
