@@ -727,6 +727,7 @@ impl Telling<'_> {
             scored: &scoring.scored,
             subject: subject(house.household.persons().len()),
             disclosures: &house.disclosures,
+            late: &house.late,
             holders: &holders,
             absent_lead: routing.absent_lead,
             unknowns: &unknowns,
