@@ -11,7 +11,7 @@ use causeway_proto::{
 use serde_json::Value;
 use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 
-use crate::village::{self, AS_AT, PATIENCE, Village, alert, id, recipients, until};
+use crate::village::{self, AS_AT, FIVE, Making, PATIENCE, Village, alert, id, recipients, until};
 
 /// Makes a sweep as at a day.
 fn sweep(village: &Village, as_at: &str) -> anyhow::Result<Value> {
@@ -29,6 +29,11 @@ fn said(report: &Value) -> Vec<(String, String)> {
 fn told() -> anyhow::Result<(Village, String, Vec<String>)> {
     let mut village = village::five()?;
     village.town.start_coordinator()?;
+    told_in(village)
+}
+
+/// The same of a village whose coordinator is up.
+fn told_in(village: Village) -> anyhow::Result<(Village, String, Vec<String>)> {
     let report = village.sweep()?;
     let id = alert(&report)?["alert_id"].as_str().context("an alert has an id")?.to_owned();
     let told = recipients(&report)?;
@@ -75,6 +80,54 @@ fn after_no_further_action_the_next_days_are_quiet() -> anyhow::Result<()> {
     let report = sweep(&village, "2025-03-26")?;
     assert_eq!(said(&report), [("update".to_owned(), "new_rule".to_owned())]);
     assert_eq!(report["alerts"][0]["alert_id"], alert.as_str());
+    Ok(())
+}
+
+#[test]
+fn a_review_comes_in_from_a_node_that_dials_out() -> anyhow::Result<()> {
+    let mut village = Making { dial_out: &[AdultSocialCare], ..Making::of(&FIVE) }.make()?;
+    village.town.start_nodes()?;
+    village.town.start_coordinator()?;
+    until("the node to dial in", PATIENCE, || {
+        let status = village.town.coordinate(&["status"])?.0;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let there = |node: &Value| node["problem"].as_str().is_none_or(str::is_empty);
+        Ok((nodes.len() == FIVE.len() && nodes.iter().all(there)).then_some(()))
+    })?;
+    let (village, alert, told) = told_in(village)?;
+    assert!(told.contains(&id(AdultSocialCare).to_string()), "{told:?}");
+    answer(&village, AdultSocialCare, &alert, &["acting"])?;
+    assert_eq!(state(&village)?, "reviewed");
+    Ok(())
+}
+
+#[test]
+fn what_an_agency_does_is_seen_in_its_next_export_and_nobody_is_reminded() -> anyhow::Result<()> {
+    let (mut village, _, _) = told()?;
+    village.town.set_day("2025-02-28".parse()?);
+    let node = &village.town.nodes()[village.place(AdultSocialCare)];
+    let feed = node.agency.feeds.iter().find(|feed| feed.id == "events").context("a feed")?;
+    let before = fs::read_to_string(&feed.file)?;
+    let disclosed = before.lines().find(|line| line.contains("ASC_SUICIDAL_DISCLOSURE"));
+    let mut fields: Vec<&str> = disclosed.context("a disclosure")?.split(',').collect();
+    (fields[0], fields[2], fields[4]) = ("FOLLOW-1", "ASC_FOLLOWED_UP", "2025-02-27");
+    fs::write(&feed.file, format!("{}\n{}\n", before.trim_end(), fields.join(",")))?;
+    village.town.ingest_file(&id(AdultSocialCare), "events", &feed.file)?;
+    assert_eq!(state(&village)?, "open");
+    assert_eq!(said(&sweep(&village, "2025-02-28")?), []);
+    assert_eq!(state(&village)?, "action_seen");
+    // Nobody has answered for a week and more, and that is no matter.
+    assert_eq!(sweep(&village, "2025-03-08")?["reminders"], 0);
+    Ok(())
+}
+
+#[test]
+fn who_does_not_answer_is_reminded_once() -> anyhow::Result<()> {
+    let (village, _, _) = told()?;
+    let reminders = |as_at| anyhow::Ok(sweep(&village, as_at)?["reminders"].clone());
+    assert_eq!(reminders("2025-02-28")?, 0);
+    assert_eq!(reminders("2025-03-08")?, 1);
+    assert_eq!(reminders("2025-03-09")?, 0);
     Ok(())
 }
 

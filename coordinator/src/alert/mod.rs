@@ -35,6 +35,9 @@ pub struct Case<'a> {
     pub subject: AlertSubject,
     /// By code: the strictest wish of the agencies that recorded it.
     pub disclosures: &'a BTreeMap<SignalCode, Disclosure>,
+    /// By code: when the latest event came in that had happened long before, of those whose days are
+    /// told.
+    pub late: &'a BTreeMap<SignalCode, Day>,
     /// Every agency that holds a record here, and whom to ring there.
     pub holders: &'a [Holder],
     /// The kind of agency that should lead and holds no record.
@@ -83,6 +86,9 @@ pub struct Envelope<'a> {
 /// Signals that speak of domestic abuse: addresses are hidden by default beside them.
 const DOMESTIC_ABUSE: [&str; 4] =
     ["POL_DA_STD", "POL_DA_HIGH", "NHS_DA_DISCLOSURE", "PRB_DA_RELEASE"];
+
+/// What comes in more than so many days after it happened is late information. DOMAIN.md 5.3.
+pub const LATE_DAYS: i32 = 7;
 
 /// Evidence of a link below this, in bits, is worth a word: 1 in 1,000 such links is wrong.
 const SURE_BITS: f64 = 10.0;
@@ -183,9 +189,18 @@ impl Case<'_> {
             self.since.is_some_and(|told| {
                 let before = told.basis.counts.get(&line.code).copied().unwrap_or(0);
                 line.latest > told.day || line.count > before
-            })
+            }) || self.is_late_news(line.code)
         };
-        let words = |line: &Line| explain::line_by_month(self.model, line);
+        let words = |line: &Line| {
+            let sentence = explain::line_by_month(self.model, line);
+            match self.late.get(&line.code).filter(|_| self.is_late_news(line.code)) {
+                Some(came) => {
+                    let month = came.month_in_words();
+                    format!("Late information, received in {month}: {sentence}")
+                }
+                None => sentence,
+            }
+        };
         let mut news: Vec<String> =
             self.scored.lines.iter().filter(named).filter(is_new).map(words).collect();
         let known = |rule: &FiredRule| self.since.is_none_or(|told| told.rules.contains(&rule.id));
@@ -196,6 +211,14 @@ impl Case<'_> {
             news.extend(latest.map(words));
         }
         news
+    }
+
+    /// Returns whether something came in late, and since it was told, or else in the last days.
+    fn is_late_news(&self, code: SignalCode) -> bool {
+        self.late.get(&code).is_some_and(|came| match self.since {
+            Some(told) => *came > told.day,
+            None => self.scored.as_at.since(*came) <= LATE_DAYS,
+        })
     }
 
     /// Everybody else who is mentioned, or who wants to be rung.
@@ -323,6 +346,10 @@ mod tests {
     }
 
     fn told(disclosures: &[(&str, Disclosure)]) -> Alert {
+        told_late(disclosures, &[])
+    }
+
+    fn told_late(disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert {
         let model = Model::builtin();
         let events = [
             event("POL_ASB_VICTIM", "police", "2025-01-11", 1),
@@ -341,12 +368,14 @@ mod tests {
             contact: (id == "adults").then(|| desk.clone()),
         });
         let disclosures = disclosures.iter().map(|(code, d)| (code.parse().unwrap(), *d)).collect();
+        let late = late.iter().map(|(code, came)| (code.parse().unwrap(), day(came))).collect();
         let line_ids = vec![LineId::from_bytes([7; 16]); scored.lines.len()];
         let case = Case {
             model,
             scored: &scored,
             subject: AlertSubject::Household,
             disclosures: &disclosures,
+            late: &late,
             holders: &holders,
             absent_lead: routing.absent_lead,
             unknowns: &[],
@@ -387,6 +416,20 @@ mod tests {
         }
         assert_eq!(alert.involved.len(), 1);
         assert_eq!(alert.involved[0].contact.as_ref().unwrap().service, "Adult duty desk");
+    }
+
+    #[test]
+    fn late_information_says_so_by_month_and_only_where_it_may_be_named() {
+        let late = [("POL_ASB_VICTIM", "2025-02-25")];
+        let sentence = "Late information, received in February 2025: Anti-social behaviour reported \
+                        3 times, most recently in February 2025 (police)";
+        let alert = told_late(&NAMED, &late);
+        assert!(alert.news.iter().any(|news| news == sentence), "{:?}", alert.news);
+        // It came long ago: that is no news.
+        let alert = told_late(&NAMED, &[("POL_ASB_VICTIM", "2025-02-10")]);
+        assert!(!format!("{:?}", alert.news).contains("Late"), "{:?}", alert.news);
+        let counted = [("POL_ASB_VICTIM", Disclosure::Counted), NAMED[1], NAMED[2]];
+        assert!(!format!("{:?}", told_late(&counted, &late).news).contains("Late"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use futures::future::{BoxFuture, join_all};
 
 use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
+    alert::LATE_DAYS,
     federation::{
         Member, Problem,
         client::{HANDLES, NodeClient},
@@ -34,6 +35,8 @@ pub struct House {
     pub events: Vec<Event>,
     /// By code: the strictest wish of the agencies that recorded it.
     pub disclosures: BTreeMap<SignalCode, Disclosure>,
+    /// By code: when the latest event came in that had happened long before.
+    pub late: BTreeMap<SignalCode, Day>,
 }
 
 /// What the agencies said of their people so far in this sweep. What changes is forgotten, and asked
@@ -232,6 +235,7 @@ fn furnish(
 ) -> House {
     let mut events = Vec::new();
     let mut disclosures: BTreeMap<SignalCode, Disclosure> = BTreeMap::new();
+    let mut late: BTreeMap<SignalCode, Day> = BTreeMap::new();
     for member in &household.members {
         let agency = &agencies[linked.records.agency(member.record)].member.id;
         let link = if member.attached { attached_confidence } else { 1.0 };
@@ -245,6 +249,12 @@ fn furnish(
                 .entry(signal.code)
                 .and_modify(|wish| *wish = (*wish).max(signal.disclosure))
                 .or_insert(signal.disclosure);
+            let came_late = |came: &Day| came.since(signal.start) > LATE_DAYS;
+            if let Some(came) = signal.arrived.filter(came_late) {
+                late.entry(signal.code)
+                    .and_modify(|known| *known = came.max(*known))
+                    .or_insert(came);
+            }
             events.push(Event {
                 person: member.person,
                 code: signal.code,
@@ -256,5 +266,5 @@ fn furnish(
             });
         }
     }
-    House { household, events, disclosures }
+    House { household, events, disclosures, late }
 }

@@ -259,7 +259,7 @@ impl Telling<'_> {
         let model = self.cycle.model;
         // Nothing is taken back because somebody is silent.
         let then = standing.filter(|standing| self.all_in(&standing.holders)).map(|standing| {
-            Scoring::of(model, &self.houses[house].events, standing.told.basis.as_at, |_| true)
+            Scoring::looking_back(model, &self.houses[house].events, &standing.told.basis)
         });
         surfacing::consider(model, standing.map(|s| &s.told), scoring, then.as_ref())
     }
@@ -727,6 +727,7 @@ impl Telling<'_> {
             scored: &scoring.scored,
             subject: subject(house.household.persons().len()),
             disclosures: &house.disclosures,
+            late: &house.late,
             holders: &holders,
             absent_lead: routing.absent_lead,
             unknowns: &unknowns,

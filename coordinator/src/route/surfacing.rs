@@ -46,9 +46,49 @@ impl Scoring {
         }
     }
 
+    /// Scores today's facts as at the day of what was told, for [`consider`] to see what fell away.
+    ///
+    /// An age band says how old a child is today, from today on: whoever is a child today was one
+    /// then, or younger. So that a birthday takes nothing back, a child may have been in the band
+    /// below, unless there are fewer children than were told of.
+    pub fn looking_back(model: &Model, events: &[Event], told: &Basis) -> Self {
+        let then = |younger: bool| {
+            let as_told = |event: &Event| match event.code.spec().owner {
+                Some(_) => event.clone(),
+                None => Event {
+                    start: event.start.min(told.as_at),
+                    code: if younger { band_below(event.code) } else { event.code },
+                    ..event.clone()
+                },
+            };
+            let events: Vec<Event> = events.iter().map(as_told).collect();
+            Self::of(model, &events, told.as_at, |_| true)
+        };
+        let today = then(false);
+        if !told.has_lost(&today.scored) || children(&today.scored) < told.children {
+            return today;
+        }
+        let younger = then(true);
+        if told.has_lost(&younger.scored) { today } else { younger }
+    }
+
     fn may_surface(&self, model: &Model, floor: Tenths) -> bool {
         eligible_from(model, &self.scored, &self.alone, true, floor).is_ok()
     }
+}
+
+/// Returns the band that a child was in before the one that it is in.
+fn band_below(band: SignalCode) -> SignalCode {
+    match band {
+        SignalCode::CHILD_U18 => SignalCode::CHILD_U5,
+        _ => SignalCode::CHILD_U1,
+    }
+}
+
+/// Returns how many records say that somebody is a child.
+fn children(scored: &Scored) -> usize {
+    let bands = scored.counts.iter().filter(|(code, _)| code.spec().owner.is_none());
+    bands.map(|(_, count)| count).sum()
 }
 
 /// By kind of agency: on how many days something severe began, and the latest of them. What one source
@@ -118,6 +158,9 @@ pub struct Basis {
     pub counts: BTreeMap<SignalCode, usize>,
     /// The rules that applied.
     pub rules: BTreeSet<String>,
+    /// How many records said that somebody is a child.
+    #[serde(default)]
+    pub children: usize,
 }
 
 impl Basis {
@@ -128,6 +171,7 @@ impl Basis {
             model: scored.model.clone(),
             counts: scored.lines.iter().map(|line| (line.code, line.count)).collect(),
             rules: scored.rules.iter().map(|rule| rule.id.clone()).collect(),
+            children: children(scored),
         }
     }
 
@@ -218,8 +262,8 @@ impl Decision {
     }
 }
 
-/// Judges one household. `then` is the score of today's facts as at the day of [`Told::basis`]; without
-/// it nothing is taken back.
+/// Judges one household. `then` is what [`Scoring::looking_back`] makes of today's facts; without it
+/// nothing is taken back.
 pub fn consider(
     model: &Model,
     told: Option<&Told>,
