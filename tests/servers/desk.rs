@@ -142,8 +142,9 @@ async fn insert<S: Server>(server: &mut S, rows: &[String]) {
 /// A query and a file that say the same are the same, and each answer is compared with the last.
 pub(crate) async fn a_full_answer_is_what_a_file_of_the_same_rows_is<S: Server>(server: &mut S) {
     make_table(server).await;
-    let surname =
-        |number: usize| format!("O-Neill{}{number}", if number.is_multiple_of(2) { "ë" } else { "" });
+    let surname = |number: usize| {
+        format!("O-Neill{}{number}", if number.is_multiple_of(2) { "ë" } else { "" })
+    };
     let rows: Vec<String> = (1..=MANY).map(|n| row(n, &surname(n), S::GROWS[0])).collect();
     insert(server, &rows).await;
     let desk = Desk::new().await;
