@@ -70,7 +70,7 @@ Example:
     ///
     /// Adds a signature to FILE.sig, over the file's SHA-256 and its version. The coordinator takes a model
     /// file, in use or in a shadow sweep, with the signatures of two different keys that its settings list
-    /// as [[model_signer]]. Whatever changes the file makes them void.
+    /// as `[[model_signer]]`. Whatever changes the file makes them void.
     #[command(after_help = "\
 Example:
   causeway-coordinator model sign new.toml --key my-key.pem --name \"head of safeguarding\"")]
