@@ -14,7 +14,7 @@ use std::{
 
 use ring::digest::{Context, SHA256, digest};
 use rustls::pki_types::{
-    CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, SubjectPublicKeyInfoDer,
     pem::{self, PemObject},
 };
 use serde::Deserialize;
@@ -130,6 +130,12 @@ const KEY: Kind = Kind {
 };
 const SECRET: Kind =
     Kind { what: "secret", label: "", advice: "`causeway-node init` makes what a node needs" };
+const PUBLIC_KEY: Kind = Kind {
+    what: "public key",
+    label: "PUBLIC KEY",
+    advice: "ask its owner for the public half (`causeway-coordinator model keygen` writes it, and \
+             `openssl pkey -in KEY -pubout` gives it again)",
+};
 const CA: Kind = Kind {
     what: "CA certificate",
     label: "CERTIFICATE",
@@ -214,6 +220,11 @@ fn secret(path: &Path, kind: &Kind) -> Result<Zeroizing<Vec<u8>>, FilesError> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes).map_err(|source| unreadable(path, kind, source))?;
     Ok(bytes)
+}
+
+/// Reads a PEM public key.
+pub(crate) fn public_key(path: &Path) -> Result<SubjectPublicKeyInfoDer<'static>, FilesError> {
+    public(path, &PUBLIC_KEY)?.pop().ok_or_else(|| wrong_kind(path, &PUBLIC_KEY, b""))
 }
 
 /// Reads a PEM file in which every section is of one kind, and there is at least one. A private

@@ -9,6 +9,7 @@
 //! ```text
 //! name, certificate      who somebody is, and what their certificate says of them
 //! files, ca              where keys and certificates live; making, renewing and revoking them
+//! signing                signatures that people put to documents, such as a scoring model
 //! verify, tls            what a handshake accepts; the configuration of it, swapped while running
 //! stream                 a connection that knows whose it is, and ends when that stops being so
 //! dial, accept, reverse  making connections in either direction
@@ -28,6 +29,7 @@ pub mod dial;
 pub mod files;
 pub mod name;
 pub mod reverse;
+pub mod signing;
 pub mod stream;
 pub mod tls;
 mod verify;

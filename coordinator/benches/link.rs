@@ -119,6 +119,7 @@ fn scoring(criterion: &mut Criterion) {
             end: None,
             key: EventKey::from_bytes([u8::try_from(n).expect("72 codes"); 16]),
             confidence: 1.0,
+            shared: false,
             agency: "test".into(),
         })
         .collect();

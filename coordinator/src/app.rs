@@ -14,7 +14,13 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use causeway_certs::{accept, admit::AdmitLayer, files::read_secret, tls::TlsState};
+use causeway_certs::{
+    accept,
+    admit::AdmitLayer,
+    files::read_secret,
+    signing::{DocumentPublicKey, SigningError},
+    tls::TlsState,
+};
 use causeway_proto::{
     alert::IssuedState,
     catalogue::AgencyKind,
@@ -37,7 +43,7 @@ use tonic_health::ServingStatus;
 
 use crate::{
     clock,
-    config::{CoordinatorConfig, LedgerConfig, ScheduleConfig},
+    config::{CoordinatorConfig, LedgerConfig, ModelSignerConfig, ScheduleConfig},
     cycle::{
         Cycle, CycleError, Linked, Outcome,
         live::Followed,
@@ -59,6 +65,7 @@ use crate::{
     route::surfacing::Capacity,
     score::Model,
     serve,
+    sign_off::{self, SignOffError, Signer},
 };
 
 /// How often to look whether certificates were replaced.
@@ -102,6 +109,12 @@ pub enum AppError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The model that was to be tried is not fit, or not signed off.
+    #[error(transparent)]
+    Shadow(#[from] SignOffError),
+    /// The keys of those who sign models off cannot be read.
+    #[error(transparent)]
+    Signers(#[from] SigningError),
     /// The sweep failed.
     #[error(transparent)]
     Cycle(#[from] CycleError),
@@ -145,8 +158,10 @@ pub struct Issued {
 pub struct Status {
     /// The federation.
     pub deployment: AgencyId,
-    /// The scoring model.
+    /// The version of the scoring model.
     pub model: String,
+    /// SHA-256 of the model's file, in hexadecimal.
+    pub model_sha256: String,
     /// The enrolled nodes.
     pub nodes: Vec<NodeStatus>,
     /// Alerts that were issued.
@@ -179,6 +194,9 @@ impl Coordinator {
     /// Opens everything, so that what can fail at start-up fails now.
     pub async fn build(config: CoordinatorConfig) -> anyhow::Result<Self> {
         let model = load_model(&config)?;
+        if let Some(path) = &config.shadow_model {
+            signed_model(&config, path)?;
+        }
         let ledger = open_ledger(&config.ledger).await?;
         // Identity before sockets.
         let tls = TlsState::load(&config.identity_files, OffsetDateTime::now_utc())?;
@@ -220,16 +238,28 @@ impl Coordinator {
         }
     }
 
-    /// Makes one pass as at a day, and sees that its alerts are on their way.
+    /// Reads the model that a sweep tries beside the one in use: the file that is named, or that of
+    /// the settings, if any.
+    ///
+    /// # Errors
+    /// Fails where the file is no model, or not signed off.
+    pub fn shadow(&self, named: Option<&Path>) -> Result<Option<Model>, AppError> {
+        let config = &self.0.config;
+        let path = named.or(config.shadow_model.as_deref());
+        path.map(|path| signed_model(config, path)).transpose()
+    }
+
+    /// Makes one pass as at a day, and sees that its alerts are on their way. A shadow model is tried
+    /// beside the one in use, and tells nobody.
     pub async fn sweep(
         &self,
         turn: Turn,
-        as_at: Day,
+        (as_at, shadow): (Day, Option<&Model>),
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
     ) -> Result<Swept, AppError> {
         let received = self.0.config.sweep.measure_dump.then(Received::default);
         self.courier().catch_up().await?;
-        let outcome = self.cycle(&*tell, received.as_ref(), false).run(as_at).await?;
+        let outcome = self.cycle(&*tell, received.as_ref(), false, shadow).run(as_at).await?;
         self.0.bell.notify_one();
         drop(turn);
         let Outcome { sweep, report, linked } = outcome;
@@ -241,7 +271,7 @@ impl Coordinator {
     pub async fn watch(
         &self,
         turn: Turn,
-        as_at: Day,
+        (as_at, shadow): (Day, Option<&Model>),
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
         stop: impl Future<Output = ()>,
         mut heard: impl FnMut(Heard<'_>) + Send,
@@ -264,7 +294,7 @@ impl Coordinator {
                 _ = make_way.changed() => {}
             }
         };
-        let cycle = self.cycle(&*tell, None, true);
+        let cycle = self.cycle(&*tell, None, true, shadow);
         let outcome = cycle.watch(as_at, until, swept, |burst| hear(Heard::Followed(burst))).await;
         following.now.store(false, Ordering::SeqCst);
         drop(turn);
@@ -276,12 +306,14 @@ impl Coordinator {
         tell: &'a (dyn Fn(progress::Event) + Send + Sync),
         received: Option<&'a Received>,
         follows: bool,
+        shadow: Option<&'a Model>,
     ) -> Cycle<'a> {
         let parts = &*self.0;
         Cycle {
             federation: &parts.federation,
             ledger: &parts.ledger,
             model: &parts.model,
+            shadow,
             purposes: &parts.config.purposes,
             limits: &parts.config.sweep,
             now_ms: clock::now_ms,
@@ -319,6 +351,7 @@ impl Coordinator {
         Ok(Status {
             deployment: config.deployment.clone(),
             model: model.version.clone(),
+            model_sha256: model.sha256.clone(),
             nodes,
             alerts: alerts::count(&mut tx).await?,
             deliveries_waiting,
@@ -460,7 +493,14 @@ impl Coordinator {
                     "took in a change"
                 ),
             };
-            if let Err(error) = self.watch(turn, clock::today(), tell.clone(), stop, heard).await {
+            let made = match self.shadow(None) {
+                Ok(shadow) => {
+                    let how = (clock::today(), shadow.as_ref());
+                    self.watch(turn, how, tell.clone(), stop, heard).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = made {
                 tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
                 sleep(self.0.config.sweep.rejoin()).await;
             }
@@ -469,11 +509,21 @@ impl Coordinator {
 }
 
 /// Reads the model that the settings name, or the built-in one.
-pub fn load_model(config: &CoordinatorConfig) -> anyhow::Result<Model> {
-    Ok(match &config.model {
-        Some(path) => Model::load(path)?,
-        None => Model::builtin().clone(),
-    })
+pub fn load_model(config: &CoordinatorConfig) -> Result<Model, AppError> {
+    match &config.model {
+        Some(path) => signed_model(config, path),
+        None => Ok(Model::builtin().clone()),
+    }
+}
+
+/// Reads a model file that two of those whom the settings list signed off.
+fn signed_model(config: &CoordinatorConfig, path: &Path) -> Result<Model, AppError> {
+    let signer = |signer: &ModelSignerConfig| -> Result<Signer, SigningError> {
+        let key = DocumentPublicKey::load(&signer.public_key)?;
+        Ok(Signer { name: signer.name.clone(), key })
+    };
+    let signers: Vec<Signer> = config.model_signers.iter().map(signer).collect::<Result<_, _>>()?;
+    Ok(sign_off::load_signed(path, &signers)?)
 }
 
 /// Opens the ledger that the settings name.

@@ -56,7 +56,9 @@ Day by day:
 Offline:
   causeway-coordinator score events.csv --as-at 2025-02-25     replay or back-test a model
   causeway-coordinator model check new.toml                    is this model fit to be used
-  causeway-coordinator model diff old.toml new.toml            what changes, and for whom"
+  causeway-coordinator model diff old.toml new.toml            what changes, and for whom
+  causeway-coordinator model keygen my-key.pem                 a key to sign models off with
+  causeway-coordinator model sign new.toml --key my-key.pem --name ROLE"
 )]
 pub struct Args {
     /// Settings file
@@ -115,7 +117,7 @@ enum Command {
 Example:
   causeway-coordinator score history.csv --as-at 2025-02-25 --json")]
     Score(Score),
-    /// Hold a scoring model against its promises, or beside another
+    /// Hold a scoring model against its promises or beside another, and sign it off
     #[command(subcommand)]
     Model(model::Command),
 }
@@ -137,6 +139,12 @@ struct Sweep {
     /// Each burst of changes is a line, or with --json a JSON object.
     #[arg(long, conflicts_with_all = ["links_out", "dump_out"])]
     watch: bool,
+    /// Score the same households with another model, too, and say who would newly surface or vanish
+    ///
+    /// Tells nobody, and keeps nothing but counts. The file has to be signed off by two people; where a
+    /// coordinator is serving, it is that one which reads it.
+    #[arg(long, value_name = "MODEL")]
+    shadow: Option<PathBuf>,
     /// Write this sweep's links by handles, for measuring linkage; the settings have to allow it
     #[arg(long, value_name = "FILE")]
     links_out: Option<PathBuf>,
@@ -231,6 +239,8 @@ async fn make_pass(
     }
     let coordinator = Coordinator::build(config).await?;
     let as_at = sweep.as_at.unwrap_or_else(clock::today);
+    let shadow = coordinator.shadow(sweep.shadow.as_deref())?;
+    let how = (as_at, shadow.as_ref());
     let turn = coordinator.turn().await?;
     let told_to_stop = stopped();
     // Nodes that dial in need somebody who answers; it delivers as well.
@@ -257,7 +267,7 @@ async fn make_pass(
             let _ = news.send(news_text(args.json, &heard));
         };
         let watching =
-            coordinator.watch(turn, as_at, Arc::new(printer(args.json)), told_to_stop, tell);
+            coordinator.watch(turn, how, Arc::new(printer(args.json)), told_to_stop, tell);
         let printing = async {
             while let Some(text) = heard.recv().await {
                 write!(out, "{text}")?;
@@ -272,7 +282,7 @@ async fn make_pass(
         let _ = stop.send(());
         return server.await?;
     }
-    let swept = coordinator.sweep(turn, as_at, Arc::new(printer(args.json))).await?;
+    let swept = coordinator.sweep(turn, how, Arc::new(printer(args.json))).await?;
     let waiting = coordinator.courier().drain(DELIVERY).await?;
     let _ = stop.send(());
     server.await??;
@@ -307,7 +317,13 @@ async fn ask_for_pass(
         OperatorServiceClient::new(channel).max_decoding_message_size(8 * MESSAGE_BYTES);
     let as_at_day = sweep.as_at.map(Day::number);
     let watch = sweep.watch;
-    let answer = client.run_sweep(pb::RunSweepRequest { as_at_day, watch }).await;
+    let shadow_model = match &sweep.shadow {
+        // The coordinator may run in another folder.
+        Some(path) => std::path::absolute(path)?.display().to_string(),
+        None => String::new(),
+    };
+    let request = pb::RunSweepRequest { as_at_day, watch, shadow_model };
+    let answer = client.run_sweep(request).await;
     let mut events = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
     while let Some(event) =
         events.message().await.map_err(|status| anyhow::anyhow!("{}", status.message()))?
@@ -400,6 +416,7 @@ async fn status(
                 .collect();
             let value = json!({
                 "serving": true, "deployment": status.deployment, "model": status.model_version,
+                "model_sha256": status.model_sha256,
                 "nodes": nodes, "alerts": status.alerts_open,
                 "deliveries_waiting": status.deliveries_waiting,
                 "last_sweep_ms": status.last_sweep_ms,
@@ -412,7 +429,9 @@ async fn status(
             writeln!(out, "{value}")?;
             return Ok(());
         }
-        writeln!(out, "Serving {}, model {}", status.deployment, status.model_version)?;
+        let (model, hash) = (&status.model_version, status.model_sha256.get(..12));
+        let hash = hash.unwrap_or_default();
+        writeln!(out, "Serving {}, model {model} ({hash})", status.deployment)?;
         for node in &status.nodes {
             let state = if node.reachable { "there" } else { node.problem.as_str() };
             writeln!(out, "  {:<24} {state}", node.agency)?;

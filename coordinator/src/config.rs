@@ -46,6 +46,12 @@ use serde::Deserialize;
 ///     [schedule]
 ///     daily_at = "02:30"
 ///
+///     ## A model file needs the signatures of two of these; the built-in model needs none.
+///     # model = "model.toml"
+///     # [[model_signer]]
+///     # name = "head of safeguarding"
+///     # public_key = "signers/safeguarding.pem"
+///
 ///     ## A node that the coordinator dials, and one that dials in.
 ///     [[node]]
 ///     id = "housing"
@@ -68,9 +74,17 @@ pub struct CoordinatorConfig {
     pub id: AgencyId,
     /// Why it asks. Nodes answer for those that their own policies allow.
     pub purposes: Vec<Purpose>,
-    /// The scoring model file; the built-in model where it is left out.
+    /// The scoring model file; the built-in model where it is left out. Two of the
+    /// [model signers](Self::model_signers) have to have signed it off.
     #[serde(default)]
     pub model: Option<PathBuf>,
+    /// A model file that every sweep tries beside the one in use, without telling anybody; signed off
+    /// like it.
+    #[serde(default)]
+    pub shadow_model: Option<PathBuf>,
+    /// Who may sign model files off.
+    #[serde(default, rename = "model_signer")]
+    pub model_signers: Vec<ModelSignerConfig>,
     /// Certificate and key of this coordinator, and whom it believes.
     #[serde(rename = "identity")]
     pub identity_files: IdentityFiles,
@@ -87,6 +101,16 @@ pub struct CoordinatorConfig {
     /// The enrolled nodes.
     #[serde(default, rename = "node")]
     pub nodes: Vec<MemberConfig>,
+}
+
+/// Somebody who may sign model files off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSignerConfig {
+    /// Their role.
+    pub name: String,
+    /// Their public key, in PEM form.
+    pub public_key: PathBuf,
 }
 
 /// Where decisions and deliveries are kept: one file, or a PostgreSQL server that two coordinators
@@ -261,7 +285,7 @@ impl CoordinatorConfig {
     }
 
     fn begin_paths_at(&mut self, folder: &Path) {
-        let Self { model, identity_files: files, ledger, serve, .. } = self;
+        let Self { model, shadow_model, identity_files: files, ledger, serve, .. } = self;
         let paths = [
             &mut files.certificate,
             &mut files.key,
@@ -269,8 +293,9 @@ impl CoordinatorConfig {
             &mut files.crl,
             &mut serve.control,
         ];
-        let optional = [model, &mut ledger.path, &mut ledger.url_file];
-        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+        let keys = self.model_signers.iter_mut().map(|signer| &mut signer.public_key);
+        let optional = [model, shadow_model, &mut ledger.path, &mut ledger.url_file];
+        for path in paths.into_iter().chain(keys).chain(optional.into_iter().flatten()) {
             *path = folder.join(&*path);
         }
     }

@@ -23,4 +23,5 @@ pub mod outbox;
 pub mod route;
 pub mod score;
 pub mod serve;
+pub mod sign_off;
 pub mod telemetry;

@@ -37,6 +37,8 @@ pub struct Signal {
     pub disclosure: Disclosure,
     /// When the agency learnt of it, where that was later.
     pub arrived: Option<Day>,
+    /// Other agencies may have the same source event under the same key.
+    pub shared: bool,
 }
 
 // === wire ===
@@ -51,6 +53,7 @@ impl From<Signal> for pb::Signal {
             confidence_permille: signal.confidence_permille.into(),
             disclosure: signal.disclosure.to_wire(),
             arrived_day: signal.arrived.map(Day::number),
+            shared_event: signal.shared,
         }
     }
 }
@@ -74,6 +77,7 @@ impl TryFrom<pb::Signal> for Signal {
                 .arrived_day
                 .map(|day| Day::from_wire("arrived_day", day))
                 .transpose()?,
+            shared: signal.shared_event,
         })
     }
 }
@@ -92,6 +96,7 @@ mod tests {
             confidence_permille: 600,
             disclosure: Disclosure::Named,
             arrived: Day::new(2025, 3, 12),
+            shared: true,
         };
         let wire = pb::Signal::from(signal.clone());
         assert_eq!(Signal::try_from(wire.clone()), Ok(signal));

@@ -125,7 +125,7 @@ fn a_score_says_where_every_point_comes_from() -> anyhow::Result<()> {
     let file = file.display().to_string();
     let args = ["coordinator", "score", &file, "--as-at", AS_AT, "--json"];
     let report = json(&args);
-    assert_eq!(keys(&report), set(&["model", "as_at", "households"]));
+    assert_eq!(keys(&report), set(&["model", "model_sha256", "as_at", "households"]));
     assert_eq!((&report["model"], &report["as_at"]), (&"causeway-1".into(), &AS_AT.into()));
     let household = &report["households"][0];
     let names = [

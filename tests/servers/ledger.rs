@@ -195,7 +195,7 @@ async fn a_sweep_counter_only_goes_up() {
         let mut counters = Vec::new();
         for number in 1..=3 {
             let mut tx = ledger.begin().await.unwrap();
-            let sweep = sweeps::open(&mut tx, [number; 8], day(), "m", 5).await.unwrap();
+            let sweep = sweeps::open(&mut tx, [number; 8], day(), ("m", "5ha"), 5).await.unwrap();
             counters.push(sweep.counter());
             tx.commit().await.unwrap();
         }
@@ -203,6 +203,7 @@ async fn a_sweep_counter_only_goes_up() {
         let mut tx = ledger.begin().await.unwrap();
         let last = sweeps::last(&mut tx).await.unwrap().expect("a sweep");
         assert_eq!((last.id.counter(), last.as_at, last.closed_ms), (3, day(), None));
+        assert_eq!((&*last.model, &*last.model_sha256), ("m", "5ha"));
         sweeps::close(&mut tx, last.id, "{}", 9).await.unwrap();
         assert_eq!(sweeps::last(&mut tx).await.unwrap().and_then(|last| last.closed_ms), Some(9));
     }

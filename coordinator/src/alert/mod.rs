@@ -341,6 +341,7 @@ mod tests {
             end: None,
             key: EventKey::from_bytes([key; 16]),
             confidence: 1.0,
+            shared: false,
             agency: agency.into(),
         }
     }

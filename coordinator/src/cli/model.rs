@@ -7,12 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use causeway_certs::{files::write_public, signing::DocumentKey};
 use causeway_proto::day::Day;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::score::{Event, Model, compare, promises, replay};
+use crate::{
+    score::{Event, Model, compare, promises, replay},
+    sign_off,
+};
 
 /// Households between two lines of progress.
 const TELL: usize = 1000;
@@ -54,6 +58,32 @@ Example:
         #[arg(long, value_name = "YYYY-MM-DD", requires = "history")]
         as_at: Option<Day>,
     },
+    /// Make a key for signing models off, and its public half for the coordinator's settings
+    #[command(after_help = "\
+Example:
+  causeway-coordinator model keygen safeguarding-key.pem     also writes safeguarding-key.pem.pub")]
+    Keygen {
+        /// Where to write the private key, which only you may read; `.pub` is added for the public half
+        file: PathBuf,
+    },
+    /// Sign a model off, beside others: it is used once two people have
+    ///
+    /// Adds a signature to FILE.sig, over the file's SHA-256 and its version. The coordinator takes a model
+    /// file, in use or in a shadow sweep, with the signatures of two different keys that its settings list
+    /// as `[[model_signer]]`. Whatever changes the file makes them void.
+    #[command(after_help = "\
+Example:
+  causeway-coordinator model sign new.toml --key my-key.pem --name \"head of safeguarding\"")]
+    Sign {
+        /// The model file
+        file: PathBuf,
+        /// Your private key, P-256 in PKCS#8 PEM, as `keygen` or `causeway-certs` makes it
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Your role
+        #[arg(long)]
+        name: String,
+    },
 }
 
 /// Runs one command; results go to `out`, progress to standard error.
@@ -68,7 +98,53 @@ pub(super) fn run(
             let history = history.as_deref().zip(*as_at);
             diff(old, new, history, as_json, out)
         }
+        Command::Keygen { file } => keygen(file, as_json, out),
+        Command::Sign { file, key, name } => sign(file, key, name, as_json, out),
     }
+}
+
+fn keygen(file: &Path, as_json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let mut public = file.as_os_str().to_owned();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    for path in [file, &public] {
+        ensure!(!path.exists(), "{} is there already: choose another name", path.display());
+    }
+    let key = DocumentKey::generate()?;
+    key.save(file)?;
+    write_public(&public, key.public_pem().as_bytes())?;
+    let (fingerprint, public) = (key.public().fingerprint(), public.display());
+    if as_json {
+        let result = json!({ "key": fingerprint, "public_key": public.to_string() });
+        return Ok(writeln!(out, "{result}")?);
+    }
+    writeln!(out, "Key {fingerprint}. Keep {} to yourself.", file.display())?;
+    Ok(writeln!(
+        out,
+        "Send {public} to whoever runs the coordinator, who lists it as [[model_signer]]."
+    )?)
+}
+
+fn sign(
+    file: &Path,
+    key: &Path,
+    name: &str,
+    as_json: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let key = DocumentKey::load(key)?;
+    let signatures = sign_off::sign(file, &key, name)?;
+    let model = Model::load(file)?;
+    let (fingerprint, signatures) = (key.public().fingerprint(), signatures.display());
+    if as_json {
+        let result = json!({
+            "model": model.version, "model_sha256": model.sha256, "key": fingerprint,
+            "name": name, "signatures": signatures.to_string(),
+        });
+        return Ok(writeln!(out, "{result}")?);
+    }
+    writeln!(out, "Signed {} ({}) with key {fingerprint}.", model.version, model.sha256)?;
+    Ok(writeln!(out, "Keep {signatures} beside the model file.")?)
 }
 
 fn check(
@@ -136,7 +212,8 @@ fn diff(
                 (h.name.clone(), h.events.clone())
             };
             let households: Vec<_> = households.iter().map(events).collect();
-            let each = households.iter().map(|(name, events)| (name.clone(), events.as_slice()));
+            let each =
+                households.iter().map(|(name, events)| (name.clone(), [events.as_slice(); 2]));
             Ok(compare::compare([&models[0], &models[1]], each, as_at, |_| true))
         })
         .transpose()?;

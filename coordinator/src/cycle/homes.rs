@@ -262,6 +262,7 @@ fn furnish(
                 end: signal.end,
                 key: signal.event,
                 confidence: link * f64::from(signal.confidence_permille) / 1000.0,
+                shared: signal.shared,
                 agency: agency.as_str().into(),
             });
         }

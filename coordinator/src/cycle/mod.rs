@@ -6,6 +6,8 @@
 //! homes        asks who shares a home, and for the signals of those who matter
 //! subgroups    counts who is missed, by kinds of people
 //! disputes     takes records out that professionals found to be somebody else's
+//! shadow       holds the households against a model that is not in use yet, and tells nobody
+//! unknowns     who is missing, stale or withholding, and since when
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
 //! live         follows what changes while the sweep is open: the same steps for what it touches
 //! ```
@@ -22,8 +24,10 @@ pub mod progress;
 pub mod received;
 pub mod report;
 pub mod second_look;
+pub mod shadow;
 pub mod subgroups;
 pub mod surface;
+pub mod unknowns;
 pub mod waterfall;
 
 use std::{
@@ -75,6 +79,8 @@ pub struct Cycle<'a> {
     pub ledger: &'a Ledger,
     /// How it scores.
     pub model: &'a Model,
+    /// A model that is not in use yet, to be tried beside it.
+    pub shadow: Option<&'a Model>,
     /// Why it asks.
     pub purposes: &'a [Purpose],
     /// Its patience and limits.
@@ -224,7 +230,10 @@ impl<'a> Cycle<'a> {
         self.close(sweep).await;
         let report = outcome.as_ref().map_or_else(
             |error| serde_json::json!({ "failed": error.to_string() }).to_string(),
-            |outcome| serde_json::to_string(&outcome.report).expect("a report is plain data"),
+            |outcome| {
+                serde_json::to_string(&outcome.report.for_keeping())
+                    .expect("a report is plain data")
+            },
         );
         let mut tx = self.ledger.begin().await?;
         sweeps::close(&mut tx, sweep, &report, (self.now_ms)()).await?;
@@ -236,8 +245,8 @@ impl<'a> Cycle<'a> {
         let mut random = [0; 8];
         SystemRandom::new().fill(&mut random).map_err(|_| NoRandomness)?;
         let mut tx = self.ledger.begin().await?;
-        let version = &self.model.version;
-        let sweep = sweeps::open(&mut tx, random, as_at, version, (self.now_ms)()).await?;
+        let model = (self.model.version.as_str(), self.model.sha256.as_str());
+        let sweep = sweeps::open(&mut tx, random, as_at, model, (self.now_ms)()).await?;
         tx.commit().await?;
         tracing::info!(sweep = sweep.counter(), %as_at, "began a sweep");
         Ok(sweep)
@@ -267,12 +276,17 @@ impl<'a> Cycle<'a> {
         let (drift, before) = self.since_last(&quality).await?;
         let asked = (&agencies[..], linked);
         let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
+        let shadow = self.shadow.map(|new| {
+            let fresh = |kind| surface::is_fresh(agencies, kind);
+            shadow::beside([self.model, new], &houses.worth, as_at, fresh)
+        });
         seconds.total = began.elapsed().as_secs_f64();
 
         let report = SweepReport {
             sweep: sweep.counter(),
             as_at,
             model: self.model.version.clone(),
+            model_sha256: self.model.sha256.clone(),
             agencies: agencies.iter().map(AgencyReport::of).collect(),
             records: linked.records.count(),
             candidate_pairs: linked.pairs.len(),
@@ -288,6 +302,7 @@ impl<'a> Cycle<'a> {
             alerts: surfaced.alerts,
             reminders: surfaced.reminders,
             capacity: surfaced.capacity,
+            shadow,
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);

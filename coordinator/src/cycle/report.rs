@@ -15,7 +15,7 @@ use super::{Linked, Taking, subgroups::Subgroups};
 use crate::{
     link::{Pair, quality::LinkQuality},
     route::surfacing::{Capacity, Why},
-    score::{Scored, Tenths},
+    score::{Scored, Tenths, compare::Comparison},
 };
 
 /// The result of one sweep.
@@ -25,8 +25,10 @@ pub struct SweepReport {
     pub sweep: u64,
     /// The day it speaks of.
     pub as_at: Day,
-    /// The scoring model.
+    /// The version of the scoring model.
     pub model: String,
+    /// SHA-256 of the model's file, in hexadecimal.
+    pub model_sha256: String,
     /// Every enrolled agency, also those that could not take part.
     pub agencies: Vec<AgencyReport>,
     /// Records that took part.
@@ -57,6 +59,9 @@ pub struct SweepReport {
     pub reminders: usize,
     /// The places of the week.
     pub capacity: Capacity,
+    /// The same households under a model that is not in use yet, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Comparison>,
     /// How long the steps took.
     pub seconds: Seconds,
 }
@@ -112,6 +117,12 @@ pub struct AlertReport {
     /// Why it was issued.
     #[serde(default)]
     pub reason: Option<Why>,
+    /// The version of the model that it rests on.
+    #[serde(default)]
+    pub model: String,
+    /// SHA-256 of that model's file, in hexadecimal.
+    #[serde(default)]
+    pub model_sha256: String,
     /// A person or a household.
     pub subject: AlertSubject,
     /// How many people.
@@ -301,9 +312,18 @@ pub fn number(score: Tenths) -> f64 {
     score.into()
 }
 
+impl SweepReport {
+    /// Returns what of it may be kept: nothing about a household that was not surfaced.
+    pub fn for_keeping(&self) -> Self {
+        let shadow = self.shadow.clone().map(Comparison::without_households);
+        Self { shadow, ..self.clone() }
+    }
+}
+
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Sweep {} as at {}, model {}", self.sweep, self.as_at, self.model)?;
+        let hash = self.model_sha256.get(..12).unwrap_or_default();
+        writeln!(f, "Sweep {} as at {}, model {} ({hash})", self.sweep, self.as_at, self.model)?;
         for agency in &self.agencies {
             let state = match (&agency.problem, agency.stale) {
                 (Some(problem), _) => format!("LEFT OUT: {problem}"),
@@ -342,6 +362,9 @@ impl fmt::Display for SweepReport {
                 "  !  {highest} households in T4 this week; more than {ceiling} mean a fault"
             )?;
         }
+        if let Some(shadow) = &self.shadow {
+            write!(f, "Shadow: {shadow}")?;
+        }
         if self.reminders > 0 {
             writeln!(f, "{} alerts wait for an answer; everybody was reminded.", self.reminders)?;
         }
@@ -359,6 +382,10 @@ impl fmt::Display for AlertReport {
         let Self { alert_id, revision, change, subject, people, tier, score, range, .. } = self;
         let people = if *people == 1 { "1 person".to_owned() } else { format!("{people} people") };
         writeln!(f, "{alert_id}  {change} (revision {revision})  {subject} of {people}")?;
+        if !self.model.is_empty() {
+            let hash = self.model_sha256.get(..12).unwrap_or_default();
+            writeln!(f, "  model {} ({hash})", self.model)?;
+        }
         writeln!(
             f,
             "  {tier}, joined score {score:.1} (between {:.1} and {:.1}); the best agency alone {:.1}",

@@ -5,10 +5,7 @@
 //! what belongs to which record in [`Continuity`], and only news is issued. [`scorings`] is pure, so
 //! that a live pass scores again only what was touched.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty},
@@ -28,6 +25,7 @@ use super::{
     homes::{House, Houses},
     progress::Step,
     report::{self, AlertReport, RecipientReport, Seconds},
+    unknowns::unknowns,
 };
 use crate::{
     alert::{self, Case, Envelope, Holder},
@@ -69,7 +67,9 @@ pub async fn surface(
     let began = Instant::now();
     let all = houses.worth.len() as u64;
     let scorings = scorings(cycle, as_at, agencies, &houses.worth);
-    let told = Telling { cycle, sweep, as_at, agencies, linked, houses: &houses.worth };
+    let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
+    let houses = &houses.worth;
+    let told = Telling { cycle, sweep, as_at, agencies, linked, houses, unknowns: &unknowns };
     let surfaced = told.surface(&scorings, continuity).await?;
     seconds.score = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Score, None, all, all);
@@ -83,10 +83,13 @@ pub fn scorings(
     agencies: &[Taking<'_>],
     houses: &[House],
 ) -> Vec<Scoring> {
-    let fresh = |kind: AgencyKind| {
-        agencies.iter().filter(|a| a.member.kind == kind).all(|a| a.is_in() && !a.is_stale())
-    };
+    let fresh = |kind| is_fresh(agencies, kind);
     houses.iter().map(|house| Scoring::of(cycle.model, &house.events, as_at, fresh)).collect()
+}
+
+/// Returns whether everybody of a kind of agency takes part with exports that are up to date.
+pub fn is_fresh(agencies: &[Taking<'_>], kind: AgencyKind) -> bool {
+    agencies.iter().filter(|a| a.member.kind == kind).all(|a| a.is_in() && !a.is_stale())
 }
 
 /// What every alert of this sweep needs.
@@ -103,6 +106,8 @@ pub struct Telling<'a> {
     pub linked: &'a Linked,
     /// Where several agencies see harm.
     pub houses: &'a [House],
+    /// Who is missing, stale or withholding, in words.
+    pub unknowns: &'a [String],
 }
 
 /// What is to become of one household.
@@ -427,6 +432,8 @@ impl Telling<'_> {
             revision: number,
             change: AlertChange::Cancel,
             reason: Some(why),
+            model: self.cycle.model.version.clone(),
+            model_sha256: self.cycle.model.sha256.clone(),
             lines: Vec::new(),
             interactions: Vec::new(),
             links: Vec::new(),
@@ -590,31 +597,6 @@ impl Telling<'_> {
         route::route(self.cycle.model, scored, &holders)
     }
 
-    /// Who is missing, stale or withholding, in words.
-    fn unknowns(&self) -> Vec<String> {
-        let mut unknowns = Vec::new();
-        for agency in self.agencies {
-            let name = agency.member.kind.in_words();
-            if !agency.is_in() {
-                unknowns.push(format!("Nothing from {name} ({}) is in this", agency.member.id));
-            } else if agency.is_stale() {
-                unknowns
-                    .push(format!("What {name} ({}) holds is not up to date", agency.member.id));
-            }
-        }
-        let withholding: BTreeSet<&str> = self
-            .agencies
-            .iter()
-            .filter(|a| a.opened.as_ref().is_some_and(|opened| !opened.withheld.is_empty()))
-            .map(|agency| agency.member.kind.in_words())
-            .collect();
-        if !withholding.is_empty() {
-            let names: Vec<&str> = withholding.into_iter().collect();
-            unknowns.push(format!("Some kinds of record are never shared by {}", names.join(", ")));
-        }
-        unknowns
-    }
-
     fn missing(&self) -> Vec<AgencyKind> {
         let absent = self.agencies.iter().filter(|agency| !agency.is_in() || agency.is_stale());
         absent.map(|agency| agency.member.kind).collect()
@@ -653,6 +635,8 @@ impl Telling<'_> {
             revision: revision.number,
             change: revision.change,
             reason: Some(revision.why),
+            model: model.version.clone(),
+            model_sha256: model.sha256.clone(),
             subject: subject(people),
             people,
             tier: scored.tier,
@@ -665,7 +649,7 @@ impl Telling<'_> {
             interactions: report::rules(scored),
             breadth: scored.breadth,
             recipients: recipients.collect(),
-            unknowns: self.unknowns(),
+            unknowns: self.unknowns.to_vec(),
             links: self
                 .links(house)
                 .into_iter()
@@ -721,7 +705,6 @@ impl Telling<'_> {
             .into_iter()
             .filter_map(|at| self.linked.decision.bits[at])
             .min_by(f64::total_cmp);
-        let unknowns = self.unknowns();
         let case = Case {
             model: self.cycle.model,
             scored: &scoring.scored,
@@ -730,7 +713,7 @@ impl Telling<'_> {
             late: &house.late,
             holders: &holders,
             absent_lead: routing.absent_lead,
-            unknowns: &unknowns,
+            unknowns: self.unknowns,
             attached: house.household.members.iter().filter(|m| m.attached).count(),
             weakest_link: weakest,
             line_ids,

@@ -8,6 +8,7 @@
 //! delivered, and nowhere else.
 
 pub mod alerts;
+pub mod heard;
 pub mod outbox;
 pub mod reviews;
 pub mod standings;
@@ -92,6 +93,7 @@ impl Ledger {
         migrator([
             include_str!("../../migrations/sqlite/0001_ledger.sql"),
             include_str!("../../migrations/sqlite/0010_reviews.sql"),
+            include_str!("../../migrations/sqlite/0020_models.sql"),
         ])
         .run(&pool)
         .await?;
@@ -108,6 +110,7 @@ impl Ledger {
         migrator([
             include_str!("../../migrations/postgres/0001_ledger.sql"),
             include_str!("../../migrations/postgres/0010_reviews.sql"),
+            include_str!("../../migrations/postgres/0020_models.sql"),
         ])
         .run(&pool)
         .await?;
@@ -154,7 +157,7 @@ impl Tx {
 }
 
 /// Every migration, by number and name; each database has its own spelling of them.
-const MIGRATIONS: [(i64, &str); 2] = [(1, "ledger"), (10, "reviews")];
+const MIGRATIONS: [(i64, &str); 3] = [(1, "ledger"), (10, "reviews"), (20, "models")];
 
 /// Migrations only go forward and are never edited once merged.
 fn migrator(sql: [&'static str; MIGRATIONS.len()]) -> Migrator {

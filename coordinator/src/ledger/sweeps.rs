@@ -11,8 +11,10 @@ pub struct PastSweep {
     pub id: SweepId,
     /// The day its scores speak of.
     pub as_at: Day,
-    /// The scoring model.
+    /// The version of the scoring model.
     pub model: String,
+    /// SHA-256 of the model's file, in hexadecimal; empty for sweeps of before this was kept.
+    pub model_sha256: String,
     /// Unix milliseconds.
     pub opened_ms: u64,
     /// Unix milliseconds; `None` while it is open, or when it never came to an end.
@@ -24,19 +26,20 @@ pub async fn open(
     tx: &mut Tx,
     random: [u8; 8],
     as_at: Day,
-    model: &str,
+    (model, model_sha256): (&str, &str),
     now_ms: u64,
 ) -> Result<SweepId, LedgerError> {
     let select = "select coalesce(max(counter), 0) from sweep";
     let (last,): (i64,) = on!(tx, |conn| sqlx::query_as(select).fetch_one(conn).await)?;
     let sweep = SweepId::new(unsigned("counter", last)? + 1, random);
-    let insert = "insert into sweep (id, counter, as_at_day, model, opened_ms)
-         values ($1, $2, $3, $4, $5)";
+    let insert = "insert into sweep (id, counter, as_at_day, model, model_sha256, opened_ms)
+         values ($1, $2, $3, $4, $5, $6)";
     on!(tx, |conn| sqlx::query(insert)
         .bind(&sweep.as_bytes()[..])
         .bind(signed(sweep.counter()))
         .bind(i64::from(as_at.number()))
         .bind(model)
+        .bind(model_sha256)
         .bind(signed(now_ms))
         .execute(conn)
         .await
@@ -64,15 +67,18 @@ pub async fn close(
 
 /// Returns the newest sweep.
 pub async fn last(tx: &mut Tx) -> Result<Option<PastSweep>, LedgerError> {
-    type Row = (Vec<u8>, i64, String, i64, Option<i64>);
-    let select = "select id, as_at_day, model, opened_ms, closed_ms
+    type Row = (Vec<u8>, i64, String, String, i64, Option<i64>);
+    let select = "select id, as_at_day, model, model_sha256, opened_ms, closed_ms
          from sweep order by counter desc limit 1";
     let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select).fetch_optional(conn).await)?;
-    let Some((sweep, as_at, model, opened_ms, closed_ms)) = row else { return Ok(None) };
+    let Some((sweep, as_at, model, model_sha256, opened_ms, closed_ms)) = row else {
+        return Ok(None);
+    };
     Ok(Some(PastSweep {
         id: SweepId::from_bytes(id("sweep id", sweep)?),
         as_at: super::alerts::day(as_at)?,
         model,
+        model_sha256,
         opened_ms: unsigned("time", opened_ms)?,
         closed_ms: closed_ms.map(|ms| unsigned("time", ms)).transpose()?,
     }))

@@ -18,6 +18,10 @@ pub struct Comparison {
     pub old: String,
     /// The version of the other.
     pub new: String,
+    /// SHA-256 of the file of the model in use, in hexadecimal.
+    pub old_sha256: String,
+    /// SHA-256 of the other's.
+    pub new_sha256: String,
     /// Households that both scored.
     pub households: usize,
     /// Those that may surface under the model in use.
@@ -57,16 +61,19 @@ pub struct Standing {
     pub surfaces: bool,
 }
 
-/// Compares two models over households as at a day.
+/// Compares two models over households as at a day. Each household comes with its events as either
+/// model is to see them; mostly they are the same.
 pub fn compare<'a>(
     [old, new]: [&Model; 2],
-    households: impl IntoIterator<Item = (String, &'a [Event])>,
+    households: impl IntoIterator<Item = (String, [&'a [Event]; 2])>,
     as_at: Day,
     fresh: impl Fn(AgencyKind) -> bool,
 ) -> Comparison {
     let mut comparison = Comparison {
         old: old.version.clone(),
         new: new.version.clone(),
+        old_sha256: old.sha256.clone(),
+        new_sha256: new.sha256.clone(),
         households: 0,
         surface_old: 0,
         surface_new: 0,
@@ -74,11 +81,11 @@ pub fn compare<'a>(
         appear: Vec::new(),
         vanish: Vec::new(),
     };
-    for (household, events) in households {
+    for (household, [now, then]) in households {
         let change = Change {
             household,
-            old: Standing::of(old, events, as_at, &fresh),
-            new: Standing::of(new, events, as_at, &fresh),
+            old: Standing::of(old, now, as_at, &fresh),
+            new: Standing::of(new, then, as_at, &fresh),
         };
         comparison.households += 1;
         comparison.surface_old += usize::from(change.old.surfaces);
@@ -91,6 +98,13 @@ pub fn compare<'a>(
         }
     }
     comparison
+}
+
+impl Comparison {
+    /// Returns it with nothing but counts: what may be kept.
+    pub fn without_households(self) -> Self {
+        Self { appear: Vec::new(), vanish: Vec::new(), ..self }
+    }
 }
 
 impl Standing {
@@ -138,7 +152,8 @@ mod tests {
 
     fn over_scenarios(new: &Model) -> Comparison {
         let (a, b) = (scenario("A"), scenario("B"));
-        let households = [("A".to_owned(), a.as_slice()), ("B".to_owned(), b.as_slice())];
+        let households = [("A", a.as_slice()), ("B", b.as_slice())];
+        let households = households.map(|(name, events)| (name.to_owned(), [events; 2]));
         compare([Model::builtin(), new], households, day("2025-08-25"), |_| true)
     }
 

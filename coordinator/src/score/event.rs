@@ -29,6 +29,8 @@ pub struct Event {
     pub key: EventKey,
     /// From 0 to 1: how sure the link is, times how sure the source is of its own record.
     pub confidence: f64,
+    /// Whether other agencies may carry the same source event under this key.
+    pub shared: bool,
     /// The agency that reported it, for naming it. Points go by the owner of the code.
     pub agency: Arc<str>,
 }
@@ -118,14 +120,17 @@ impl<'a> Pool<'a> {
 }
 
 fn says_more(model: &Model, a: &Event, b: &Event) -> Ordering {
-    let severity = |event: &Event| model.signal(event.code).severity;
-    let lasts = |event: &Event| (event.end.is_none(), event.end);
-    (severity(b).cmp(&severity(a)))
-        .then_with(|| lasts(b).cmp(&lasts(a)))
+    (weight_of(model, b).cmp(&weight_of(model, a)))
         .then_with(|| b.confidence.total_cmp(&a.confidence))
         .then_with(|| a.start.cmp(&b.start))
         .then_with(|| a.code.cmp(&b.code))
         .then_with(|| (a.person, &a.agency).cmp(&(b.person, &b.agency)))
+}
+
+/// What decides first which of several events with one key stays: how severe it is, and how long it
+/// lasts.
+pub(super) fn weight_of(model: &Model, event: &Event) -> (u8, bool, Option<Day>) {
+    (model.signal(event.code).severity, event.end.is_none(), event.end)
 }
 
 /// Two events that are equal in this order are worth the same.

@@ -17,6 +17,7 @@ pub(crate) fn event(code: &str, start: &str, key: u128) -> Event {
         end: None,
         key: EventKey::from_bytes(key.to_be_bytes()),
         confidence: 1.0,
+        shared: false,
         agency: "test".into(),
     }
 }

@@ -64,6 +64,7 @@ fn an_event() -> impl Strategy<Value = Event> {
                 end: lasted.map(|days: i32| start.plus(days)),
                 key: EventKey::from_bytes((code.index() as u128 * 100 + key).to_be_bytes()),
                 confidence,
+                shared: false,
                 agency: owner(code).map_or("derived", AgencyKind::as_str).into(),
             }
         },
@@ -243,5 +244,86 @@ proptest! {
         prop_assert!(lo <= empty && empty <= hi, "{empty} is not in {lo} to {hi}");
         let stale = range(Model::builtin(), &events, as_at(), &missing);
         prop_assert!(stale.lo <= full && full <= stale.hi);
+    }
+
+    /// The same where agencies share source events, and where whoever is missing would make links
+    /// firmer or weaker; and so does what is scored while they are missing or stale.
+    #[test]
+    fn the_full_score_lies_in_the_range_where_events_and_links_are_shared(
+        events in a_household(),
+        shared in vec(option::weighted(0.4, 0..8_u128), 30),
+        sources in vec(prop_oneof![Just(1.0), 0.0..=1.0], 30),
+        attached_now in vec(any::<bool>(), 3),
+        attached_then in vec(any::<bool>(), 3),
+        missing in sample::subsequence(AgencyKind::ALL.to_vec(), 0..6),
+        stale in any::<bool>(),
+    ) {
+        let model = Model::builtin();
+        let changed = if missing.is_empty() { &attached_now } else { &attached_then };
+        let with = |attached: &[bool]| -> Vec<Event> {
+            let each = events.iter().zip(&shared).zip(&sources);
+            each.map(|((event, shared), source)| {
+                let link = match attached[event.person as usize] {
+                    true => model.surfacing.household_only_confidence,
+                    false => 1.0,
+                };
+                let own = (event.key, false);
+                let (key, shared) = shared.map_or(own, |n| (EventKey::from_bytes(n.to_be_bytes()), true));
+                // A number below 100 is nobody's own: codes begin at their place times 100.
+                let key = if shared { key } else { own_key(&event.key) };
+                Event { key, shared, confidence: link * source, ..event.clone() }
+            })
+            .collect()
+        };
+        let is_missing = |kind: AgencyKind| missing.contains(&kind);
+        let (full, now) = (with(changed), with(&attached_now));
+        let heard = |event: &&Event| owner(event.code).is_none_or(|kind| stale || !is_missing(kind));
+        let known: Vec<Event> = now.iter().filter(heard).cloned().collect();
+        let ScoreRange { lo, hi } = range(model, &known, as_at(), &missing);
+        let full = at(&full, as_at()).score;
+        prop_assert!(lo <= full && full <= hi, "{full} is not in {lo} to {hi}");
+        let shown = score(model, &known, as_at(), |kind| !is_missing(kind)).score;
+        prop_assert!(lo <= shown && shown <= hi, "{shown} is shown and not in {lo} to {hi}");
+    }
+}
+
+/// An agency's own number, which no shared one equals.
+fn own_key(key: &EventKey) -> EventKey {
+    let number = u128::from_be_bytes(*key.as_bytes());
+    EventKey::from_bytes((number + (1 << 64)).to_be_bytes())
+}
+
+/// How wide ranges are, for a person to judge: run with `--ignored --nocapture`.
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn how_wide_ranges_are() {
+    use super::random::Households;
+    let (model, as_at) = (Model::builtin(), as_at());
+    let mut made = Households::new(model, 1);
+    let households: Vec<Vec<Event>> = (0..2000).map(|_| made.another(as_at)).collect();
+    for shared in [false, true] {
+        for kind in AgencyKind::ALL {
+            let mut widths: Vec<i32> = Vec::new();
+            let mut below: Vec<i32> = Vec::new();
+            for events in &households {
+                let events = events.iter().filter(|event| owner(event.code) != Some(*kind));
+                let events: Vec<Event> =
+                    events.map(|event| Event { shared, ..event.clone() }).collect();
+                let ScoreRange { lo, hi } = range(model, &events, as_at, &[*kind]);
+                widths.push((hi - lo).count());
+                below.push((at(&events, as_at).score - lo).count());
+            }
+            widths.sort_unstable();
+            below.sort_unstable();
+            let middle = |all: &[i32]| f64::from(all[all.len() / 2]) / 10.0;
+            #[expect(clippy::print_stdout, reason = "it is what this is for")]
+            {
+                println!(
+                    "{kind} missing, shared {shared}: median width {}, below the score {}",
+                    middle(&widths),
+                    middle(&below)
+                );
+            }
+        }
     }
 }

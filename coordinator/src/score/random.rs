@@ -82,6 +82,7 @@ impl<'a> Households<'a> {
             end: ended.then(|| start.plus(self.dice.random_range(0..300))),
             key: EventKey::from_bytes(key.to_be_bytes()),
             confidence,
+            shared: false,
             agency: owner(code).map_or("derived", AgencyKind::as_str).into(),
         }
     }

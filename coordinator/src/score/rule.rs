@@ -93,6 +93,19 @@ impl Facts<'_> {
         }
     }
 
+    /// Returns whether more of what a condition asks for can only help it.
+    pub(super) fn is_only_helped(when: &Condition) -> bool {
+        match when {
+            Condition::All(parts) | Condition::Any(parts) => parts.iter().all(Self::is_only_helped),
+            Condition::Count(_)
+            | Condition::Open(_)
+            | Condition::Recent(_)
+            | Condition::DistinctRecent(_)
+            | Condition::ScoredDomain(_) => true,
+            Condition::Doubled(_) | Condition::Unfollowed(_) | Condition::AfterClosed(_) => false,
+        }
+    }
+
     /// Returns the signal that a rule is about, for the rules that are about one.
     pub(super) fn signal(&self, when: &Condition) -> Option<SignalCode> {
         match when {

@@ -1,7 +1,7 @@
 //! Answers whoever runs the coordinator. Nothing here says who anybody is, or lists who was not
 //! surfaced.
 
-use std::{pin::Pin, sync::Arc};
+use std::{path::Path, pin::Pin, sync::Arc};
 
 use causeway_proto::{
     day::Day,
@@ -26,6 +26,7 @@ use crate::{
         report::{AlertReport, LinkReport},
     },
     route::surfacing::Capacity,
+    score::Model,
 };
 
 /// Progress events that a slow listener may fall behind. Past it, events are left out: the next one
@@ -44,6 +45,7 @@ impl OperatorService for Desk {
         Ok(Response::new(pb::GetStatusResponse {
             deployment: status.deployment.to_string(),
             model_version: status.model,
+            model_sha256: status.model_sha256,
             nodes: status
                 .nodes
                 .into_iter()
@@ -67,11 +69,13 @@ impl OperatorService for Desk {
         &self,
         request: Request<pb::RunSweepRequest>,
     ) -> Result<Response<Self::RunSweepStream>, Status> {
-        let pb::RunSweepRequest { as_at_day, watch } = request.into_inner();
+        let pb::RunSweepRequest { as_at_day, watch, shadow_model } = request.into_inner();
         let as_at = match as_at_day {
             Some(day) => Day::from_wire("as_at_day", day)?,
             None => clock::today(),
         };
+        let named = (!shadow_model.is_empty()).then(|| Path::new(&shadow_model));
+        let shadow = self.0.shadow(named).map_err(to_status)?;
         let turn = self.0.turn().await.map_err(to_status)?;
         let (out, events) = mpsc::channel(EVENTS);
         let coordinator = self.0.clone();
@@ -83,13 +87,14 @@ impl OperatorService for Desk {
                 let _ = listener.try_send(Ok(progress_message(event)));
             };
             if watch {
-                let watched = watch_changes(&coordinator, turn, as_at, tell, &out).await;
+                let how = (as_at, shadow.as_ref());
+                let watched = watch_changes(&coordinator, turn, how, tell, &out).await;
                 if let Err(error) = watched {
                     let _ = out.send(Err(to_status(error))).await;
                 }
                 return;
             }
-            let outcome = coordinator.sweep(turn, as_at, Arc::new(tell)).await;
+            let outcome = coordinator.sweep(turn, (as_at, shadow.as_ref()), Arc::new(tell)).await;
             let last = outcome.map_err(to_status).map(|outcome| {
                 let report = serde_json::to_string(&outcome.report).expect("plain data");
                 let sweep_id = outcome.sweep.as_bytes().to_vec();
@@ -139,7 +144,7 @@ impl OperatorService for Desk {
 async fn watch_changes(
     coordinator: &Coordinator,
     turn: Turn,
-    as_at: Day,
+    how: (Day, Option<&Model>),
     tell: impl Fn(progress::Event) + Send + Sync + 'static,
     out: &mpsc::Sender<Result<pb::RunSweepResponse, Status>>,
 ) -> Result<(), AppError> {
@@ -157,7 +162,7 @@ async fn watch_changes(
         // A listener who left ends the sweep, below.
         let _ = results.send(event);
     };
-    let watching = coordinator.watch(turn, as_at, Arc::new(tell), out.closed(), heard);
+    let watching = coordinator.watch(turn, how, Arc::new(tell), out.closed(), heard);
     let passing_on = async {
         while let Some(event) = waiting.recv().await {
             let _ = out.send(Ok(pb::RunSweepResponse { event: Some(event) })).await;
@@ -238,6 +243,10 @@ pub(super) fn to_status(error: AppError) -> Status {
         AppError::Running => {
             let message = "the coordinator is sweeping already: wait until it is done";
             refusal::status(Code::FailedPrecondition, "SWEEP_RUNNING", message)
+        }
+        // What the file says stays here; which signature is missing may be told.
+        AppError::Shadow(error) => {
+            refusal::status(Code::FailedPrecondition, "MODEL_REFUSED", error.to_string())
         }
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "a call failed");

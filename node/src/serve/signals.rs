@@ -90,6 +90,7 @@ async fn released(
             confidence_permille: event.confidence_permille,
             disclosure: told.disclosure,
             arrived: told.arrived,
+            shared: event.system.is_some(),
         });
     }
     for (row, born) in segments::born_of(conn, &rows).await? {
@@ -104,6 +105,7 @@ async fn released(
                 confidence_permille: 1000,
                 disclosure: Disclosure::Counted,
                 arrived: None,
+                shared: false,
             });
         }
     }

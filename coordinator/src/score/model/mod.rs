@@ -14,10 +14,12 @@ use std::{
     sync::LazyLock,
 };
 
+use causeway_certs::certificate::hex;
 use causeway_proto::{
     alert::{Share, Tier},
     catalogue::{AgencyKind, SignalCode},
 };
+use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 pub use self::{
@@ -38,6 +40,9 @@ use super::Tenths;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// SHA-256 of the text it was read from, in 64 hexadecimal digits.
+    #[serde(skip)]
+    pub sha256: String,
     /// Names this very content in alerts and reviews. Never used again for other content.
     pub version: String,
     /// How points become a score, and how long anything counts.
@@ -282,7 +287,8 @@ impl Model {
 
     /// Reads and checks `text`.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
-        let model: Self = toml::from_str(text)?;
+        let mut model: Self = toml::from_str(text)?;
+        model.sha256 = hex(digest(&SHA256, text.as_bytes()).as_ref());
         let faults = model.check();
         if faults.is_empty() { Ok(model) } else { Err(ModelError::Refused(faults)) }
     }

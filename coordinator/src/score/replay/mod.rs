@@ -22,6 +22,8 @@ use super::{Model, Tenths, alone, persons, score};
 pub struct Report {
     /// The version of the model.
     pub model: String,
+    /// SHA-256 of the model's file, in hexadecimal.
+    pub model_sha256: String,
     /// The day it speaks of.
     pub as_at: Day,
     /// By name.
@@ -102,7 +104,8 @@ impl Serialize for ByName {
 /// Scores every household of a file as at a day. All feeds count as fresh.
 pub fn replay(model: &Model, file: impl io::Read, as_at: Day) -> Result<Report, ReplayError> {
     let households = read(file)?.iter().map(|household| report(model, household, as_at)).collect();
-    Ok(Report { model: model.version.clone(), as_at, households })
+    let (model, model_sha256) = (model.version.clone(), model.sha256.clone());
+    Ok(Report { model, model_sha256, as_at, households })
 }
 
 fn report(model: &Model, household: &Household, as_at: Day) -> HouseholdReport {
@@ -160,6 +163,7 @@ mod tests {
         );
         let expected = serde_json::json!({
             "model": "causeway-1",
+            "model_sha256": Model::builtin().sha256,
             "as_at": "2025-02-25",
             "households": [{
                 "household": "H1",
@@ -196,6 +200,20 @@ mod tests {
             (serde_json::to_vec(&report).unwrap(), report.to_string())
         };
         assert_eq!(bytes(scenarios), bytes(&backwards.join("\n")));
+    }
+
+    /// The same bytes on every machine. Where the scorer or its sentences change on purpose, so does
+    /// this.
+    #[test]
+    fn a_replay_of_the_vectors_is_the_same_on_every_machine() {
+        let file = include_bytes!("../vectors/scenarios.csv").as_slice();
+        let report = replay(Model::builtin(), file, day("2025-08-25")).unwrap();
+        let json = serde_json::to_vec(&report).unwrap();
+        let hash = ring::digest::digest(&ring::digest::SHA256, &json);
+        assert_eq!(
+            causeway_certs::certificate::hex(hash.as_ref()),
+            "2d587897ff55a7fdadb84c891f01cbd2622723fb7cfe5e28017adbc2e0fd8d8a"
+        );
     }
 
     #[test]

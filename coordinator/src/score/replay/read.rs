@@ -178,6 +178,8 @@ fn household(name: String, rows: Vec<Row>) -> Household {
             end: row.end,
             key: EventKey::from_bytes(ref_ids[row.event_ref.as_str()].to_be_bytes()),
             confidence: row.confidence,
+            // Several agencies' rows may name one event.
+            shared: true,
             agency: Arc::from(row.agency.as_str()),
         })
         .collect();

@@ -36,7 +36,16 @@ fn code(name: &str) -> SignalCode {
 
 fn event(code: SignalCode, start: Day, end: Option<Day>, key: u128) -> Event {
     let key = EventKey::from_bytes(key.to_be_bytes());
-    Event { person: 0, code, start, end, key, confidence: 1.0, agency: Arc::from("town") }
+    Event {
+        person: 0,
+        code,
+        start,
+        end,
+        key,
+        confidence: 1.0,
+        shared: false,
+        agency: Arc::from("town"),
+    }
 }
 
 /// A household where children of every age live, which no rule then lacks.
