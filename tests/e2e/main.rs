@@ -13,6 +13,7 @@ mod exports_go_wrong;
 mod exports_land;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
+mod planted_people;
 mod python_client;
 mod reviews;
 mod strangers_are_refused;
