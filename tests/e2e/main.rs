@@ -14,6 +14,7 @@ mod exports_land;
 mod models;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
+mod planted_people;
 mod python_client;
 mod reviews;
 mod strangers_are_refused;
