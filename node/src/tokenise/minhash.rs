@@ -11,13 +11,14 @@ use aes::Block;
 /// How many orders there are.
 const ORDERS: usize = 128;
 
-/// Each sets keyed hashes in another order. `SplitMix64` from a seed of no meaning. Sixteen bits,
-/// because every processor multiplies and compares eight of those at a time.
-static MULTIPLIERS: [i16; ORDERS] = multipliers();
+/// Each pair of them sets keyed hashes in another order. `SplitMix64` from seeds of no meaning. Sixteen
+/// bits, because every processor multiplies and compares eight of those at a time.
+static MULTIPLIERS: [[i16; ORDERS]; 2] =
+    [multipliers(0x1234_5678_9abc_def0), multipliers(0x0fed_cba9_8765_4321)];
 
-const fn multipliers() -> [i16; ORDERS] {
+const fn multipliers(seed: u64) -> [i16; ORDERS] {
     let mut all = [0; ORDERS];
-    let mut state = 0x1234_5678_9abc_def0_u64;
+    let mut state = seed;
     let mut at = 0;
     while at < ORDERS {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -30,32 +31,36 @@ const fn multipliers() -> [i16; ORDERS] {
     all
 }
 
-/// The bit of the first pair's rank that is kept. The upper ones say how many pairs had to be beaten;
-/// this one is as often 0 as 1, and still depends on half of the hash.
-const KEPT: u32 = 7;
-
 /// Packs the keyed hashes of a set's pairs; nothing is packed as nothing.
 ///
-/// A pair's rank in an order is a line through its hash, `factor * multiplier + offset`: uniform and
-/// independent of other pairs' in each order, since both are keyed.
+/// A pair's rank in an order is a sum of two of its words, each times a multiplier of the order; the bit
+/// that is kept of the first pair comes from two other words in the same way, so that it says nothing of
+/// the rank and thus of how many pairs had to be beaten.
 pub(super) fn pack(pairs: &[Block]) -> u128 {
     if pairs.is_empty() {
         return 0;
     }
+    let word = |pair: &Block, at: usize| i16::from_le_bytes([pair[2 * at], pair[2 * at + 1]]);
+    let [by, and] = &MULTIPLIERS;
+    let mixed =
+        |x: i16, y: i16, at: usize| x.wrapping_mul(by[at]).wrapping_add(y.wrapping_mul(and[at]));
     let mut least = [i16::MAX; ORDERS];
     for pair in pairs {
-        let [factor, offset] = [[pair[0], pair[1]], [pair[2], pair[3]]].map(i16::from_le_bytes);
-        for (least, multiplier) in least.iter_mut().zip(&MULTIPLIERS) {
-            *least = (*least).min(factor.wrapping_mul(*multiplier).wrapping_add(offset));
+        let (x, y) = (word(pair, 0), word(pair, 1));
+        for (at, least) in least.iter_mut().enumerate() {
+            *least = (*least).min(mixed(x, y, at));
         }
     }
-    let mut kept = [0u16; 8];
-    for (place, ranks) in least.as_chunks::<8>().0.iter().enumerate() {
-        for (kept, rank) in kept.iter_mut().zip(ranks) {
-            *kept |= (rank.cast_unsigned() >> KEPT & 1) << place;
+    let mut kept = [0i16; ORDERS];
+    for pair in pairs {
+        let [x, y, z, w] = [0, 1, 2, 3].map(|at| word(pair, at));
+        for (at, kept) in kept.iter_mut().enumerate() {
+            let is_first = -i16::from(mixed(x, y, at) == least[at]);
+            *kept |= is_first & mixed(z, w, at);
         }
     }
-    kept.iter().rev().fold(0, |packed, kept| packed << 16 | u128::from(*kept))
+    // The upper bit of a product depends on all bits of its factors.
+    kept.iter().rev().fold(0, |packed, kept| packed << 1 | u128::from(*kept < 0))
 }
 
 #[cfg(test)]
