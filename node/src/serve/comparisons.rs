@@ -1,7 +1,7 @@
 //! Answers the second look: comparisons salted by a match-key, and how often strangers agree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -19,19 +19,23 @@ use causeway_proto::{
     wire::WireError,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
+    crowds::{Counts, Key},
     rows_of,
     session::Session,
     shelf::Segment,
     status, tokens,
 };
 use crate::{
-    store::segments::{self, ALIVE, KEY_BYTES},
+    store::{
+        StoreError,
+        segments::{self, ALIVE, KEY_BYTES},
+    },
     tokenise::{compare::Comparer, sketch::Sketch},
 };
 
@@ -72,6 +76,7 @@ impl Node {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
         let rows = rows_of(&session, &request.handles)?;
         let questions = questions(&rows, &request.kinds, &request.slots)?;
+        let asked: BTreeSet<MatchKeyKind> = questions.iter().map(|q| q.kind).collect();
         let mut by_segment: BTreeMap<u64, Vec<Question>> = BTreeMap::new();
         for question in questions {
             by_segment.entry(question.row / SEGMENT_ROWS as u64).or_default().push(question);
@@ -80,6 +85,7 @@ impl Node {
         let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
         let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
+        let crowds = crowds(&mut snapshot, &session, asked).await.map_err(status::store)?;
         let mut store = Some(snapshot);
         for (number, mut questions) in by_segment {
             // A row that was replaced or retired has nothing to say any more.
@@ -91,6 +97,7 @@ impl Node {
                 let sketch = segment.sketch(place).and_then(Sketch::read);
                 let sketch = sketch.ok_or_else(unknown_row)?;
                 let key = segment.key(place, kind, slot).ok_or_else(unknown_row)?;
+                let key = Some(key).filter(|key| !crowds[&kind].contains(*key));
                 let salt = salt(&session, row, kind, slot, key);
                 answers[at] = comparer.compare(&salt.into(), noise(&session, row), &sketch);
             }
@@ -204,18 +211,35 @@ fn place(row: u64) -> usize {
     (row % SEGMENT_ROWS as u64) as usize
 }
 
-/// The whole block of the token in a slot, of which half travelled. A slot without a key has noise
-/// there, so that asking tells nobody whether there is one.
-fn salt(
+/// The match-keys that no token is made of, of some kinds.
+async fn crowds(
+    conn: &mut SqliteConnection,
     session: &Session,
-    row: u64,
-    kind: MatchKeyKind,
-    slot: usize,
-    key: &[u8; KEY_BYTES],
-) -> Block {
-    if *key == [0; KEY_BYTES] {
-        return tokens::noise(session.keys.own.padding(), row, kind, slot);
+    kinds: BTreeSet<MatchKeyKind>,
+) -> Result<BTreeMap<MatchKeyKind, Arc<HashSet<Key>>>, StoreError> {
+    let mut crowds = BTreeMap::new();
+    for kind in kinds {
+        let known = match session.crowds(kind) {
+            Some(known) => known,
+            None => {
+                // Asked before it was streamed, or after this process was started again.
+                let counted = Counts::count(conn, kind, &session.order).await?.0;
+                session.keep_crowds(kind, &counted.crowds());
+                Arc::new(counted.crowds())
+            }
+        };
+        crowds.insert(kind, known);
     }
+    Ok(crowds)
+}
+
+/// The whole block of the token in a slot, of which half travelled. A slot without a key has noise
+/// there, so that asking tells nobody whether there is one; and so has one whose key too many share,
+/// or asking would tell who they are.
+fn salt(session: &Session, row: u64, kind: MatchKeyKind, slot: usize, key: Option<&Key>) -> Block {
+    let Some(key) = key.filter(|key| **key != [0; KEY_BYTES]) else {
+        return tokens::noise(session.keys.own.padding(), row, kind, slot);
+    };
     let mut block = Block::from(*key);
     session.keys.kind(kind).encrypt_block(&mut block);
     block
@@ -231,7 +255,7 @@ fn noise(session: &Session, row: u64) -> u64 {
 }
 
 fn unknown_row() -> Status {
-    status::store(crate::store::StoreError::Corrupt("row"))
+    status::store(StoreError::Corrupt("row"))
 }
 
 /// Counts levels of agreement over random pairs of different people.

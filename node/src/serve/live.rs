@@ -117,13 +117,15 @@ impl Live {
             // The token stream may have counted just these records.
             let as_streamed = self.position == session.sweep.position;
             let streamed = session.counted(*kind).filter(|_| as_streamed);
-            *counts = Some(match streamed {
+            let counted = match streamed {
                 Some(counts) => counts,
                 None => {
                     let records = records.get_or_insert_with(|| in_sweep(&self.standings));
                     Counts::count(conn, *kind, records).await?.0
                 }
-            });
+            };
+            session.set_crowds(*kind, counted.crowds());
+            *counts = Some(counted);
         }
         Ok(())
     }
@@ -154,7 +156,8 @@ impl Live {
             }
         }
         self.position = position;
-        for row in self.recrowded(conn, &segments_of(&entered), &segments_of(&left)).await? {
+        let (entered, left) = (segments_of(&entered), segments_of(&left));
+        for row in self.recrowded(conn, session, &entered, &left).await? {
             let standing = *place(&mut self.standings, row);
             let (before, after) = (standing.0, standing.0);
             told.entry(row).or_insert(Told { row, before, after, tokens: false }).tokens = true;
@@ -167,6 +170,7 @@ impl Live {
     async fn recrowded(
         &mut self,
         conn: &mut SqliteConnection,
+        session: &Session,
         entered: &[SegmentRows],
         left: &[SegmentRows],
     ) -> Result<Vec<u64>, StoreError> {
@@ -182,6 +186,7 @@ impl Live {
             let Some(counts) = &mut self.counts[kind.index()] else { continue };
             let crossed = counts.change(conn, &records, &by).await?;
             if !crossed.is_empty() {
+                session.set_crowds(*kind, counts.crowds());
                 concerned.extend(crowds::holders(conn, *kind, &records, &crossed).await?);
             }
         }

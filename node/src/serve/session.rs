@@ -3,7 +3,10 @@
 //! Everything in it follows from the store, the keyring and the sweep's id. So a node that is
 //! restarted in the middle of a sweep goes on where it was, whatever came in meanwhile.
 
-use std::{collections::HashMap, sync::PoisonError};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError},
+};
 
 use causeway_proto::{
     catalogue::Purpose,
@@ -18,7 +21,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    crowds::Counts,
+    crowds::{Counts, Key},
     live::{self, Live},
     shelf::Shelf,
     standing::Standing,
@@ -50,6 +53,7 @@ pub(super) struct Session {
     /// Turns true when the sweep is closed, or another one is opened.
     pub(super) over: watch::Sender<bool>,
     counted: std::sync::Mutex<HashMap<MatchKeyKind, Counts>>,
+    crowds: std::sync::Mutex<HashMap<MatchKeyKind, Arc<HashSet<Key>>>>,
     /// What the second look is busy with.
     pub(super) shelf: Shelf,
 }
@@ -94,8 +98,21 @@ impl Session {
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
-        let (counted, shelf) = (std::sync::Mutex::default(), Shelf::default());
-        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, counted, over, shelf }
+        let (counted, crowds) = (std::sync::Mutex::default(), std::sync::Mutex::default());
+        let shelf = Shelf::default();
+        Self {
+            sweep,
+            keys,
+            key_epoch,
+            key_commit,
+            order,
+            streamed,
+            live,
+            over,
+            counted,
+            crowds,
+            shelf,
+        }
     }
 
     /// Returns how many rows the stream has.
@@ -123,6 +140,24 @@ impl Session {
     pub(super) fn counted(&self, kind: MatchKeyKind) -> Option<Counts> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.remove(&kind)
+    }
+
+    /// Keeps which match-keys of a kind no token is made of.
+    pub(super) fn set_crowds(&self, kind: MatchKeyKind, crowds: HashSet<Key>) {
+        let mut all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(kind, Arc::new(crowds));
+    }
+
+    /// The same as counted for the token stream, unless whoever follows the sweep knows later ones.
+    pub(super) fn keep_crowds(&self, kind: MatchKeyKind, crowds: &HashSet<Key>) {
+        let mut all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(kind).or_insert_with(|| Arc::new(crowds.clone()));
+    }
+
+    /// Returns which match-keys of a kind no token is made of; `None` if nobody has counted them.
+    pub(super) fn crowds(&self, kind: MatchKeyKind) -> Option<Arc<HashSet<Key>>> {
+        let all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&kind).cloned()
     }
 
     /// Ends the streams that follow the sweep.

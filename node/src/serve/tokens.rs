@@ -190,6 +190,7 @@ impl StoredColumn {
     ) -> Result<Self, StoreError> {
         let (counts, segments) = Counts::count(conn, kind, &session.order).await?;
         let crowds = counts.crowds();
+        session.keep_crowds(kind, &crowds);
         session.keep_counted(kind, counts);
         Ok(Self { kind, segments, crowds })
     }

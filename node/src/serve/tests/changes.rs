@@ -8,6 +8,8 @@ use std::{
 use causeway_proto::{
     alert::{Alert, AlertChange},
     change::{Change, Step},
+    kind::MatchKeyKind,
+    linkage::comparison::{Comparison, Presence},
     pb::{
         self, alert_service_server::AlertService, change_service_client::ChangeServiceClient,
         comparison_service_server::ComparisonService, inbox_service_server::InboxService,
@@ -93,12 +95,14 @@ async fn a_crowd_takes_the_tokens_of_all_along_both_ways() {
     let mut changes = follower.watch(&agency).await;
     follower.catch_up(&agency, &mut changes).await;
     let fifty = follower.people.len();
+    assert!(salted_alike(&agency, &follower).await, "fifty share a token");
 
     agency.people(&people).await;
     let happened = kinds(&follower.catch_up(&agency, &mut changes).await);
     let tokens = |happened: &[&str]| happened.iter().filter(|kind| **kind == "tokens").count();
     assert_eq!((fifty, tokens(&happened)), (50, 50), "{happened:?}");
     follower.holds_what_is(&agency).await;
+    assert!(!salted_alike(&agency, &follower).await, "the salt would tell who is in the crowd");
 
     // Also where the node does not remember how many there were.
     let crowded = follower.clone();
@@ -116,6 +120,20 @@ async fn a_crowd_takes_the_tokens_of_all_along_both_ways() {
     let mut changes = away.watch(&agency).await;
     away.catch_up(&agency, &mut changes).await;
     away.holds_what_is(&agency).await;
+}
+
+/// Whether two people of the crowd can be held against each other in the slot that all of it shares.
+async fn salted_alike(agency: &Agency, follower: &Follower) -> bool {
+    let two: Vec<_> = follower.people.keys().take(2).collect();
+    let request = pb::CompareRequest {
+        sweep_id: id(1),
+        handles: two.iter().flat_map(|handle| *handle.as_bytes()).collect(),
+        kinds: vec![MatchKeyKind::PostcodeHouseInitial.number(); 2],
+        slots: vec![0; 2],
+    };
+    let answer = agency.node.compare(Request::new(request)).await.unwrap().into_inner();
+    let both: Vec<Comparison> = Comparison::read_column(&answer.comparisons).unwrap().collect();
+    both[0].shared(&both[1]) != Presence(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,15 +288,14 @@ async fn an_alert_finds_the_records_of_a_row_that_was_replaced_and_nobody_else_d
         let request = pb::CompareRequest {
             sweep_id: id(1),
             handles: handle.as_bytes().to_vec(),
-            kinds: vec![causeway_proto::kind::MatchKeyKind::SurnameBirth.number()],
+            kinds: vec![MatchKeyKind::SurnameBirth.number()],
             slots: vec![0],
         };
         let answer = agency.node.compare(Request::new(request)).await.unwrap().into_inner();
-        let mut read =
-            causeway_proto::linkage::comparison::Comparison::read_column(&answer.comparisons);
+        let mut read = Comparison::read_column(&answer.comparisons);
         read.as_mut().unwrap().next().unwrap()
     };
-    let nothing = causeway_proto::linkage::comparison::Comparison::EMPTY;
+    let nothing = Comparison::EMPTY;
     assert_eq!(compare(old).await, nothing);
     assert_ne!(compare(new).await, nothing);
 }
