@@ -12,6 +12,7 @@ use causeway_proto::{
     alert::Tier,
     catalogue::{AgencyKind, SignalCode},
     day::Day,
+    ids::EventKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,9 @@ impl Scoring {
     pub fn looking_back(model: &Model, events: &[Event], told: &Basis) -> Self {
         let then = |younger: bool| {
             let as_told = |event: &Event| match event.code.spec().owner {
-                Some(_) => event.clone(),
+                Some(_) => {
+                    Event { start: month_under_way(event.start, told.as_at), ..event.clone() }
+                }
                 None => Event {
                     start: event.start.min(told.as_at),
                     code: if younger { band_below(event.code) } else { event.code },
@@ -77,6 +80,13 @@ impl Scoring {
     }
 }
 
+/// Returns when something began as it was told on an earlier day, where only the month is told: the 15th
+/// stands for it, and the 1st did as long as the 15th lay ahead.
+fn month_under_way(start: Day, told_on: Day) -> Day {
+    let (first, middle) = (told_on.first_of_month(), told_on.first_of_month().plus(14));
+    if start == middle && told_on < middle { first } else { start }
+}
+
 /// Returns the band that a child was in before the one that it is in.
 fn band_below(band: SignalCode) -> SignalCode {
     match band {
@@ -91,32 +101,51 @@ fn children(scored: &Scored) -> usize {
     bands.map(|(_, count)| count).sum()
 }
 
-/// By kind of agency: on how many days something severe began, and the latest of them. What one source
-/// reports of one day is one change.
+/// By kind of agency: what severe things there are. What one source reports of one day is one change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Severe(pub BTreeMap<AgencyKind, (usize, Day)>);
+pub struct Severe(pub BTreeMap<AgencyKind, SevereThings>);
+
+/// What severe things one kind of agency reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SevereThings {
+    /// On how many days one began.
+    pub days: usize,
+    /// The latest of those days.
+    pub latest: Day,
+    /// How many events there are.
+    pub events: usize,
+}
 
 impl Severe {
     fn of(model: &Model, events: &[Event], as_at: Day) -> Self {
-        let mut days: BTreeMap<AgencyKind, BTreeSet<Day>> = BTreeMap::new();
+        let mut all: BTreeMap<AgencyKind, (BTreeSet<Day>, BTreeSet<EventKey>)> = BTreeMap::new();
         for event in events.iter().filter(|event| event.start <= as_at) {
             let severe = model.signal(event.code).severity >= model.surfacing.new_severity;
             let recent = as_at.since(event.start) <= model.scale.window_days;
             if let Some(owner) = event.code.spec().owner.filter(|_| severe && recent) {
-                days.entry(owner).or_default().insert(event.start);
+                let (days, keys) = all.entry(owner).or_default();
+                days.insert(event.start);
+                keys.insert(event.key);
             }
         }
-        let newest = |days: BTreeSet<Day>| Some((days.len(), *days.last()?));
-        Self(days.into_iter().filter_map(|(kind, days)| Some((kind, newest(days)?))).collect())
+        let things = |(days, keys): (BTreeSet<Day>, BTreeSet<EventKey>)| {
+            let latest = *days.last()?;
+            Some(SevereThings { days: days.len(), latest, events: keys.len() })
+        };
+        Self(all.into_iter().filter_map(|(kind, all)| Some((kind, things(all)?))).collect())
     }
 
     /// Returns whether there is something severe that was not there before.
     fn has_more_than(&self, told: &Told) -> bool {
-        self.0.iter().any(|(kind, (days, latest))| {
-            let before = told.severe.0.get(kind);
+        self.0.iter().any(|(kind, now)| {
+            let Some(known) = told.severe.0.get(kind) else { return true };
             // What came in today from a source that was told of today is the same change.
-            let same = before.is_some_and(|(_, known)| *known == told.day && *latest == told.day);
-            !same && (before.is_none_or(|(known, _)| days > known) || *latest > told.day)
+            let same_day = known.latest == told.day && now.latest == told.day;
+            // A month that was under way when it was told of has only got its middle since.
+            let same_month = known.events == now.events
+                && month_under_way(now.latest, told.day) != now.latest
+                && month_under_way(now.latest, told.day) == known.latest;
+            !same_day && !same_month && (now.days > known.days || now.latest > told.day)
         })
     }
 }

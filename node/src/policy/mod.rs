@@ -48,7 +48,8 @@ struct Rule {
 pub enum Detail {
     /// The day.
     Day,
-    /// The month only: its 15th stands for it.
+    /// The month only: its 15th stands for it, and its 1st until then. Any other day that stood for a month
+    /// under way would look like something new every morning.
     Month,
 }
 
@@ -104,7 +105,10 @@ impl Policy {
         }
         let told = |day: Day| match rule.detail {
             Detail::Day => day,
-            Detail::Month => day.first_of_month().plus(14).min(as_at),
+            Detail::Month => {
+                let first = day.first_of_month();
+                Some(first.plus(14)).filter(|middle| *middle <= as_at).unwrap_or(first)
+            }
         };
         let late = |arrived: &Day| *arrived > event.start && *arrived <= as_at;
         Some(Released {

@@ -303,3 +303,30 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn dates_told_by_the_month_do_not_make_news_as_the_month_goes_on() {
+    let model = Model::builtin();
+    // As a node tells them: the 15th stands for a month, and the 1st as long as the 15th lies ahead.
+    let told = |event: &Event, as_at: Day| {
+        let first = event.start.first_of_month();
+        let start = Some(first.plus(14)).filter(|middle| *middle <= as_at).unwrap_or(first);
+        Event { start, ..event.clone() }
+    };
+    for name in ["A", "B", "C"] {
+        let (mut memory, events) = (Memory::default(), scenario(name));
+        let mut pushes = Vec::new();
+        for days in 0..365 {
+            let as_at = day("2025-01-01").plus(days);
+            let happened = events.iter().filter(|event| event.start <= as_at);
+            let events: Vec<Event> = happened.map(|event| told(event, as_at)).collect();
+            match memory.look(model, &events, as_at) {
+                Decision::New(why) | Decision::Update(why) => pushes.push((as_at.to_string(), why)),
+                Decision::Cancel(why) => panic!("{name} is taken back on {as_at}: {why:?}"),
+                Decision::Close | Decision::Nothing => {}
+            }
+        }
+        assert!(!pushes.iter().any(|(_, why)| *why == Why::Withdrawn), "{name} {pushes:?}");
+        assert!((1..=6).contains(&pushes.len()), "{name} {pushes:?}");
+    }
+}
