@@ -47,10 +47,10 @@ use serde::Deserialize;
 ///     daily_at = "02:30"
 ///
 ///     ## A model file needs the signatures of two of these; the built-in model needs none.
-///     # model = "model.toml"
-///     # [[model_signer]]
-///     # name = "head of safeguarding"
-///     # public_key = "signers/safeguarding.pem"
+///     ## model = "model.toml"
+///     ## [[model_signer]]
+///     ## name = "head of safeguarding"
+///     ## public_key = "signers/safeguarding.pem"
 ///
 ///     ## A node that the coordinator dials, and one that dials in.
 ///     [[node]]

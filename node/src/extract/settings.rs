@@ -22,6 +22,7 @@ use super::{ExtractError, statement};
 ///     mode = "delta"
 ///     dates = ["%Y-%m-%d"]
 ///     key = ["id"]
+///     default_role = "subject"
 ///
 ///     [database]
 ///     kind = "postgres"

@@ -97,7 +97,7 @@ pub(super) async fn refresh(
     let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (record.id, None)).collect();
     records::assign(conn, &closed).await?;
     let groups = members(&groups);
-    let step = Step { reading, known: &known, pieces: &pieces, changed: &changed_ids };
+    let step = Step { reading, known: &known, pieces: &pieces, changed: &changed_ids, bereft };
     let kept = step.write(conn, &groups, &before, &touched).await?;
     let known: BTreeSet<i64> = step.known.iter().map(|known| known.stored.id).collect();
     homes.announce(conn, &known.intersection(&changed_ids).copied().collect()).await?;
@@ -209,6 +209,8 @@ struct Step<'a> {
     known: &'a [Known],
     pieces: &'a [Piece],
     changed: &'a BTreeSet<i64>,
+    /// Persons that lost a record: their match-keys hold more than is known of them now.
+    bereft: &'a BTreeSet<i64>,
 }
 
 impl Step<'_> {
@@ -236,6 +238,7 @@ impl Step<'_> {
             };
             taken.insert(person);
             let same = before.get(&person) == Some(&records)
+                && !self.bereft.contains(&person)
                 && records.is_disjoint(self.changed)
                 && rows_before.contains_key(&person);
             if !same {
