@@ -5,34 +5,31 @@
 //! what belongs to which record in [`Continuity`], and only news is issued. [`scorings`] is pure, so
 //! that a live pass scores again only what was touched.
 
+mod withdraw;
+mod write;
+
 use std::{collections::BTreeMap, time::Instant};
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty},
     catalogue::AgencyKind,
     day::Day,
-    ids::{AgencyId, AlertId, Handle, LineId, MemoId, SweepId},
-    pb,
+    ids::{AgencyId, AlertId, Handle, LineId, SweepId},
     review::ReviewAction,
-    sweep::{Memo, MemoKind},
 };
-use prost::Message;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     Cycle, CycleError, Linked, Taking,
-    continuity::{self, Continuity, Owed},
+    continuity::Continuity,
     homes::{House, Houses},
     progress::Step,
-    report::{self, AlertReport, RecipientReport, Seconds},
+    report::{AlertReport, Seconds},
     unknowns::unknowns,
 };
 use crate::{
-    alert::{self, Case, Envelope, Holder},
     ledger::{
-        LedgerError, Tx,
-        alerts::{self, Decided},
-        outbox, reviews,
+        LedgerError, Tx, alerts, outbox, reviews,
         standings::{self, Standing, State},
     },
     link::rekey::NoRandomness,
@@ -393,192 +390,6 @@ impl Telling<'_> {
         Ok((report, standing))
     }
 
-    /// Takes an alert back whose records are nowhere any more, where all agree that they are not.
-    async fn recall(
-        &self,
-        tx: &mut Tx,
-        standing: Standing,
-    ) -> Result<Option<AlertReport>, CycleError> {
-        let silent = !self.all_in(&standing.holders);
-        // A look back in time knows less; and whoever has not got it yet could not hand it back.
-        if silent
-            || self.as_at.since(standing.told.basis.as_at) < 0
-            || outbox::is_on_its_way(tx, standing.alert).await?
-        {
-            return Ok(None);
-        }
-        self.cancel(tx, standing, Why::Gone).await
-    }
-
-    /// Takes an alert back everywhere.
-    async fn cancel(
-        &self,
-        tx: &mut Tx,
-        standing: Standing,
-        why: Why,
-    ) -> Result<Option<AlertReport>, CycleError> {
-        let Some(last) = alerts::find(tx, standing.alert).await? else { return Ok(None) };
-        let number = last.revision + 1;
-        let revision = Revision { id: last.id, number, change: AlertChange::Cancel, why };
-        let ever = outbox::told(tx, last.id).await?;
-        let earlier: AlertReport =
-            serde_json::from_str(&last.explanation).map_err(|_| LedgerError::Corrupt("report"))?;
-        let recipients = ever.iter().map(|agency| RecipientReport {
-            agency: agency.clone(),
-            duty: Duty::Inform,
-            records: 0,
-        });
-        let report = AlertReport {
-            revision: number,
-            change: AlertChange::Cancel,
-            reason: Some(why),
-            model: self.cycle.model.version.clone(),
-            model_sha256: self.cycle.model.sha256.clone(),
-            lines: Vec::new(),
-            interactions: Vec::new(),
-            links: Vec::new(),
-            recipients: recipients.collect(),
-            ..earlier
-        };
-        let decided = Decided {
-            revision: number,
-            change: AlertChange::Cancel,
-            sweep: self.sweep,
-            as_at: self.as_at,
-            created_ms: (self.cycle.now_ms)(),
-            explanation: serde_json::to_string(&report).expect("a report is plain data"),
-            reason: why.as_str().to_owned(),
-            ..last
-        };
-        alerts::put(tx, &decided).await?;
-        for agency in &ever {
-            self.withdraw(tx, agency, &report, revision).await?;
-        }
-        standings::put(tx, &Standing { state: State::Cancelled, ..standing }).await?;
-        Ok(Some(report))
-    }
-
-    /// Decides the delivery of a withdrawal to one agency.
-    async fn withdraw(
-        &self,
-        tx: &mut Tx,
-        agency: &AgencyId,
-        report: &AlertReport,
-        revision: Revision,
-    ) -> Result<(), CycleError> {
-        let withdrawal = alert::withdrawal(
-            (revision.id, revision.number, self.sweep),
-            (report.subject, report.tier, self.as_at),
-            &self.cycle.model.version,
-        );
-        let body = pb::Alert::from(withdrawal).encode_to_vec();
-        let now_ms = (self.cycle.now_ms)();
-        Ok(outbox::put(tx, revision.id, revision.number, agency, &body, now_ms).await?)
-    }
-
-    /// Sees to an open alert that brings no news: whether somebody acts, and whether nobody answers.
-    /// Returns whether everybody was reminded.
-    async fn attend(
-        &self,
-        tx: &mut Tx,
-        verdict: &mut Verdict,
-        scoring: &Scoring,
-    ) -> Result<bool, CycleError> {
-        let Some(standing) = &mut verdict.standing else { return Ok(false) };
-        if standing.action_seen.is_none() {
-            let ever = outbox::told(tx, standing.alert).await?;
-            let first = alerts::revision(tx, standing.alert, 1).await?.map(|first| first.as_at);
-            let acts = self.houses[verdict.house].events.iter().filter(|event| {
-                event.code.shows_action()
-                    && first.is_some_and(|first| event.start > first)
-                    && ever.iter().any(|agency| *agency.as_str() == *event.agency)
-            });
-            if let Some(day) = acts.map(|event| event.start).min() {
-                standing.action_seen = Some(day);
-                standings::put(tx, standing).await?;
-            }
-        }
-        let waits = !standing.reminded && standing.action_seen.is_none();
-        if !waits || !surfacing::is_unanswered(self.cycle.model, &standing.told, self.as_at) {
-            return Ok(false);
-        }
-        let told = standing.told.clone();
-        let revision = self.next(tx, standing.alert, Why::Unanswered).await?;
-        let (_, reminded) = self.tell(tx, verdict, scoring, revision).await?;
-        // What was told, and when, is what it was.
-        let told = Told { basis: reminded.told.basis.clone(), ..told };
-        let reminded = Standing { told, ..reminded };
-        standings::put(tx, &reminded).await?;
-        verdict.standing = Some(reminded);
-        Ok(true)
-    }
-
-    /// What nodes have to keep: the alert with each of its records, and reviews. Recipients keep an
-    /// alert when it is delivered.
-    async fn owed(
-        &self,
-        tx: &mut Tx,
-        verdicts: &[Verdict],
-        continuity: &mut Continuity,
-    ) -> Result<(Owed, Vec<reviews::Received>), CycleError> {
-        let unsettled = reviews::unsettled(tx).await?;
-        let (mut owed, mut settled) = (Owed::new(), Vec::new());
-        for verdict in verdicts {
-            let Some(standing) = &verdict.standing else { continue };
-            let last = alerts::find(tx, standing.alert).await?.map_or(0, |last| last.revision);
-            let told = outbox::reached(tx, standing.alert, last).await?.recipients;
-            let mine: Vec<_> = unsettled
-                .iter()
-                .filter(|received| received.review.alert == standing.alert)
-                .filter(|received| received.review.action != ReviewAction::WrongRecord)
-                .collect();
-            settled.extend(mine.iter().map(|received| (*received).clone()));
-            for (agency, handle) in self.members(&self.houses[verdict.house]) {
-                let id = MemoId::from_bytes(*standing.alert.as_bytes());
-                let alert = Memo {
-                    kind: MemoKind::Alert,
-                    id,
-                    handle,
-                    score_tenths: 0,
-                    made: standing.told.day,
-                };
-                let known = continuity.alerts(agency, handle).any(|known| known == standing.alert);
-                if !known && told.contains(&self.agencies[agency].member.id) {
-                    continuity.note(agency, alert);
-                } else if !known {
-                    owed.entry(agency).or_default().push(alert);
-                }
-                for received in mine.iter().take(1) {
-                    owed.entry(agency).or_default().push(Memo {
-                        kind: MemoKind::Reviewed,
-                        id,
-                        handle,
-                        score_tenths: received.score_tenths,
-                        made: received.review.day,
-                    });
-                }
-            }
-        }
-        Ok((owed, settled))
-    }
-
-    async fn keep(
-        &self,
-        continuity: &mut Continuity,
-        owed: Owed,
-        settled: &[reviews::Received],
-    ) -> Result<(), CycleError> {
-        let all = continuity::keep(self.cycle, self.sweep, self.agencies, continuity, owed).await;
-        if !all || settled.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.cycle.ledger.begin().await?;
-        for received in settled {
-            reviews::settle(&mut tx, received.review.id).await?;
-        }
-        Ok(tx.commit().await?)
-    }
-
     /// The household's records at each agency, by the agency's place.
     fn handles(&self, house: usize) -> BTreeMap<usize, Vec<Handle>> {
         let mut handles: BTreeMap<usize, Vec<Handle>> = BTreeMap::new();
@@ -605,140 +416,6 @@ impl Telling<'_> {
     /// The links that the household rests on.
     fn links(&self, house: &House) -> Vec<usize> {
         self.linked.pairs_within(house.household.members.iter().map(|member| member.record))
-    }
-
-    fn report(
-        &self,
-        house: &House,
-        scoring: &Scoring,
-        routing: &Routing,
-        handles: &BTreeMap<usize, Vec<Handle>>,
-        (revision, line_ids): (Revision, &[LineId]),
-    ) -> AlertReport {
-        let Scoring { scored, alone, .. } = scoring;
-        let (model, missing) = (self.cycle.model, self.missing());
-        let range = score::range(model, &house.events, self.as_at, &missing);
-        let best = score::best_alone(alone).map_or(0.0, |(_, score)| report::number(score));
-        let recipients = routing.recipients.iter().map(|recipient| {
-            let held = handles
-                .iter()
-                .find(|(at, _)| self.agencies[**at].member.id.as_str() == &*recipient.agency);
-            RecipientReport {
-                agency: recipient.agency.parse().expect("it came from an agency"),
-                duty: recipient.duty,
-                records: held.map_or(0, |(_, handles)| handles.len()),
-            }
-        });
-        let people = house.household.persons().len();
-        AlertReport {
-            alert_id: revision.id.to_string(),
-            revision: revision.number,
-            change: revision.change,
-            reason: Some(revision.why),
-            model: model.version.clone(),
-            model_sha256: model.sha256.clone(),
-            subject: subject(people),
-            people,
-            tier: scored.tier,
-            score: report::number(scored.score),
-            raw: report::number(scored.raw),
-            range: [report::number(range.lo), report::number(range.hi)],
-            best_single_agency: best,
-            agency_alone: alone.iter().map(|(k, score)| (*k, report::number(*score))).collect(),
-            lines: report::lines(scored, line_ids),
-            interactions: report::rules(scored),
-            breadth: scored.breadth,
-            recipients: recipients.collect(),
-            unknowns: self.unknowns.to_vec(),
-            links: self
-                .links(house)
-                .into_iter()
-                .map(|at| report::link(self.agencies, self.linked, at))
-                .collect(),
-        }
-    }
-
-    /// Writes one revision down.
-    async fn decide(
-        &self,
-        tx: &mut Tx,
-        report: &AlertReport,
-        scoring: &Scoring,
-        revision: Revision,
-    ) -> Result<(), LedgerError> {
-        let decided = Decided {
-            id: revision.id,
-            revision: revision.number,
-            change: revision.change,
-            sweep: self.sweep,
-            subject: report.subject,
-            tier: scoring.scored.tier,
-            score_tenths: u32::try_from(scoring.scored.score.count()).unwrap_or(0),
-            as_at: self.as_at,
-            created_ms: (self.cycle.now_ms)(),
-            explanation: serde_json::to_string(report).expect("a report is plain data"),
-            reason: revision.why.as_str().to_owned(),
-        };
-        alerts::put(tx, &decided).await
-    }
-
-    /// Decides the deliveries of one revision.
-    async fn deliver(
-        &self,
-        tx: &mut Tx,
-        house: &House,
-        scoring: &Scoring,
-        (routing, handles): (&Routing, &BTreeMap<usize, Vec<Handle>>),
-        (revision, line_ids, since): (Revision, &[LineId], Option<&Told>),
-    ) -> Result<(), CycleError> {
-        let holders: Vec<Holder> = handles
-            .keys()
-            .map(|at| &self.agencies[*at])
-            .map(|agency| Holder {
-                agency: agency.member.id.clone(),
-                kind: agency.member.kind,
-                contact: agency.opened.as_ref().and_then(|opened| opened.contact.clone()),
-            })
-            .collect();
-        let weakest = self
-            .links(house)
-            .into_iter()
-            .filter_map(|at| self.linked.decision.bits[at])
-            .min_by(f64::total_cmp);
-        let case = Case {
-            model: self.cycle.model,
-            scored: &scoring.scored,
-            subject: subject(house.household.persons().len()),
-            disclosures: &house.disclosures,
-            late: &house.late,
-            holders: &holders,
-            absent_lead: routing.absent_lead,
-            unknowns: self.unknowns,
-            attached: house.household.members.iter().filter(|m| m.attached).count(),
-            weakest_link: weakest,
-            line_ids,
-            why: revision.why,
-            since,
-        };
-        for recipient in &routing.recipients {
-            let held = handles
-                .iter()
-                .find(|(at, _)| self.agencies[**at].member.id.as_str() == &*recipient.agency);
-            let Some((at, own)) = held else { continue };
-            let envelope = Envelope {
-                id: revision.id,
-                revision: revision.number,
-                change: revision.change,
-                sweep: self.sweep,
-                recipient,
-                handles: own.clone(),
-            };
-            let body = pb::Alert::from(case.told(envelope)).encode_to_vec();
-            let to = &self.agencies[*at].member.id;
-            let now_ms = (self.cycle.now_ms)();
-            outbox::put(tx, revision.id, revision.number, to, &body, now_ms).await?;
-        }
-        Ok(())
     }
 }
 
