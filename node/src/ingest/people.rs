@@ -64,10 +64,13 @@ impl Intake<'_> {
         records::set_missed(&mut tx, &difference.back, 0).await?;
         records::set_missed(&mut tx, &difference.missed, 1).await?;
         records::put(&mut tx, feed.id(), &difference.changed).await?;
-        let keys: Vec<&str> = difference.changed.iter().map(|r| r.key.as_str()).collect();
+        let new = std::mem::take(&mut difference.changed);
+        let keys: Vec<&str> = new.iter().map(|r| r.key.as_str()).collect();
         let changed = records::by_key(&mut tx, feed.id(), &keys).await?;
+        let changed_records = new.len() as u64;
+        drop(new);
         let reading = Reading { feeds: self.feeds, as_at: self.as_at, keys: self.keys };
-        let kept = persons::refresh(&mut tx, &reading, &changed, &bereft, homes).await?;
+        let kept = persons::refresh(&mut tx, &reading, changed, &bereft, homes).await?;
 
         let heirs = events::persons_of(&mut tx, &merged.heirs).await?;
         let heirs = store_persons::by_id(&mut tx, &heirs).await?;
@@ -77,7 +80,7 @@ impl Intake<'_> {
 
         let receipt = Receipt {
             feed: feed.id().to_owned(),
-            changed: difference.changed.len() as u64,
+            changed: changed_records,
             unchanged: difference.unchanged,
             missed: difference.missed.len() as u64,
             removed: (difference.gone.len() - merged.gone.len()) as u64,

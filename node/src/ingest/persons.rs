@@ -63,30 +63,40 @@ pub(super) struct Reading<'a> {
 pub(super) async fn refresh(
     conn: &mut SqliteConnection,
     reading: &Reading<'_>,
-    changed: &[Stored],
+    mut changed: Vec<Stored>,
     bereft: &BTreeSet<i64>,
     mut homes: Homes,
 ) -> Result<Kept, IngestError> {
+    changed.sort_unstable_by_key(|record| record.id);
+    changed.dedup_by_key(|record| record.id);
     let mut touched: BTreeSet<i64> = changed.iter().filter_map(|record| record.person).collect();
     touched.extend(bereft);
-    let keyed = tokio::task::block_in_place(|| prepare(reading, changed.to_vec()));
-    touched.extend(sharing(conn, &keyed).await?);
-
-    // Every record of every touched person, and the changed ones whosever they were.
-    let touched: Vec<i64> = touched.into_iter().collect();
-    let mut all: BTreeMap<i64, Stored> = BTreeMap::new();
-    let of_touched = records::of_persons(conn, &touched).await?;
     let changed_ids: BTreeSet<i64> = changed.iter().map(|record| record.id).collect();
-    all.extend(of_touched.into_iter().chain(changed.iter().cloned()).map(|r| (r.id, r)));
-    let before: BTreeMap<i64, BTreeSet<i64>> = grouped(all.values());
-    let (open, closed): (Vec<Stored>, Vec<Stored>) =
-        all.into_values().partition(|record| !record.restricted);
+    let mut before = grouped(&changed);
+    let mut closed: Vec<i64> = Vec::new();
+    closed.extend(changed.iter().filter(|record| record.restricted).map(|record| record.id));
+    let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
+    touched.extend(sharing(conn, &keyed).await?);
+    keyed.retain(|(known, _)| !known.stored.restricted);
+
+    // Every record of every touched person, and the changed ones whosever they were. What is
+    // prepared is by far the largest part of an intake, so nothing is prepared twice.
+    let touched: Vec<i64> = touched.into_iter().collect();
+    let mut others = records::of_persons(conn, &touched).await?;
+    others.retain(|record| !changed_ids.contains(&record.id));
+    for (person, records) in grouped(&others) {
+        before.entry(person).or_default().extend(records);
+    }
+    closed.extend(others.iter().filter(|record| record.restricted).map(|record| record.id));
+    let open = changed_ids.len() + others.len() - closed.len();
+    others.retain(|record| !record.restricted);
+    keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
+    keyed.sort_unstable_by_key(|(known, _)| known.stored.id);
 
     let learnt = weights::load(conn).await?;
     let count = records::count(conn).await?;
-    let teaches = open.len() as f64 > LEARN_FROM_SHARE * count as f64;
-    let (known, pieces): (Vec<Known>, Vec<Piece>) =
-        tokio::task::block_in_place(|| prepare(reading, open).into_iter().unzip());
+    let teaches = open as f64 > LEARN_FROM_SHARE * count as f64;
+    let (known, pieces): (Vec<Known>, Vec<Piece>) = keyed.into_iter().unzip();
     let (groups, weights) = tokio::task::block_in_place(|| {
         dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))
     });
@@ -94,7 +104,8 @@ pub(super) async fn refresh(
         weights::save(conn, &weights).await?;
     }
     homes.put(conn, known.iter().map(home).collect()).await?;
-    let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (record.id, None)).collect();
+    closed.sort_unstable();
+    let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (*record, None)).collect();
     records::assign(conn, &closed).await?;
     let groups = members(&groups);
     let step = Step { reading, known: &known, pieces: &pieces, changed: &changed_ids, bereft };
@@ -157,7 +168,7 @@ async fn sharing(
     Ok(persons::by_row(conn, &rows).await?.into_iter().map(|person| person.id).collect())
 }
 
-fn grouped<'a>(records: impl Iterator<Item = &'a Stored>) -> BTreeMap<i64, BTreeSet<i64>> {
+fn grouped(records: &[Stored]) -> BTreeMap<i64, BTreeSet<i64>> {
     let mut by_person: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for record in records {
         if let Some(person) = record.person {

@@ -327,7 +327,7 @@ fn nhs_number(person: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use causeway_node::normalise::identifier::NhsNumber;
 
@@ -349,6 +349,29 @@ mod tests {
         }
         let both = known[0].intersection(&known[1]).count();
         assert!((600..1000).contains(&both), "{both}");
+        Ok(())
+    }
+
+    #[test]
+    fn one_percent_moves_leaves_or_comes() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let crowd = Crowd::new(1, 3000);
+        let mut editions =
+            [Edition::First, Edition::Changed].map(|edition| (edition, BTreeMap::new()));
+        for (edition, rows) in &mut editions {
+            let file = folder.path().join(format!("{edition:?}.csv"));
+            crowd.write(0, 0, *edition, &file)?;
+            for row in csv::Reader::from_path(&file)?.records() {
+                let row = row?;
+                rows.insert(row[0].to_owned(), row);
+            }
+        }
+        let [(_, before), (_, after)] = &editions;
+        let left = before.keys().filter(|key| !after.contains_key(*key)).count();
+        let came = after.keys().filter(|key| !before.contains_key(*key)).count();
+        let moved =
+            after.iter().filter(|(key, row)| before.get(*key).is_some_and(|was| was != *row));
+        assert_eq!((left, came, moved.count()), (10, 10, 10));
         Ok(())
     }
 
