@@ -14,6 +14,9 @@ const MOST_BY_TOKENS: f64 = 0.04;
 /// The most that second looks may add to that: 9.2 % was measured.
 const MOST_BY_LOOKS: f64 = 0.12;
 
+/// What chance may add to a share: twelve people of 600.
+const LUCK: f64 = 0.02;
+
 fn attack_a_small_town(folder: &Path) -> anyhow::Result<AttackReport> {
     let people = folder.join("people");
     bench::people(&Settings { agencies: 3, people: 600, seed: 7, live: 0 }, &people)?;
@@ -28,10 +31,10 @@ fn the_controls_succeed_and_a_record_by_itself_shows_nothing() -> anyhow::Result
     // An attack that cannot find anybody would pass every other check.
     assert!(report.controls.single_field > 0.9, "{report:?}");
     assert!(report.controls.leaked_key > 0.9, "{report:?}");
-    // What one comparison shows without another beside it adds nothing to the token graph but a
-    // lucky guess here and there: three people of 600.
+    // What one comparison shows without another beside it adds nothing to the token graph but luck,
+    // which is another in every sweep: 0.3 points less to 1.2 points more were measured.
     for part in ["equal_atoms", "set_bits"] {
-        assert!(report.by_part[part] <= report.without_second_look[0] + 0.005, "{report:?}");
+        assert!(report.by_part[part] <= report.without_second_look[0] + LUCK, "{report:?}");
     }
     // What is reached today, with room for chance. It is more than anybody should be content with;
     // these are to be lowered with every improvement, and never raised.
