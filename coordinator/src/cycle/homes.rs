@@ -130,15 +130,11 @@ async fn residents(
             record: *record,
             person: decision.persons[*record as usize],
             // Proves no person by itself, and nothing linked it to one.
-            thin: (records.flags(*record).any(PersonFlags::THIN) && is_alone(linked, *record))
+            thin: (records.flags(*record).any(PersonFlags::THIN) && !linked.is_linked(*record))
                 || decision.ambiguous[*record as usize],
             residence: homes.get(record).cloned().unwrap_or(Residence::Withheld),
         })
         .collect()
-}
-
-fn is_alone(linked: &Linked, record: u32) -> bool {
-    linked.person_sizes[linked.decision.persons[record as usize] as usize] == 1
 }
 
 /// Single-agency risk is that agency's own business already.

@@ -2,8 +2,8 @@
 //! down at once.
 //!
 //! May be called again and again while a sweep is open: what was told stands in the ledger by alert,
-//! what belongs to which record in [`Continuity`], and only news is issued. [`scorings`] is pure, so
-//! that a live pass scores again only what was touched.
+//! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores every
+//! household again where several agencies see harm: they are few.
 
 mod withdraw;
 mod write;

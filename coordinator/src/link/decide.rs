@@ -79,8 +79,9 @@ pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Wei
     Decision::new(Learnt { weights, uniqueness }, around, verdicts, alone).all(&of)
 }
 
-/// Decides every pair by what was learnt already.
-pub fn decide_with(of: Candidates<'_>, learnt: Learnt) -> Decision {
+/// Decides every pair by what was learnt already: what live linking is held against.
+#[cfg(test)]
+pub(super) fn decide_with(of: Candidates<'_>, learnt: Learnt) -> Decision {
     let (verdicts, alone) = judge(&of, 0, &learnt.weights);
     let around = Around::new(of.records.len(), of.pairs);
     Decision::new(learnt, around, verdicts, alone).all(&of)

@@ -167,10 +167,8 @@ impl Intake<'_> {
                 About::Events => self.events(feed, delivery).await,
             },
         };
-        match &taken {
-            Ok(receipt) if !receipt.same_as_last => self.store.committed().notify_waiters(),
-            Ok(_) => {}
-            Err(error) => self.refuse(feed, error).await?,
+        if let Err(error) = &taken {
+            self.refuse(feed, error).await?;
         }
         taken
     }

@@ -21,7 +21,7 @@ pub mod sweeps;
 pub mod told;
 pub mod weights;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use sqlx::{
     SqlSafeStr, Sqlite, SqlitePool, Transaction,
@@ -29,13 +29,11 @@ use sqlx::{
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Notify;
 
 /// A handle on the node's database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
-    committed: Arc<Notify>,
 }
 
 /// The database could not do what was asked.
@@ -94,7 +92,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let pool = pool.connect_with(options).await.map_err(StoreError::Open)?;
         migrator().run(&pool).await?;
-        Ok(Self { pool, committed: Arc::default() })
+        Ok(Self { pool })
     }
 
     /// Borrows a connection for reading.
@@ -113,11 +111,6 @@ impl Store {
     /// Begins a transaction that sees the store as it is now, whatever is written meanwhile.
     pub async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin().await?)
-    }
-
-    /// Returns what rings whenever this process has committed changes of records or events.
-    pub fn committed(&self) -> &Arc<Notify> {
-        &self.committed
     }
 
     /// Closes the store and waits until the file is whole.

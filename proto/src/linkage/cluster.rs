@@ -61,14 +61,10 @@ type Inside = (u32, u32);
 /// The edges inside each set of records that positive edges connect. Edges between sets cannot
 /// merge anything, and an absent pair inside a set is counted as absent wherever it is.
 #[derive(Debug)]
-pub struct Components(Vec<Inside>);
+struct Components(Vec<Inside>);
 
 impl Components {
-    /// Finds them among so many members.
-    ///
-    /// # Panics
-    /// If there are more than 2^32 edges.
-    pub fn of(members: usize, edges: &[Edge]) -> Self {
+    fn of(members: usize, edges: &[Edge]) -> Self {
         let mut groups = Groups::new(members);
         for edge in edges.iter().filter(|edge| edge.bits.is_some_and(|bits| bits >= 0.0)) {
             groups.join(edge.a, edge.b);
@@ -84,28 +80,31 @@ impl Components {
         Self(inside)
     }
 
-    /// Returns each one's edges. They may be merged in any order, or side by side.
-    pub fn iter(&self) -> impl Iterator<Item = &[Inside]> {
+    /// Each one's edges.
+    fn iter(&self) -> impl Iterator<Item = &[Inside]> {
         self.0.chunk_by(|x, y| x.0 == y.0)
     }
 }
 
 /// Merges what is worth merging in one component. Returns the members whose cluster number is not
 /// their own place, with that number.
-pub fn merged(members: &[Member], edges: &[Edge], component: &[Inside]) -> Vec<(u32, u32)> {
+fn merged(members: &[Member], edges: &[Edge], component: &[Inside]) -> Vec<(u32, u32)> {
     let edges: Vec<Edge> = component.iter().map(|(_, at)| edges[*at as usize]).collect();
     Agglomeration::new(members, &edges).run()
 }
 
-/// Records that can reach each other.
-struct Groups(Vec<u32>);
+/// Records that can reach each other, by the lowest number of each set.
+#[derive(Debug)]
+pub struct Groups(Vec<u32>);
 
 impl Groups {
-    fn new(size: usize) -> Self {
+    /// Begins with so many sets of one record.
+    pub fn new(size: usize) -> Self {
         Self((0..).take(size).collect())
     }
 
-    fn root(&mut self, mut at: u32) -> u32 {
+    /// Returns the lowest number of a record's set.
+    pub fn root(&mut self, mut at: u32) -> u32 {
         while self.0[at as usize] != at {
             let above = self.0[at as usize];
             self.0[at as usize] = self.0[above as usize];
@@ -114,7 +113,8 @@ impl Groups {
         at
     }
 
-    fn join(&mut self, a: u32, b: u32) {
+    /// Puts the sets of two records together.
+    pub fn join(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b) as usize] = a.min(b);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use causeway_proto::linkage::cluster::{self, Edge, Member};
+use causeway_proto::linkage::cluster::{self, Edge, Groups, Member};
 use rayon::prelude::*;
 
 use super::{Candidates, Decision};
@@ -20,14 +20,12 @@ impl Decision {
 
     /// Sets of two records and more that firm pairs connect; every set and the list are in order.
     pub(super) fn components(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
-        let mut roots: Vec<u32> = (0..).take(self.persons.len()).collect();
-        for (at, pair) in pairs.iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at)) {
-            debug_assert!(at < self.bits.len());
-            let (a, b) = (root(&mut roots, pair.a), root(&mut roots, pair.b));
-            roots[a.max(b) as usize] = a.min(b);
+        let mut groups = Groups::new(self.persons.len());
+        for (_, pair) in pairs.iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at)) {
+            groups.join(pair.a, pair.b);
         }
         let mut members: Vec<(u32, u32)> =
-            (0..).take(roots.len()).map(|record| (root(&mut roots, record), record)).collect();
+            (0..).take(self.persons.len()).map(|record| (groups.root(record), record)).collect();
         members.par_sort_unstable();
         let sets = members.chunk_by(|x, y| x.0 == y.0).filter(|set| set.len() > 1);
         sets.map(|set| set.iter().map(|(_, record)| *record).collect()).collect()
@@ -102,15 +100,6 @@ impl Decision {
         }
         cluster::cluster(&members, &edges)
     }
-}
-
-fn root(roots: &mut [u32], mut at: u32) -> u32 {
-    while roots[at as usize] != at {
-        let above = roots[at as usize];
-        roots[at as usize] = roots[above as usize];
-        at = above;
-    }
-    at
 }
 
 /// Orders records by what they are and not by where they came in the stream.
