@@ -4,7 +4,7 @@
 //! a node fills a slot is in its `tokenise` module; what everybody can rely on is here.
 
 use crate::{
-    limits::{RARE_NAMES_MAX_RECORDS, TOKEN_MAX_RECORDS},
+    limits::{RARE_NAMES_MAX_COMPARED, TOKEN_MAX_RECORDS},
     pb,
     wire::wire_enum,
 };
@@ -55,7 +55,8 @@ wire_enum! {
         InitialHouseStreetYear = "initial+house+street+year",
         /// Birth date, middle initial, sex.
         BirthMiddleSex = "birth+middle+sex",
-        /// Names in order, only where few of the node's people bear them.
+        /// Names in order, alone and with middle initial or day of birth, only where they are one person's at
+        /// the node.
         RareNames = "rare-names",
         /// Surname, middle initial, birth year.
         SurnameMiddleYear = "surname+middle+year",
@@ -75,6 +76,10 @@ wire_enum! {
         Nino = "nino",
         /// Another number that several agencies hold.
         OtherId = "other-id",
+        /// Postcode, house, day of birth.
+        PostcodeHouseDay = "postcode+house+day",
+        /// Initial, postcode, and birth year or day of birth.
+        InitialPostcodeYearOrDay = "initial+postcode+year-or-day",
     }
 }
 
@@ -98,11 +103,12 @@ impl MatchKeyKind {
     pub const fn slots(self) -> usize {
         use MatchKeyKind as M;
         match self {
-            M::SoundsBirth | M::SurnameBirth | M::OtherIdMasked => 3,
+            M::SoundsBirth | M::SurnameBirth | M::OtherIdMasked | M::RareNames => 3,
             M::ForenameBirth
             | M::Surname3InitialBirth
             | M::SurnameInitialHouseStreet
             | M::SurnameInitialPostcode
+            | M::InitialPostcodeYearOrDay
             | M::NamesYears => 2,
             _ => 1,
         }
@@ -110,9 +116,29 @@ impl MatchKeyKind {
 
     /// Returns how many of a node's records may share a token of this kind; the node suppresses
     /// tokens that more of them share.
+    ///
+    /// One for most: a key that two people share tells neither of them apart, and would show who
+    /// belongs together. Only what nobody but a twin or a double shares stands for each of them, so that two
+    /// candidates who cannot be told apart are both seen.
     pub const fn most_records(self) -> usize {
+        use MatchKeyKind as M;
         match self {
-            Self::RareNames => RARE_NAMES_MAX_RECORDS,
+            M::SoundsBirth
+            | M::ForenameBirth
+            | M::SurnameBirth
+            | M::Surname3InitialBirth
+            | M::Nhs
+            | M::Upn
+            | M::Nino => TOKEN_MAX_RECORDS,
+            _ => 1,
+        }
+    }
+
+    /// Returns how many records may share a match-key of this kind for a node to compare them with
+    /// each other.
+    pub const fn most_compared(self) -> usize {
+        match self {
+            Self::RareNames => RARE_NAMES_MAX_COMPARED,
             _ => TOKEN_MAX_RECORDS,
         }
     }

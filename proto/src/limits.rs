@@ -21,8 +21,8 @@ pub const SWEEP_JUMP: u64 = 1000;
 /// A token that more of a node's records share than this is suppressed by the node.
 pub const TOKEN_MAX_RECORDS: usize = 50;
 
-/// The same for a token of names alone: names that more people bear name nobody.
-pub const RARE_NAMES_MAX_RECORDS: usize = 4;
+/// How many people of one agency may share their names for it to compare them with each other.
+pub const RARE_NAMES_MAX_COMPARED: usize = 4;
 
 /// Counts below this are not sent.
 pub const K_THRESHOLD: u64 = 10;

@@ -8,6 +8,7 @@ use causeway_node::{
     store::{Store, imports, records},
     tokenise::recipe::MatchKeys,
 };
+use causeway_proto::kind::MatchKeyKind;
 use tempfile::TempDir;
 
 /// What no message may hold.
@@ -57,7 +58,8 @@ impl Desk {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("node.db")).await.unwrap();
-        let keys = MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>());
+        let keys =
+            MatchKeys::new(&(0..).take(MatchKeyKind::COUNT).map(|n| [n; 32]).collect::<Vec<_>>());
         Self { store, keys, folder }
     }
 

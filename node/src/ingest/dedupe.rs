@@ -141,7 +141,7 @@ fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
         column.par_sort_unstable();
         column.dedup();
         for block in column.chunk_by(|x, y| x.0 == y.0) {
-            if block.len() > kind.most_records() {
+            if block.len() > kind.most_compared() {
                 continue;
             }
             for (at, (_, a)) in block.iter().enumerate() {

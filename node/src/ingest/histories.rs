@@ -36,7 +36,7 @@ impl Node {
         Self {
             store: Store::in_memory().await,
             feeds: [Feed::from_toml(&people).unwrap(), Feed::from_toml(&events).unwrap()],
-            keys: MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>()),
+            keys: MatchKeys::of_tests(),
             folder: tempfile::tempdir().unwrap(),
         }
     }

@@ -324,7 +324,7 @@ mod tests {
                 folder: tempfile::tempdir().unwrap(),
                 feeds: vec![feed("tenants", "tenants-*.csv"), feed("owners", "owners?.csv")],
                 store: Store::in_memory().await,
-                keys: MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>()),
+                keys: MatchKeys::of_tests(),
             }
         }
 

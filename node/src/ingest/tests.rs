@@ -71,7 +71,7 @@ impl Agency {
         Self {
             store: Store::in_memory().await,
             feeds: vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()],
-            keys: MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>()),
+            keys: MatchKeys::of_tests(),
             folder: tempfile::tempdir().unwrap(),
         }
     }

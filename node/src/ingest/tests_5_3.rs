@@ -93,7 +93,7 @@ impl Agency {
         Self {
             store: Store::in_memory().await,
             feeds,
-            keys: MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>()),
+            keys: MatchKeys::of_tests(),
             folder: tempfile::tempdir().unwrap(),
         }
     }

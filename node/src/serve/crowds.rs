@@ -1,10 +1,10 @@
-//! Match-keys that too many records share: an institution's phone, a default date. They would tell a
-//! crowd apart from the rest and link nobody, so a node sends noise in their place.
+//! Match-keys that too many records share: of most kinds, more than one. They would show who belongs
+//! together and tell nobody from the others, so a node sends noise in their place.
 //!
 //! Which they are is exact. A byte for each of some buckets bounds from above how many records hold a
 //! key; only keys whose bucket is full are counted themselves. So a change of one record is weighed
 //! without looking at the others, and a column is read again only when a key may have crossed the
-//! limit. A third to two thirds of a byte a slot: up to 40 bytes a record while a sweep is followed.
+//! limit. Up to 8 bytes for each slot of a record while a sweep is followed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,9 +37,9 @@ impl Counts {
         records: &[SegmentRows],
     ) -> Result<(Self, Vec<Vec<u8>>), StoreError> {
         let slots = kind.slots() * records.iter().map(|rows| rows.places.len()).sum::<usize>();
-        // So many that chance alone does not fill one beyond the limit, and no more: they should fit
+        // So many that chance alone seldom fills one beyond the limit, and no more: they should fit
         // the processor's cache.
-        let buckets = (16 * slots / kind.most_records()).next_power_of_two();
+        let buckets = (16 * slots / kind.most_records().max(4)).next_power_of_two();
         let buckets = vec![0; buckets.clamp(1 << 12, 1 << 28)];
         let mut counts = Self { kind, buckets, exact: HashMap::new() };
         let mut columns = Vec::with_capacity(records.len());
@@ -60,7 +60,7 @@ impl Counts {
                 }
             }
             // Those that share a full bucket by chance would only be carried along.
-            exact.retain(|_, count| *count > limit / 2);
+            exact.retain(|_, count| *count > (limit / 2).max(1));
             counts.exact = exact;
         }
         Ok((counts, columns))

@@ -25,6 +25,12 @@ impl MatchKeys {
         Self(keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect())
     }
 
+    /// Keys of no secrecy.
+    #[cfg(test)]
+    pub fn of_tests() -> Self {
+        Self::new(&(0..).take(K::COUNT).map(|n| [n; 32]).collect::<Vec<_>>())
+    }
+
     /// Hashes the canonical fields of one kind.
     pub fn hash(&self, kind: K, fields: &[&str]) -> Y {
         keyed(&self.0[kind.index()], fields)
@@ -247,7 +253,11 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
         K::RareNames => {
             // Whether they are rare is for the stream to tell, which sees everybody.
             if let Some((g, s)) = name_pairs().next().filter(|(g, _)| g.text.len() > 1) {
-                slots.add(&in_order(&g.text, &s.text));
+                let [first, second] = in_order(&g.text, &s.text);
+                slots.add(&[first, second]);
+                slots.add(&[first, second, &parts.middle]);
+                let day = births.first().map_or("", |birth| &birth.day);
+                slots.add(&[first, second, day]);
             }
         }
         K::SurnameMiddleYear => {
@@ -267,6 +277,16 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
         }
         K::PostcodeHouseYear => {
             births.iter().for_each(|b| slots.add(&[&p.postcode, &p.house, &b.year]));
+        }
+        K::PostcodeHouseDay => {
+            births.iter().for_each(|b| slots.add(&[&p.postcode, &p.house, &b.day]));
+        }
+        K::InitialPostcodeYearOrDay => {
+            let initial = forenames().next().map_or("", |name| start(name, 1));
+            for birth in births {
+                slots.add(&[initial, &p.postcode, &birth.year]);
+                slots.add(&[initial, &p.postcode, &birth.day]);
+            }
         }
         K::HouseStreetYearMonth => {
             births.iter().for_each(|b| slots.add(&[&p.house, &p.street, &b.year, &b.month]));
@@ -312,13 +332,9 @@ mod tests {
         }
     }
 
-    fn keys() -> MatchKeys {
-        MatchKeys::new(&(0..30).map(|n| [n; 32]).collect::<Vec<_>>())
-    }
-
     fn hashed(profile: &Profile) -> BTreeMap<(K, usize), Y> {
         let mut all = BTreeMap::new();
-        match_keys(&keys(), profile, |kind, slot, y| {
+        match_keys(&MatchKeys::of_tests(), profile, |kind, slot, y| {
             assert!(all.insert((kind, slot), y).is_none());
         });
         all

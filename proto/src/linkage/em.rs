@@ -124,9 +124,11 @@ fn fields_of(kind: K) -> &'static [F] {
         | K::NamesYears => &[F::Forename, F::Surname, F::Birth],
         K::ForenameBirth => &[F::Forename, F::Birth],
         K::SurnameBirth => &[F::Surname, F::Birth],
-        K::BirthPostcode | K::BirthStreet | K::PostcodeHouseYear | K::HouseStreetYearMonth => {
-            &[F::Birth, F::Address]
-        }
+        K::BirthPostcode
+        | K::BirthStreet
+        | K::PostcodeHouseYear
+        | K::PostcodeHouseDay
+        | K::HouseStreetYearMonth => &[F::Birth, F::Address],
         K::Nhs | K::Upn | K::Nino => &[],
         K::ForenameHouseStreet
         | K::ForenamePostcodeHouse
@@ -139,7 +141,9 @@ fn fields_of(kind: K) -> &'static [F] {
         K::Phone => &[F::Phone],
         K::NamesMiddleYear => &[F::Forename, F::Surname, F::Middle, F::Birth],
         K::OtherIdMasked => &[F::OtherId, F::Forename],
-        K::InitialHouseStreetYear => &[F::Forename, F::Address, F::Birth],
+        K::InitialHouseStreetYear | K::InitialPostcodeYearOrDay => {
+            &[F::Forename, F::Address, F::Birth]
+        }
         K::BirthMiddleSex => &[F::Birth, F::Middle, F::Sex],
         K::RareNames => &[F::Forename, F::Surname],
         K::SurnameMiddleYear => &[F::Surname, F::Middle, F::Birth],

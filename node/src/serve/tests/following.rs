@@ -314,17 +314,16 @@ impl Follower {
     }
 }
 
-/// People of one house whose forenames begin alike: their house and initial are a crowd when they are
+/// People of one surname who were born on one day: surname and birth date are a crowd when they are
 /// more than fifty.
 pub(super) fn crowd(count: usize) -> (String, String) {
     let (mut people, mut events) = (String::new(), String::new());
     for n in 0..count {
         let letters = ["BE", "DRA", "KO", "MUL", "TIS", "VEN", "WAR"];
         let (first, second, third) = (letters[n % 7], letters[n / 7 % 7], letters[n / 49 % 7]);
-        let (year, month, day) = (1930 + n, 1 + n % 12, 1 + n * 5 % 28);
+        let (house, street) = (100 + n, letters[n * 3 % 7]);
         people += &format!(
-            "C-{n},A{first}{second}{third},{second}{first}{third}ER,{year}-{month:02}-{day:02},\
-             9 Long Lane,ZX5 5AA,,,\n"
+            "C-{n},{second}{first}{third}A,PRICE,1987-04-06,{house} {street}ING Lane,ZX6 {n}AA,,,\n"
         );
         events += &format!("CI-{n},C-{n},ASB,2025-02-01\n");
     }
