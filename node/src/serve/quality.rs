@@ -108,7 +108,7 @@ fn kinds_of(session: &Session, row: u64, born: Option<Day>, sketch: &Sketch<'_>)
             None => S::AgeUnknown,
         },
         if session.flags(row).any(numbers) { S::NationalNumber } else { S::NoNationalNumber },
-        if sketch.rarity[1] < 3 { S::CommonSurname } else { S::RareSurname },
+        if sketch.has_very_rare_surname() { S::RareSurname } else { S::CommonSurname },
         if has(Presence::POSTCODE) || has(Presence::STREET) { S::Address } else { S::NoAddress },
     ]
 }

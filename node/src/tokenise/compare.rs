@@ -216,11 +216,9 @@ impl<'k> Comparer<'k> {
             [(Atom::SurnameFirst, Value::SurnameFirst), (Atom::SurnameLast, Value::SurnameLast)];
         self.forms(value(Value::Surname), &parts.map(|(atom, from)| (atom, value(from))));
 
-        let rarer = [Atom::ForenameUncommon, Atom::ForenameRare];
-        self.rarity(&rarer, sketch.rarity[0], value(Value::Forename));
-        let rarer = [Atom::SurnameUncommon, Atom::SurnameScarce, Atom::SurnameRare];
-        self.rarity(&rarer, sketch.rarity[1], value(Value::Surname));
-
+        if sketch.has_rare_surname() && value(Value::Surname) != 0 {
+            self.atom(Atom::SurnameRare, value(Value::Surname).into());
+        }
         let whole = [
             (Atom::ForenameSound, Value::ForenameSound),
             (Atom::SurnameSound, Value::SurnameSound),
@@ -273,13 +271,6 @@ impl<'k> Comparer<'k> {
         for (word, from) in other_pairs {
             let domain = PAIRS + u8::try_from(word as usize).expect("few words");
             self.pairs(word, domain, text(from), noise);
-        }
-    }
-
-    /// The value again for every threshold it passes.
-    fn rarity(&mut self, atoms: &[Atom], passed: u8, value: u32) {
-        for atom in atoms.iter().take(passed.into()).filter(|_| value != 0) {
-            self.atom(*atom, value.into());
         }
     }
 
@@ -384,7 +375,7 @@ mod tests {
     fn one_person_agrees_everywhere_inside_a_block_and_nowhere_across() {
         let inside = levels(&kieran(), &kieran(), [5, 5]);
         let expected =
-            [(F::Forename, 7), (F::Surname, 7), (F::Birth, 5), (F::Sex, 1), (F::Address, 5)];
+            [(F::Forename, 5), (F::Surname, 5), (F::Birth, 5), (F::Sex, 1), (F::Address, 5)];
         for (field, level) in expected {
             assert_eq!(inside.get(field), Some(level), "{field}");
         }
@@ -424,7 +415,7 @@ mod tests {
         });
         assert!(initial.initial_only());
         let swapped = with(|p| std::mem::swap(&mut p.forenames, &mut p.surnames));
-        assert_eq!((swapped.get(F::Forename), swapped.get(F::Surname)), (Some(8), Some(8)));
+        assert_eq!((swapped.get(F::Forename), swapped.get(F::Surname)), (Some(6), Some(6)));
     }
 
     #[test]

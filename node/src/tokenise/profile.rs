@@ -26,8 +26,6 @@ pub struct Profile {
     pub initial_only: bool,
     /// Formal names that the leading forename may stand for, and its family's common spelling.
     pub formal: Vec<String>,
-    /// How many in a million bear the leading forename, as far as public tables say; 0 when rarer.
-    pub forename_per_million: u32,
     /// Whole surnames.
     pub surnames: Vec<Sounded>,
     /// Parts of a double-barrelled surname, for match-keys only.
@@ -137,7 +135,6 @@ impl Profile {
             extra_surnames: parts.into_iter().flatten().map(|part| sounded(part)).collect(),
             initial_only: forename.len() == 1,
             formal: formal(forename),
-            forename_per_million: per_million(Part::Forename, forename),
             surname_per_million: per_million(Part::Surname, surname),
             surname_ends: ends,
             middle: names

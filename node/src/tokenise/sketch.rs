@@ -79,14 +79,12 @@ pub struct Sketch<'a> {
     pub sex: u8,
     /// First letters of forename and middle name, or 0.
     pub initials: [u8; 2],
-    /// How many of the rarity thresholds of forename and surname are passed.
-    pub rarity: [u8; 2],
+    /// How many of the surname's rarity thresholds are passed.
+    pub rarity: u8,
 }
 
-/// Forename thresholds: fewer bearers in a million than this. LINKAGE.md 2.4.
-const FORENAME_RARITY: [u32; 2] = [6_000, 1_000];
-/// Surname thresholds, likewise.
-const SURNAME_RARITY: [u32; 3] = [6_000, 1_500, 300];
+/// Surname thresholds: fewer bearers in a million than this. LINKAGE.md 2.4.
+const SURNAME_RARITY: [u32; 2] = [1_500, 300];
 
 /// Packs a person.
 pub fn encode(profile: &Profile) -> Vec<u8> {
@@ -137,11 +135,7 @@ pub fn encode(profile: &Profile) -> Vec<u8> {
         &p.phone,
     ];
     let birth = p.births.first().copied().unwrap_or_default();
-    let rarer = |per_million, steps: &[u32]| steps.iter().filter(|s| per_million < **s).count();
-    let rarity = [
-        rarer(p.forename_per_million, &FORENAME_RARITY),
-        rarer(p.surname_per_million, &SURNAME_RARITY),
-    ];
+    let rarity = SURNAME_RARITY.iter().filter(|step| p.surname_per_million < **step).count();
     let first = |text: &str| text.bytes().next().unwrap_or(0);
 
     let mut out = Vec::with_capacity(4 + 4 * VALUES + TEXTS + 160);
@@ -154,9 +148,9 @@ pub fn encode(profile: &Profile) -> Vec<u8> {
         first(&p.sex),
         first(forename(0)),
         first(&p.middle),
+        u8::try_from(rarity).expect("two thresholds"),
     ];
     out.extend_from_slice(&shape);
-    out.extend(rarity.map(|steps| u8::try_from(steps).expect("at most three thresholds")));
     for text in texts {
         let text = &text.as_bytes()[..text.len().min(255)];
         out.push(u8::try_from(text.len()).expect("cut to 255"));
@@ -213,6 +207,16 @@ impl std::fmt::Debug for Sketch<'_> {
 }
 
 impl<'a> Sketch<'a> {
+    /// Returns whether fewer than 15 in 10,000 bear the surname.
+    pub const fn has_rare_surname(&self) -> bool {
+        self.rarity >= 1
+    }
+
+    /// Returns whether fewer than 3 in 10,000 bear the surname.
+    pub const fn has_very_rare_surname(&self) -> bool {
+        self.rarity >= 2
+    }
+
     /// Reads a packed person, or `None` if the bytes are not one.
     pub fn read(mut packed: &'a [u8]) -> Option<Self> {
         let from = &mut packed;
@@ -222,7 +226,7 @@ impl<'a> Sketch<'a> {
             *value = u32::from_le_bytes(take(from)?);
         }
         let year = i16::from_le_bytes(take(from)?);
-        let [month, day, sex, forename, middle, rare_forename, rare_surname] = take(from)?;
+        let [month, day, sex, forename, middle, rarity] = take(from)?;
         let mut texts: [&[u8]; TEXTS] = [&[]; TEXTS];
         for text in &mut texts {
             let [length] = take(from)?;
@@ -237,7 +241,7 @@ impl<'a> Sketch<'a> {
             birth: Birth { year: (year != 0).then_some(year), month: part(month), day: part(day) },
             sex,
             initials: [forename, middle],
-            rarity: [rare_forename, rare_surname],
+            rarity,
         })
     }
 }
@@ -259,14 +263,14 @@ mod tests {
             forenames: vec![ada],
             births: vec![Birth { year: Some(1985), month: Some(12), day: None }],
             street: "larkrisecl".into(),
-            forename_per_million: 5_999,
+            surname_per_million: 1_499,
             ..Profile::default()
         };
         let packed = encode(&profile);
         let sketch = Sketch::read(&packed).unwrap();
         assert_eq!(sketch.texts[Text::Street as usize], b"larkrisecl");
         assert_eq!(sketch.birth.month, Some(12));
-        assert_eq!((sketch.rarity, sketch.initials), ([1, 3], [b'a', 0]));
+        assert_eq!((sketch.rarity, sketch.initials), (1, [b'a', 0]));
         assert!(sketch.presence.has(Presence::FORENAME | Presence::MONTH));
         assert!(!sketch.presence.any(Presence::DAY | Presence::SURNAME));
         assert_eq!(sketch.values[Value::Town as usize], 0);

@@ -1,6 +1,6 @@
 //! The packed comparison: what a node says of one record so that it can be held against another.
 //!
-//! Layout 4, [`WIDTH`] bytes, little-endian: the marks of the fields that [`Presence`] numbers (16 bits
+//! Layout 5, [`WIDTH`] bytes, little-endian: the marks of the fields that [`Presence`] numbers (16 bits
 //! each), then every [`Atom`] (16 bits each), then every [`Word`] (128 bits each), in the order listed
 //! here.
 //!
@@ -17,7 +17,8 @@
 //!   show which;
 //! - for those, how well they agree ([`Levels`](super::levels::Levels)), and for parts of a name, a
 //!   birth date or an address, which of them agree;
-//! - of an agreeing name, how rare it is: one of three classes for forenames, of four for surnames.
+//! - of an agreeing surname, whether it is a common one. More classes would link no better, and each
+//!   of them would make it easier to tell somebody.
 //!
 //! A decoy has no counterpart and shows nothing. How many formal names a forename has, and whether a
 //! surname is double-barrelled, does not show where the whole names agree.
@@ -28,7 +29,7 @@ use crate::wire::WireError;
 pub const WIDTH: usize = 2 * Presence::COUNT + 2 * Atom::COUNT + 16 * Word::COUNT;
 
 /// The version of this layout, as `CompareResponse.layout` says it.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// A keyed hash of one value, 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +50,6 @@ pub enum Atom {
     Formal2,
     /// See [`Atom::Formal0`].
     Formal3,
-    /// The given name, where fewer than 6 in 1,000 bear it.
-    ForenameUncommon,
-    /// The given name, where fewer than 1 in 1,000 bear it.
-    ForenameRare,
     /// Two further given names: of an alias, or of another record of the same person.
     ForenameOther0,
     /// See [`Atom::ForenameOther0`].
@@ -65,11 +62,7 @@ pub enum Atom {
     SurnameFirst,
     /// Last part of a double-barrelled surname.
     SurnameLast,
-    /// The surname, where fewer than 60 in 10,000 bear it.
-    SurnameUncommon,
     /// The surname, where fewer than 15 in 10,000 bear it.
-    SurnameScarce,
-    /// The surname, where fewer than 3 in 10,000 bear it.
     SurnameRare,
     /// Two further surnames.
     SurnameOther0,

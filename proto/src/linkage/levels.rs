@@ -5,8 +5,8 @@
 //!
 //! | field | levels |
 //! |---|---|
-//! | forename | 0 differs; 1 initial; 2 D >= .45; 3 D >= .65, or same sound and D >= .3; 4 formal name shared, or one is only that initial, or the other's middle name; 5, 6, 7 equal and common, uncommon, rare; 8 in the surname's place |
-//! | surname | 0 differs; 1 D >= .4; 2 D >= .55 or same sound; 3 D >= .7 or a part equal; 4 to 7 equal, by rarity; 8 in the forename's place |
+//! | forename | 0 differs; 1 initial; 2 D >= .45; 3 D >= .65, or same sound and D >= .3; 4 formal name shared, or one is only that initial, or the other's middle name; 5 equal; 6 in the surname's place |
+//! | surname | 0 differs; 1 D >= .4; 2 D >= .55 or same sound; 3 D >= .7 or a part equal; 4, 5 equal and common, rare; 6 in the forename's place |
 //! | middle | 0 differs; 1 initial; 2 D >= .7 |
 //! | birth | 0 differs; 1 year, or day and month on a partial date, or two digits differ, or within 2 years; 2 two of three parts, or within 31 days; 3 one digit differs or two are exchanged; 4 day and month swapped; 5 equal |
 //! | sex | 0, 1 |
@@ -52,12 +52,12 @@ impl ComparisonField {
     pub const COUNT: usize = Self::ALL.len();
 
     /// The most levels any field has.
-    pub const MOST_LEVELS: usize = 9;
+    pub const MOST_LEVELS: usize = 7;
 
     /// Returns how many levels the field has.
     pub const fn levels(self) -> usize {
         match self {
-            F::Forename | F::Surname => 9,
+            F::Forename | F::Surname => 7,
             F::Birth | F::Address => 6,
             F::OtherId | F::Email => 4,
             F::Middle | F::Town | F::Phone => 3,
@@ -141,10 +141,10 @@ impl Levels {
 
         let swapped = both(Presence::FORENAME | Presence::SURNAME) && names_swapped(a, b);
         if both(Presence::FORENAME) {
-            set(F::Forename, if swapped { 8 } else { forename(a, b, shared) });
+            set(F::Forename, if swapped { 6 } else { forename(a, b, shared) });
         }
         if both(Presence::SURNAME) {
-            set(F::Surname, if swapped { 8 } else { surname(a, b) });
+            set(F::Surname, if swapped { 6 } else { surname(a, b) });
         }
         // A middle name that went by as forename has spoken.
         if both(Presence::MIDDLE) && !known_by_middle(a, b) {
@@ -279,11 +279,10 @@ fn formal_shared(a: &Comparison, b: &Comparison) -> bool {
 
 fn forename(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
     if same(a, b, Atom::Forename) {
-        let rarer = [Atom::ForenameUncommon, Atom::ForenameRare];
         // An initial that equals an initial says little, however rare the letter.
         return match shared.has(Presence::FORENAME_INITIAL) {
             true => 4,
-            false => 5 + rarer.iter().filter(|atom| same(a, b, **atom)).count(),
+            false => 5,
         };
     }
     if shares(a, b, &FORENAMES) {
@@ -304,8 +303,7 @@ fn forename(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
 
 fn surname(a: &Comparison, b: &Comparison) -> usize {
     if same(a, b, Atom::Surname) {
-        let rarer = [Atom::SurnameUncommon, Atom::SurnameScarce, Atom::SurnameRare];
-        return 4 + rarer.iter().filter(|atom| same(a, b, **atom)).count();
+        return 4 + usize::from(same(a, b, Atom::SurnameRare));
     }
     if shares(a, b, &SURNAMES) {
         return 4;
