@@ -160,6 +160,9 @@ pub struct SweepConfig {
     pub rejoin_seconds: u64,
     /// The most people that one node may bring. Bounds the memory of a sweep.
     pub most_records: u64,
+    /// How many candidate pairs are looked at however clear their match-keys make them, so that weights
+    /// can be learnt; of very many pairs, more. Every look shows a little of two people.
+    pub sample_pairs: usize,
     /// Lets `sweep --links-out` write this sweep's links, by handles, for measuring linkage with the
     /// nodes' help. Off in daily work.
     pub measure_links: bool,
@@ -228,6 +231,7 @@ impl Default for SweepConfig {
             patience_seconds: 60,
             rejoin_seconds: 30,
             most_records: 20_000_000,
+            sample_pairs: 4096,
             measure_links: false,
             measure_dump: false,
         }

@@ -64,6 +64,7 @@ pub fn link(
         as_at: standard::as_at(&sources)?,
         measure_links: true,
         measure_dump: false,
+        look_at_all: false,
     };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let ingesting = Instant::now();

@@ -62,7 +62,8 @@ pub async fn link(
     let Gathered { records, mut pairs, .. } = gathered;
     let strangers = strangers(cycle, sweep, agencies).await;
     // A sample teaches the weights, and which patterns of match-keys are clear by themselves.
-    let sampled: Vec<Pair> = clear::sample(pairs.len()).map(|at| pairs[at]).collect();
+    let sampled: Vec<Pair> =
+        clear::sample(pairs.len(), cycle.limits.sample_pairs).map(|at| pairs[at]).collect();
     let each = pairs.len() as f64 / sampled.len().max(1) as f64;
     let open = |pair: &&Pair| !clear::is_vetoed(&records, pair);
     let sampled: Vec<Pair> = sampled.iter().filter(open).copied().collect();
@@ -74,7 +75,11 @@ pub async fn link(
     looked_at.retain(|(pair, _)| in_it(pair.a) && in_it(pair.b));
     let weights = decide::learn(&records, &looked_at, each, &strangers);
     let clear = match looked_at.len() < pairs.len() {
-        true => Clear::learn(&records, &looked_at, &weights),
+        true => tokio::task::block_in_place(|| {
+            let mut clear = Clear::learn(&records, &looked_at, &weights);
+            clear.prepare(&records, &pairs);
+            clear
+        }),
         // Everything was looked at that could be.
         false => Clear::default(),
     };

@@ -2,24 +2,24 @@
 //!
 //! Two records that share every key of name, birth and address are one person, and asking two
 //! nodes how well they agree would only say so again. What a pattern comes to is learnt from a sample
-//! of the sweep's own pairs; only patterns that never came out otherwise are clear. Numbers of one
-//! national scheme that differ make two people, whatever else is shared: flags and tokens say so.
+//! of the sweep's own pairs: it is clear if neither it nor any pattern with more in common ever came out
+//! otherwise, and then so is whatever has more in common. Numbers of one national scheme that differ
+//! make two people, whatever else is shared: flags and tokens say so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use causeway_proto::linkage::{
     guards::{self, StrongIds},
     levels::Levels,
     weights::Weights,
 };
+use rayon::prelude::*;
 
 use super::{Pair, Records, decide::strong_ids};
 
-/// Pairs that are always looked at, or all where there are fewer.
-const LEAST_SAMPLE: usize = 1 << 16;
-/// Of more pairs, one in so many.
+/// Of many pairs, one in so many is looked at to learn from.
 const ONE_IN: usize = 16;
-/// A pattern is clear after so many pairs of it came out alike.
+/// A pattern is clear after so many pairs of it, or of what it contains, came out alike.
 const ENOUGH: u32 = 50;
 /// They came out alike if each had at least this weight, in bits,
 const LIKELY: f64 = 6.0;
@@ -36,10 +36,16 @@ type Pattern = (u32, u8);
 /// What clear patterns stand for.
 #[derive(Debug, Default)]
 pub struct Clear {
-    levels: HashMap<Pattern, Levels>,
+    /// Patterns of one person, also where more is shared; those that share most first.
+    matches: Vec<(Pattern, Levels)>,
+    /// Patterns of two people.
+    others: HashMap<Pattern, Levels>,
+    /// What was worked out for a pattern.
+    known: HashMap<Pattern, Option<Levels>>,
 }
 
 /// What is known of the sampled pairs of a pattern.
+#[derive(Clone, Copy)]
 struct Seen {
     pairs: u32,
     /// How many of them are not one person, as far as their weights say.
@@ -48,9 +54,38 @@ struct Seen {
     most: (f64, Levels),
 }
 
-/// Returns the places of the pairs to learn from: all of them, or an even sample.
-pub fn sample(pairs: usize) -> impl Iterator<Item = usize> {
-    let size = LEAST_SAMPLE.max(pairs / ONE_IN).min(pairs);
+impl Seen {
+    fn one(bits: f64, levels: Levels) -> Self {
+        let (now, wrong) = ((bits, levels), 1.0 / (1.0 + bits.exp2()));
+        Self { pairs: 1, wrong, least: now, most: now }
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self {
+            pairs: self.pairs + other.pairs,
+            wrong: self.wrong + other.wrong,
+            least: if other.least.0 < self.least.0 { other.least } else { self.least },
+            most: if other.most.0 > self.most.0 { other.most } else { self.most },
+        }
+    }
+
+    fn is_match(&self) -> bool {
+        self.pairs >= ENOUGH && self.least.0 >= LIKELY && self.wrong <= f64::from(self.pairs) * SURE
+    }
+
+    fn is_other(&self) -> bool {
+        self.pairs >= ENOUGH && self.most.0 <= SURELY_NOT
+    }
+}
+
+/// Returns whether a pattern has everything in common that another has.
+fn contains((kinds, numbers): Pattern, (of, least): Pattern) -> bool {
+    kinds & of == of && numbers >= least
+}
+
+/// Returns the places of the pairs to learn from: all of them, or an even sample of at least so many.
+pub fn sample(pairs: usize, least: usize) -> impl Iterator<Item = usize> {
+    let size = least.max(pairs / ONE_IN).min(pairs);
     (0..size).map(move |at| at * pairs / size)
 }
 
@@ -71,37 +106,51 @@ impl Clear {
             let bits = weights.score(*levels, ids.agreeing);
             let bits = guards::guarded(guards::verdict(*levels, ids), bits);
             // A pair that a guard forbids is no better than the least likely one.
-            let now = (bits.unwrap_or(f64::NEG_INFINITY), *levels);
-            let entry = seen.entry((pair.kinds, ids.agreeing)).or_insert(Seen {
-                pairs: 0,
-                wrong: 0.0,
-                least: now,
-                most: now,
-            });
-            entry.pairs += 1;
-            entry.wrong += 1.0 / (1.0 + now.0.exp2());
-            if now.0 < entry.least.0 {
-                entry.least = now;
-            }
-            if now.0 > entry.most.0 {
-                entry.most = now;
-            }
+            let now = Seen::one(bits.unwrap_or(f64::NEG_INFINITY), *levels);
+            let entry = seen.entry((pair.kinds, ids.agreeing));
+            entry.and_modify(|before| *before = before.and(&now)).or_insert(now);
         }
-        let clear = |(pattern, seen): (Pattern, Seen)| {
+        let mut seen: Vec<(Pattern, Seen)> = seen.into_iter().collect();
+        // In one order, so that sums are the same wherever they are computed.
+        seen.sort_unstable_by_key(|((kinds, numbers), _)| {
+            (std::cmp::Reverse(kinds.count_ones()), *kinds, *numbers)
+        });
+        let with_more = |(pattern, own): &(Pattern, Seen)| {
+            let more =
+                seen.iter().filter(|(other, _)| other != pattern && contains(*other, *pattern));
+            let all = more.fold(*own, |all, (_, seen)| all.and(seen));
             // The one that was least clear stands for all.
-            let stands_for_all = match seen {
-                _ if seen.pairs < ENOUGH => None,
-                Seen { least, pairs, wrong, .. }
-                    if least.0 >= LIKELY && wrong <= f64::from(pairs) * SURE =>
-                {
-                    Some(least.1)
-                }
-                Seen { most, .. } if most.0 <= SURELY_NOT => Some(most.1),
-                Seen { .. } => None,
-            };
-            stands_for_all.map(|levels| (pattern, levels))
+            all.is_match().then_some((*pattern, own.least.1))
         };
-        Self { levels: seen.into_iter().filter_map(clear).collect() }
+        let likely = seen.par_iter().filter(|(_, seen)| seen.least.0 >= LIKELY);
+        let others = seen.iter().filter(|(_, seen)| seen.is_other());
+        Self {
+            matches: likely.filter_map(with_more).collect(),
+            others: others.map(|(pattern, seen)| (*pattern, seen.most.1)).collect(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Works out beforehand what the patterns of some pairs come to.
+    pub fn prepare(&mut self, records: &Records, pairs: &[Pair]) {
+        let patterns = pairs.par_chunks(1 << 16).map(|pairs| {
+            let pattern = |pair: &Pair| (pair.kinds, strong_ids(records, pair.a, pair.b).agreeing);
+            pairs.iter().map(pattern).collect::<HashSet<Pattern>>()
+        });
+        let patterns = patterns.reduce(HashSet::new, |mut all, more| {
+            all.extend(more);
+            all
+        });
+        self.known =
+            patterns.into_par_iter().map(|pattern| (pattern, self.work_out(pattern))).collect();
+    }
+
+    fn work_out(&self, pattern: Pattern) -> Option<Levels> {
+        if let Some(levels) = self.others.get(&pattern) {
+            return Some(levels.supposed());
+        }
+        let within = self.matches.iter().find(|(clear, _)| contains(pattern, *clear));
+        within.map(|(_, levels)| levels.supposed())
     }
 
     /// Returns how well a pair may be taken to agree without asking; `None` where it is not clear.
@@ -111,7 +160,10 @@ impl Clear {
         }
         match strong_ids(records, pair.a, pair.b) {
             StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
-            ids => self.levels.get(&(pair.kinds, ids.agreeing)).map(|levels| levels.supposed()),
+            ids => {
+                let pattern = (pair.kinds, ids.agreeing);
+                self.known.get(&pattern).copied().unwrap_or_else(|| self.work_out(pattern))
+            }
         }
     }
 }
@@ -165,6 +217,24 @@ mod tests {
         );
         assert_eq!(clear.levels(&records, &pair(2)), None, "it came out otherwise once");
         assert_eq!(clear.levels(&records, &pair(4)), None, "too few were seen");
+        assert!(clear.levels(&records, &pair(9)).is_some(), "it has more in common");
+        assert_eq!(clear.levels(&records, &pair(3)), clear.levels(&records, &pair(1)));
+    }
+
+    #[test]
+    fn a_pattern_is_not_clear_if_one_with_more_in_common_is_not() {
+        let records = records([[0; 3]; 2]);
+        let top = |field: F| field.levels() - 1;
+        let same = [F::Forename, F::Surname, F::Birth, F::Address]
+            .into_iter()
+            .fold(Levels::NONE, |levels, field| levels.with(field, top(field)));
+        let mut looked_at = vec![(pair(1), same); 60];
+        looked_at.push((pair(3), same.with(F::Birth, 0).with(F::Forename, 0)));
+        let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+        let mut clear = Clear::learn(&records, &looked_at, &weights);
+        clear.prepare(&records, &[pair(1), pair(3)]);
+        assert_eq!(clear.levels(&records, &pair(1)), None);
+        assert_eq!(clear.levels(&records, &pair(3)), None);
     }
 
     #[test]
@@ -176,8 +246,8 @@ mod tests {
 
     #[test]
     fn few_pairs_are_all_looked_at_and_many_evenly() {
-        assert_eq!(sample(1000).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
-        let places: Vec<usize> = sample(10_000_000).collect();
+        assert_eq!(sample(1000, 4096).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
+        let places: Vec<usize> = sample(10_000_000, 4096).collect();
         assert_eq!(places.len(), 625_000);
         assert!(places.windows(2).all(|two| two[1] - two[0] == 16));
     }

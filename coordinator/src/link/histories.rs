@@ -93,8 +93,8 @@ fn levels(x: &Person, y: &Person) -> Levels {
     let apart = usize::from(x.likeness.abs_diff(y.likeness));
     let same = x.tokens.iter().zip(&y.tokens).filter(|(x, y)| x == y && **x > 0).count();
     Levels::NONE
-        .with(F::Forename, 6usize.saturating_sub(apart))
-        .with(F::Surname, 4 + same / 2)
+        .with(F::Forename, 5usize.saturating_sub(apart))
+        .with(F::Surname, 4 + usize::from(same > 1))
         .with(F::Birth, 5usize.saturating_sub(2 * apart))
         .with(F::Address, (same + 1).min(5))
         .with(F::Sex, usize::from(apart < 3))

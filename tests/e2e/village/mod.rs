@@ -86,6 +86,7 @@ impl<'a> Making<'a> {
             as_at: AS_AT.parse()?,
             measure_links: false,
             measure_dump: false,
+            look_at_all: false,
         };
         let town = Town::make(&folder.path().join("town"), self.launcher.clone(), plan)?;
         town.ingest()?;

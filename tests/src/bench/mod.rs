@@ -112,7 +112,13 @@ pub fn bench(
     let exports = folder.join("exports");
     let agencies = feeds::write(&crowd, settings.agencies, settings.live, &exports)?;
     tell(&format!("{} exports of {} people", settings.agencies, settings.people));
-    let plan = Plan { agencies, as_at: AS_AT.parse()?, measure_links: false, measure_dump: false };
+    let plan = Plan {
+        agencies,
+        as_at: AS_AT.parse()?,
+        measure_links: false,
+        measure_dump: false,
+        look_at_all: false,
+    };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let began = Instant::now();
     in_parallel(&town, |node| {

@@ -127,7 +127,13 @@ pub(crate) fn raise(
         agency.policy += "\n[scope]\npeople = \"everybody\"\n";
     }
     clock.lap("exports", &format!("{} agencies wrote their exports", agencies.len()));
-    let plan = Plan { agencies, as_at: settings.as_at, measure_links: true, measure_dump: false };
+    let plan = Plan {
+        agencies,
+        as_at: settings.as_at,
+        measure_links: true,
+        measure_dump: false,
+        look_at_all: false,
+    };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     let receipts = town.ingest()?;
     let rows = receipts.iter().filter_map(|(_, receipt)| receipt["file"]["taken"].as_u64());

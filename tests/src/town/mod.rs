@@ -68,6 +68,8 @@ pub struct Plan {
     pub measure_links: bool,
     /// Lets it write everything that a sweep receives, for measuring.
     pub measure_dump: bool,
+    /// Has it look at every candidate pair, however clear.
+    pub look_at_all: bool,
 }
 
 /// A federation in a folder.
@@ -171,13 +173,14 @@ impl Town {
 
     /// Writes the coordinator's settings for the nodes as they are now.
     pub fn write_coordinator_settings(&self) -> anyhow::Result<()> {
-        let Plan { measure_links, measure_dump, .. } = &self.plan;
+        let Plan { measure_links, measure_dump, look_at_all, .. } = &self.plan;
+        let sample = if *look_at_all { "sample_pairs = 1_000_000_000\n" } else { "" };
         let mut text = format!(
             "deployment = \"{DEPLOYMENT}\"\nid = \"{COORDINATOR}\"\n\
              purposes = [\"adult_safeguarding\", \"child_safeguarding\", \"asb_hate\"]\n\n\
              [identity]\n{IDENTITY}\n[ledger]\npath = \"ledger.db\"\n\n\
              [serve]\nlisten = \"{}\"\noperators = [\"console\"]\n\n\
-             [sweep]\nmeasure_links = {measure_links}\nmeasure_dump = {measure_dump}\n",
+             [sweep]\nmeasure_links = {measure_links}\nmeasure_dump = {measure_dump}\n{sample}",
             self.coordinator_address
         );
         for node in &self.nodes {
