@@ -62,7 +62,7 @@ def rec_features(view, I, F, looks):
     out.append(np.array([[r["flags"] >> b & 1 for b in range(8)] for r in view]))
     if looks:
         out.append(np.array([[float(s > 0) for s, _ in r["look"]] or [0.] * 16 for r in view]))
-        out.append(np.array([[float(r["rarity"][at] == c) for at in (0, 1) for c in range(4)] if r["rarity"] else [0.] * 8 for r in view]))
+        out.append(np.array([[float(r["rarity"][0] == c) for c in (0, 1)] if r["rarity"] else [0.] * 2 for r in view]))
     return np.concatenate(out, 1)
 
 def spread(S, it):

@@ -26,7 +26,7 @@ const MOST_LIKELY: f32 = 0.98;
 pub(super) struct Sight {
     /// Which fields others have as well.
     pub(super) presence: bool,
-    /// How rare names are that others bear as well.
+    /// Whether surnames are rare that others bear as well.
     pub(super) rarity: bool,
     /// Which atoms of one record are equal.
     pub(super) equal: bool,
@@ -142,7 +142,7 @@ impl<'a> Attack<'a> {
         for person in class {
             let look = self.register[*person].look.as_ref();
             let look =
-                look.map(|look| (look.shared.map(|others| others > 0), look.rarity, look.equal));
+                look.map(|look| (look.shared.map(|others| others > 0), look.rare, look.equal));
             // By their bits everybody is different.
             let own = if self.sight.bits { *person } else { 0 };
             groups.entry((look, own)).or_default().push(*person);
@@ -210,11 +210,8 @@ impl Attack<'_> {
             }
         }
         if self.sight.rarity {
-            let classes = mine.rarity.iter().zip(&theirs.rarity);
-            let other = |(mine, theirs): &(&Option<u8>, &Option<u8>)| {
-                mine.zip(**theirs).is_some_and(|(mine, theirs)| mine != theirs)
-            };
-            distance += IMPOSSIBLE * classes.filter(other).count() as f32;
+            let other = mine.rare.zip(theirs.rare).is_some_and(|(mine, theirs)| mine != theirs);
+            distance += IMPOSSIBLE * f32::from(u8::from(other));
         }
         if self.sight.bits {
             let bits = mine.bits.iter().zip(&theirs.bits);

@@ -88,10 +88,10 @@ pub fn attack(
     let sources = standard::read_folder(data)?;
     let largest = (0..sources.len()).max_by_key(|at| sources[*at].rows.len());
     let largest = largest.with_context(|| format!("{} holds no CSV file", data.display()))?;
-    let seen = view::sweep(&sources, &folder.join("town"), launcher.clone())?;
+    let seen = view::sweep(&sources, &folder.join("town"), launcher.clone(), false)?;
     // A copy of the register to compare it with, so that the attacker sees second looks as well.
     let own = [sources[largest].clone(), sources[largest].clone()];
-    let mut register = view::sweep(&own, &folder.join("attacker"), launcher.clone())?;
+    let mut register = view::sweep(&own, &folder.join("attacker"), launcher.clone(), true)?;
     register.retain(|seen| seen.agency == 0);
 
     if let Some(file) = seen_out {

@@ -50,8 +50,8 @@ pub(super) struct Look {
     pub(super) shared: [u16; Presence::COUNT],
     /// By field: with how many others it was compared without a sign of it.
     pub(super) silent: [u16; Presence::COUNT],
-    /// How rare forename and surname are, where somebody else bears them.
-    pub(super) rarity: [Option<u8>; 2],
+    /// Whether the surname is rare, where somebody else bears it.
+    pub(super) rare: Option<bool>,
     /// Which atoms are equal to an earlier one: the first equal one's place, for each.
     pub(super) equal: [u8; Atom::COUNT],
     /// How many bits are set in each word, on average, which could tell how long a text is. After the
@@ -77,7 +77,7 @@ impl Look {
         let differing = comparison.word(Word::Forename) ^ comparison.word(Word::Surname);
         bits[Word::COUNT] = differing.count_ones() as f32;
         let none = [0; Presence::COUNT];
-        Self { shared: none, silent: none, rarity: [None; 2], equal, bits, looks: 1 }
+        Self { shared: none, silent: none, rare: None, equal, bits, looks: 1 }
     }
 
     /// Takes another look at the same record into account.
@@ -102,32 +102,23 @@ impl Look {
             *(if both.has(1 << bit) { shared } else { silent }) += 1;
         }
         let same = |atom: Atom| mine.atom(atom) == other.atom(atom);
-        let rarity: [(u32, Atom, &[Atom]); 2] = [
-            (Presence::FORENAME, Atom::Forename, &[Atom::ForenameUncommon, Atom::ForenameRare]),
-            (
-                Presence::SURNAME,
-                Atom::Surname,
-                &[Atom::SurnameUncommon, Atom::SurnameScarce, Atom::SurnameRare],
-            ),
-        ];
-        for (class, (name, whole, steps)) in self.rarity.iter_mut().zip(rarity) {
-            if both.has(name) && same(whole) {
-                let passed = steps.iter().filter(|atom| same(**atom)).count();
-                *class = Some(u8::try_from(passed).expect("few classes"));
-            }
+        if both.has(Presence::SURNAME) && same(Atom::Surname) {
+            self.rare = Some(same(Atom::SurnameRare));
         }
     }
 }
 
-/// Runs a town over the sources and returns what its coordinator received.
+/// Runs a town over the sources and returns what its coordinator received. Somebody who runs it to
+/// attack another looks at everybody.
 pub(super) fn sweep(
     sources: &[StandardAgency],
     folder: &Path,
     launcher: Launcher,
+    look_at_all: bool,
 ) -> anyhow::Result<Vec<Seen>> {
     let as_at = standard::as_at(sources)?;
     let agencies = link::agencies(sources, folder)?;
-    let plan = Plan { agencies, as_at, measure_links: false, measure_dump: true };
+    let plan = Plan { agencies, as_at, measure_links: false, measure_dump: true, look_at_all };
     let mut town = Town::make(&folder.join("town"), launcher, plan)?;
     town.ingest()?;
     town.start_nodes()?;
@@ -154,7 +145,7 @@ pub(super) fn sweep(
 
 /// Writes both sides of an attack: a line for each record, with its side, agency, person as linked,
 /// key in its export, flags and tokens, and what the second looks show beside them: by field how many
-/// others have it and how many show nothing there, and how rare the names are.
+/// others have it and how many show nothing there, and whether the surname is rare.
 pub(super) fn write(file: &Path, seen: &[Seen], register: &[Seen]) -> anyhow::Result<()> {
     let mut out = BufWriter::new(fs::File::create(file)?);
     for (side, records) in [("seen", seen), ("register", register)] {
@@ -163,10 +154,9 @@ pub(super) fn write(file: &Path, seen: &[Seen], register: &[Seen]) -> anyhow::Re
             for (kind, token) in tokens {
                 write!(out, ",{kind}.{token:x}")?;
             }
-            if let Some(Look { shared, silent, rarity, .. }) = look {
+            if let Some(Look { shared, silent, rare, .. }) = look {
                 shared.iter().zip(silent).try_for_each(|(s, n)| write!(out, ",look.{s}.{n}"))?;
-                let class = |class: &Option<u8>| class.map_or(-1, i16::from);
-                rarity.iter().try_for_each(|of| write!(out, ",rarity.{}", class(of)))?;
+                write!(out, ",rarity.{}", rare.map_or(-1, i8::from))?;
             }
             writeln!(out)?;
         }
