@@ -17,5 +17,6 @@ mod one_person_two_agencies;
 mod planted_people;
 mod python_client;
 mod reviews;
+mod stored_joins_nothing;
 mod strangers_are_refused;
 mod year;
