@@ -18,6 +18,8 @@ mod changes;
 pub mod continuity;
 pub mod disputes;
 pub mod gather;
+#[cfg(test)]
+mod histories;
 pub mod homes;
 mod linked;
 pub mod live;

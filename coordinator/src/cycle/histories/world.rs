@@ -1,0 +1,295 @@
+//! What a few agencies hold of one household, as it changes.
+
+use std::collections::BTreeMap;
+
+use causeway_proto::{
+    catalogue::{AgencyKind, SignalCode},
+    day::Day,
+    dwelling::{Dwelling, Residence},
+    ids::{AgencyId, DwellingKey, EventKey, Handle, SweepId},
+    signal::{Disclosure, Signal},
+    sweep::{Feed, Memo, Opened},
+    token::PersonFlags,
+};
+use proptest::prelude::*;
+
+use crate::{
+    link::{Records, Roll},
+    score::{Event, fixture::scenario},
+};
+
+/// Something that happens at an agency. Numbers stand for one of what there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// A fact comes in, or is retracted.
+    Toggle(usize),
+    /// A fact is corrected: it happened so many days later.
+    Redate(usize, i32),
+    /// A fact is corrected: it was something else.
+    Recode(usize, usize),
+    /// Somebody moves out, or back in, as one agency has it.
+    Move(usize),
+    /// A record stops being linked, or is linked again.
+    Link(usize),
+    /// A record goes, or comes back.
+    Retire(usize),
+    /// An agency goes away, or comes back.
+    Leave(usize),
+    /// An agency's exports stop coming in, or come in again.
+    Stop(usize),
+    /// A recipient says that a line is somebody else's.
+    Dispute(usize),
+    /// A recipient says that there is nothing to worry about.
+    Review,
+}
+
+impl Change {
+    pub(super) fn any() -> impl Strategy<Value = Self> {
+        let at = || 0..64_usize;
+        prop_oneof![
+            4 => at().prop_map(Self::Toggle),
+            2 => (at(), -60..60_i32).prop_map(|(at, days)| Self::Redate(at, days)),
+            2 => (at(), at()).prop_map(|(at, code)| Self::Recode(at, code)),
+            1 => at().prop_map(Self::Move),
+            1 => at().prop_map(Self::Link),
+            1 => at().prop_map(Self::Retire),
+            1 => at().prop_map(Self::Leave),
+            1 => at().prop_map(Self::Stop),
+            1 => at().prop_map(Self::Dispute),
+            1 => Just(Self::Review),
+        ]
+    }
+}
+
+/// One agency.
+pub(super) struct Agency {
+    pub(super) id: AgencyId,
+    pub(super) kind: AgencyKind,
+    pub(super) missing: bool,
+    stale: bool,
+}
+
+/// One person as one agency knows them.
+struct Record {
+    agency: usize,
+    person: u32,
+    away: bool,
+    linked: bool,
+    gone: bool,
+    memos: Vec<Memo>,
+}
+
+/// One event of a record: as it is at the agency, and as its node has it.
+struct Fact {
+    record: usize,
+    code: SignalCode,
+    start: Day,
+    end: Option<Day>,
+    key: EventKey,
+    there: bool,
+    told: Option<(SignalCode, Day)>,
+}
+
+/// Everything that the agencies hold.
+pub(super) struct World {
+    pub(super) agencies: Vec<Agency>,
+    records: Vec<Record>,
+    facts: Vec<Fact>,
+    sweep: SweepId,
+    as_at: Day,
+}
+
+impl World {
+    /// The agencies, people and events of a scenario, a record for each person at each agency.
+    pub(super) fn of(name: &str) -> Self {
+        let events = scenario(name);
+        let kind = |event: &Event| event.code.spec().owner.unwrap_or(AgencyKind::Schools);
+        let mut records: BTreeMap<(AgencyKind, u32), usize> = BTreeMap::new();
+        for event in &events {
+            records.insert((kind(event), event.person), 0);
+        }
+        let mut agencies: Vec<Agency> = Vec::new();
+        let mut all = Vec::new();
+        for ((kind, person), number) in &mut records {
+            if agencies.last().is_none_or(|last| last.kind != *kind) {
+                let id = kind.to_string().replace('_', "-").parse().unwrap();
+                agencies.push(Agency { id, kind: *kind, missing: false, stale: false });
+            }
+            *number = all.len();
+            let (agency, person) = (agencies.len() - 1, *person);
+            let (away, linked, gone, memos) = (false, true, false, Vec::new());
+            all.push(Record { agency, person, away, linked, gone, memos });
+        }
+        let fact = |event: &Event| Fact {
+            record: records[&(kind(event), event.person)],
+            code: event.code,
+            start: event.start,
+            end: event.end,
+            key: event.key,
+            there: true,
+            told: None,
+        };
+        let facts = events.iter().map(fact).collect();
+        let (sweep, as_at) = (SweepId::new(0, [0; 8]), Day::new(2025, 1, 1).unwrap());
+        Self { agencies, records: all, facts, sweep, as_at }
+    }
+
+    /// Lets something happen.
+    pub(super) fn change(&mut self, change: Change) {
+        let Self { agencies, records, facts, .. } = self;
+        let (people, events, kinds) = (records.len(), facts.len(), agencies.len());
+        match change {
+            Change::Toggle(at) => facts[at % events].there ^= true,
+            Change::Redate(at, days) => {
+                let fact = &mut facts[at % events];
+                fact.start = fact.start.plus(days);
+            }
+            Change::Recode(at, code) => {
+                let fact = &mut facts[at % events];
+                let owner = fact.code.spec().owner;
+                // An agency speaks for itself, and a child stays a child.
+                let own: Vec<SignalCode> = SignalCode::all()
+                    .filter(|code| code.spec().owner == owner && owner.is_some())
+                    .collect();
+                fact.code = own.get(code % own.len().max(1)).copied().unwrap_or(fact.code);
+            }
+            Change::Move(at) => records[at % people].away ^= true,
+            Change::Link(at) => records[at % people].linked ^= true,
+            Change::Retire(at) => records[at % people].gone ^= true,
+            Change::Leave(at) => agencies[at % kinds].missing ^= true,
+            Change::Stop(at) => agencies[at % kinds].stale ^= true,
+            Change::Dispute(_) | Change::Review => {}
+        }
+    }
+
+    /// Begins a sweep: nodes have what came in until now.
+    pub(super) fn begin(&mut self, sweep: SweepId, as_at: Day) {
+        (self.sweep, self.as_at) = (sweep, as_at);
+        for fact in &mut self.facts {
+            if !self.agencies[self.records[fact.record].agency].stale {
+                fact.told = fact.there.then_some((fact.code, fact.start));
+            }
+        }
+    }
+
+    /// What an agency brings into the sweep.
+    pub(super) fn opened(&self, id: &AgencyId) -> Opened {
+        let at = self.agencies.iter().position(|agency| agency.id == *id).unwrap();
+        let agency = &self.agencies[at];
+        let mine = self.present().filter(|record| self.records[*record].agency == at);
+        let memos = mine.flat_map(|record| {
+            let handle = self.handle(record);
+            self.records[record].memos.iter().map(move |memo| Memo { handle, ..memo.clone() })
+        });
+        Opened {
+            recipe: 1,
+            key_epoch: 1,
+            key_commit: [0; 32],
+            records: 0,
+            position: 0,
+            kind: agency.kind,
+            feeds: vec![Feed { id: "all".into(), as_at: Some(self.as_at), stale: agency.stale }],
+            memos: memos.collect(),
+            contact: None,
+            withheld: Vec::new(),
+        }
+    }
+
+    /// The records of those who take part, and by record of the world its number among them.
+    pub(super) fn records(&self) -> (Records, BTreeMap<usize, u32>) {
+        let mut rolls: Vec<Roll> = self.agencies.iter().map(|_| Roll::default()).collect();
+        let mut numbers = BTreeMap::new();
+        for (number, record) in (0..).zip(self.present()) {
+            let roll = &mut rolls[self.records[record].agency];
+            roll.handles.push(self.handle(record));
+            roll.flags.push(self.flags(record));
+            roll.strong_ids.push([0; 3]);
+            numbers.insert(record, number);
+        }
+        (Records::new(rolls), numbers)
+    }
+
+    /// By number: the lowest number of a record that is the same person's.
+    pub(super) fn same_person(&self, numbers: &BTreeMap<usize, u32>) -> Vec<(u32, u32)> {
+        let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+        let linked = numbers.iter().filter(|(record, _)| self.records[**record].linked);
+        let same = linked.map(|(record, number)| {
+            (*number, *first.entry(self.records[*record].person).or_insert(*number))
+        });
+        same.collect()
+    }
+
+    /// Where a handle's record lives, as its agency has it.
+    pub(super) fn residence(&self, handle: Handle) -> Residence {
+        let record = number(handle);
+        let key = match self.records[record].away {
+            true => DwellingKey::from_bytes([u8::try_from(record + 1).unwrap(); 16]),
+            false => DwellingKey::from_bytes([255; 16]),
+        };
+        Residence::Known(vec![Dwelling {
+            address: Some(key),
+            surname_tags: vec![[1, 1]],
+            adult: true,
+            ..Dwelling::default()
+        }])
+    }
+
+    /// What a handle's node tells of it.
+    pub(super) fn signals(&self, handle: Handle) -> Vec<Signal> {
+        let told = self.told(number(handle));
+        told.map(|(fact, code, start)| Signal {
+            code,
+            start,
+            end: fact.end.filter(|end| *end <= self.as_at && *end >= start),
+            event: fact.key,
+            confidence_permille: 1000,
+            disclosure: Disclosure::Named,
+            arrived: None,
+            shared: false,
+        })
+        .collect()
+    }
+
+    /// Keeps a finding with a record.
+    pub(super) fn keep(&mut self, memo: Memo) {
+        let memos = &mut self.records[number(memo.handle)].memos;
+        memos.retain(|known| (known.kind, known.id) != (memo.kind, memo.id));
+        memos.push(memo);
+    }
+
+    /// What is told of a record: of what has begun by now.
+    fn told(&self, record: usize) -> impl Iterator<Item = (&Fact, SignalCode, Day)> {
+        let mine = self.facts.iter().filter(move |fact| fact.record == record);
+        mine.filter_map(|fact| {
+            let (code, start) = fact.told?;
+            let start = if code.spec().owner.is_none() { self.as_at } else { start };
+            (start <= self.as_at).then_some((fact, code, start))
+        })
+    }
+
+    fn flags(&self, record: usize) -> PersonFlags {
+        let of = |code: SignalCode| {
+            if code.is_harm() { PersonFlags::HARM } else { PersonFlags::CONTEXT }
+        };
+        PersonFlags(self.told(record).fold(0, |flags, (_, code, _)| flags | of(code)))
+    }
+
+    /// The records of those who take part.
+    fn present(&self) -> impl Iterator<Item = usize> {
+        let is_there = |record: &Record| !record.gone && !self.agencies[record.agency].missing;
+        let all = self.records.iter().enumerate();
+        all.filter(move |(_, record)| is_there(record)).map(|(at, _)| at)
+    }
+
+    fn handle(&self, record: usize) -> Handle {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.sweep.counter().to_be_bytes());
+        bytes[8..].copy_from_slice(&(record as u64).to_be_bytes());
+        Handle::from_bytes(bytes)
+    }
+}
+
+/// The record that a handle stands for, in whichever sweep.
+fn number(handle: Handle) -> usize {
+    usize::try_from(u64::from_be_bytes(handle.as_bytes()[8..].try_into().unwrap())).unwrap()
+}
