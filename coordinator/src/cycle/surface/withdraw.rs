@@ -18,12 +18,14 @@ impl Telling<'_> {
         tx: &mut Tx,
         standing: Standing,
     ) -> Result<Option<AlertReport>, CycleError> {
-        let silent = !self.all_in(&standing.holders);
-        // A look back in time knows less; and whoever has not got it yet could not hand it back.
-        if silent
-            || self.as_at.since(standing.told.basis.as_at) < 0
-            || outbox::is_on_its_way(tx, standing.alert).await?
-        {
+        // A look back in time knows less; nor is anything taken back because somebody is silent.
+        let is_back_in_time = self.as_at.since(standing.told.basis.as_at) < 0;
+        if is_back_in_time || !self.all_in(&standing.holders) {
+            return Ok(None);
+        }
+        // Who holds records and has not got it yet could not hand it back.
+        let waits_for = outbox::on_its_way_to(tx, standing.alert).await?;
+        if standing.holders.iter().any(|holder| waits_for.contains(holder)) {
             return Ok(None);
         }
         self.cancel(tx, standing, Why::Gone).await
