@@ -77,6 +77,23 @@ fn who_is_away_and_was_told_does_not_keep_an_alert_up_that_rests_on_nothing() {
     assert_eq!(said[said.len() - 2..], taken_back, "{said:?}");
 }
 
+/// All of it grows too old for the agencies' policies, and nobody withdraws anything.
+#[test]
+fn what_has_grown_old_fades_and_is_not_taken_back() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for name in ["A", "B", "C"] {
+        let town = runtime.block_on(Town::new(name));
+        let ledger = town.courier.ledger.clone();
+        let quiet = (0..60).map(|_| (10, Vec::new())).collect();
+        let said = town.and_live(&runtime, quiet).unwrap();
+        assert!(said.contains(&"new entered".to_owned()), "{name}: {said:?}");
+        let taken_back = |said: &&String| said.ends_with("withdrawn") || said.ends_with("gone");
+        assert_eq!(said.iter().find(taken_back), None, "{name}: {said:?}");
+        let open = async { standings::open(&mut ledger.read().await.unwrap()).await.unwrap() };
+        assert_eq!(runtime.block_on(open), [], "{name}: it has faded");
+    }
+}
+
 #[test]
 fn the_histories_meet_what_they_are_about() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -89,7 +106,7 @@ fn the_histories_meet_what_they_are_about() {
             *met.entry(reason).or_default() += 1;
         }
     }
-    for reason in ["new entered", "update withdrawn", "cancel withdrawn", "cancel gone"] {
+    for reason in ["new entered", "update withdrawn", "cancel withdrawn"] {
         assert!(met.contains_key(reason), "{met:?}");
     }
 }
@@ -197,9 +214,10 @@ impl Town {
         let sweep = cycle.begin(self.as_at).await.unwrap();
         let mut open = self.open(&cycle, sweep);
         let (houses, _) = cycle.tell(&mut open, &mut Seconds::default()).await.unwrap();
+        let old = self.nodes.world().grown_old();
         let mut tx = self.courier.ledger.begin().await.unwrap();
         for standing in standings::open(&mut tx).await.unwrap() {
-            if !rests(&open, &houses.worth, &standing) && all_in(&open, &standing.holders) {
+            if !rests(&open, &houses.worth, &standing, &old) && all_in(&open, &standing.holders) {
                 return Err(format!("{} rests on nothing: {:?}", standing.alert, standing.told));
             }
         }
@@ -207,7 +225,7 @@ impl Town {
             let last = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
             let is_new = last.revision > revisions[&standing.alert];
             let taken_back = is_new && ["withdrawn", "gone"].contains(&last.reason.as_str());
-            if !rests(&open, &houses.worth, standing) && !taken_back {
+            if !rests(&open, &houses.worth, standing, &old) && !taken_back {
                 return Err(format!("{} was not taken back: {:?}", last.id, standing.told));
             }
             if taken_back {
@@ -280,8 +298,8 @@ fn all_in(open: &Open<'_>, holders: &[AgencyId]) -> bool {
 }
 
 /// Returns whether everything that was told of is known in a house where the alert's records are:
-/// every event, and what made its rules apply.
-fn rests(open: &Open<'_>, houses: &[House], standing: &Standing) -> bool {
+/// every event, and what made its rules apply. What is told no more because it has grown old is known.
+fn rests(open: &Open<'_>, houses: &[House], standing: &Standing, old: &[Event]) -> bool {
     let basis = &standing.told.basis;
     let is_about = |house: &&House| {
         let records = &open.linked.records;
@@ -291,10 +309,15 @@ fn rests(open: &Open<'_>, houses: &[House], standing: &Standing) -> bool {
             open.continuity.alerts(agency, handle).any(|id| id == standing.alert)
         })
     };
-    houses.iter().filter(is_about).any(|house| holds(&house.events, basis))
+    let mut about = houses.iter().filter(is_about).peekable();
+    match about.peek() {
+        Some(_) => about.any(|house| holds(&house.events, basis, old)),
+        // Nobody is asked about a household where one agency alone sees harm that has not grown old.
+        None => basis.has_grown_old(Model::builtin(), standing.told.day.max(open.as_at)),
+    }
 }
 
-fn holds(events: &[Event], basis: &Basis) -> bool {
+fn holds(events: &[Event], basis: &Basis, old: &[Event]) -> bool {
     // A child is told of as of today. And the 15th may stand for a month that was told of by its 1st.
     let middle = basis.as_at.first_of_month().plus(14);
     let begun = |event: &Event| match event.code.spec().owner {
@@ -304,11 +327,13 @@ fn holds(events: &[Event], basis: &Basis) -> bool {
     };
     let then = events.iter().map(|event| Event { start: begun(event), ..event.clone() });
     let then: Vec<Event> = then.filter(|event| event.start <= basis.as_at).collect();
+    let old: Vec<&Event> = old.iter().filter(|event| event.start <= basis.as_at).collect();
     let known = |code: SignalCode| {
-        let of_code = then.iter().filter(|event| event.code == code);
+        let of_code = then.iter().chain(old.iter().copied()).filter(|event| event.code == code);
         of_code.map(|event| event.key).collect::<BTreeSet<EventKey>>().len()
     };
     let scored = score(Model::builtin(), &then, basis.as_at, |_| true);
     basis.counts.iter().all(|(code, count)| known(*code) >= *count)
-        && basis.rules.iter().all(|id| scored.rules.iter().any(|rule| rule.id == *id))
+        // What makes a rule apply may have grown old.
+        && (!old.is_empty() || basis.rules.iter().all(|id| scored.rules.iter().any(|rule| rule.id == *id)))
 }

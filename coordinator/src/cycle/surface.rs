@@ -194,6 +194,7 @@ impl Telling<'_> {
             surfaced.alerts.extend(self.recall(&mut tx, standing).await?);
         }
         for verdict in &mut verdicts {
+            self.grow_older(&mut tx, verdict).await?;
             let scoring = &scorings[verdict.house];
             surfaced.reminders += usize::from(self.attend(&mut tx, verdict, scoring).await?);
         }
@@ -258,12 +259,19 @@ impl Telling<'_> {
     }
 
     fn judge(&self, house: usize, scoring: &Scoring, standing: Option<&Standing>) -> Decision {
-        let model = self.cycle.model;
+        let (model, house) = (self.cycle.model, &self.houses[house]);
+        let mut told = standing.map(|standing| standing.told.clone());
+        // What is told still has not grown too old.
+        if let Some(Told { basis, .. }) = &mut told {
+            basis.ages = std::mem::take(&mut basis.ages).without(&house.ages(basis.as_at));
+        }
         // Nothing is taken back because somebody is silent.
-        let then = standing.filter(|standing| self.all_in(&standing.holders)).map(|standing| {
-            Scoring::looking_back(model, &self.houses[house].events, &standing.told.basis)
-        });
-        surfacing::consider(model, standing.map(|s| &s.told), scoring, then.as_ref())
+        let all_in = standing.is_none_or(|standing| self.all_in(&standing.holders));
+        let then = told
+            .as_ref()
+            .filter(|_| all_in)
+            .map(|told| Scoring::looking_back(model, &house.events, &told.basis, self.as_at));
+        surfacing::consider(model, told.as_ref(), scoring, then.as_ref())
     }
 
     /// Returns whether all of these take part. Whoever left the federation never will again.
@@ -364,12 +372,13 @@ impl Telling<'_> {
             }
         }
 
+        let basis = Basis::of(&scoring.scored, house.ages(self.as_at));
         let told = Told {
             day: self.as_at,
             score: scoring.scored.score,
-            rules: Basis::of(&scoring.scored).rules,
+            rules: basis.rules.clone(),
             severe: scoring.severe.clone(),
-            basis: Basis::of(&scoring.scored),
+            basis,
             review: since.and_then(|told| told.review),
         };
         let before = verdict.standing.clone();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use causeway_proto::{
-    catalogue::{AgencyKind, SignalCode},
+    catalogue::{AgencyKind, SignalCode, SignalSpan},
     day::Day,
     dwelling::{Dwelling, Residence},
-    ids::{AgencyId, DwellingKey, EventKey, Handle, SweepId},
+    ids::{AgencyId, DwellingKey, Handle, SweepId},
     signal::{Disclosure, Signal},
     sweep::{Feed, Memo, Opened},
     token::PersonFlags,
@@ -61,6 +61,9 @@ impl Change {
     }
 }
 
+/// After so many days an agency's policy lets nothing be told of an event any more.
+const MOST_DAYS: i32 = 150;
+
 /// One agency.
 pub(super) struct Agency {
     pub(super) id: AgencyId,
@@ -82,12 +85,11 @@ struct Record {
 /// One event of a record: as it is at the agency, and as its node has it.
 struct Fact {
     record: usize,
-    code: SignalCode,
-    start: Day,
-    end: Option<Day>,
-    key: EventKey,
+    event: Event,
     there: bool,
-    told: Option<(SignalCode, Day)>,
+    told: Option<Event>,
+    /// As it ever was told.
+    ever: Vec<Event>,
 }
 
 /// Everything that the agencies hold.
@@ -122,12 +124,10 @@ impl World {
         }
         let fact = |event: &Event| Fact {
             record: records[&(kind(event), event.person)],
-            code: event.code,
-            start: event.start,
-            end: event.end,
-            key: event.key,
+            event: event.clone(),
             there: true,
             told: None,
+            ever: Vec::new(),
         };
         let facts = events.iter().map(fact).collect();
         let (sweep, as_at) = (SweepId::new(0, [0; 8]), Day::new(2025, 1, 1).unwrap());
@@ -141,17 +141,17 @@ impl World {
         match change {
             Change::Toggle(at) => facts[at % events].there ^= true,
             Change::Redate(at, days) => {
-                let fact = &mut facts[at % events];
-                fact.start = fact.start.plus(days);
+                let event = &mut facts[at % events].event;
+                event.start = event.start.plus(days);
             }
             Change::Recode(at, code) => {
-                let fact = &mut facts[at % events];
-                let owner = fact.code.spec().owner;
+                let event = &mut facts[at % events].event;
+                let owner = event.code.spec().owner;
                 // An agency speaks for itself, and a child stays a child.
                 let own: Vec<SignalCode> = SignalCode::all()
                     .filter(|code| code.spec().owner == owner && owner.is_some())
                     .collect();
-                fact.code = own.get(code % own.len().max(1)).copied().unwrap_or(fact.code);
+                event.code = own.get(code % own.len().max(1)).copied().unwrap_or(event.code);
             }
             Change::Move(at) => records[at % people].away ^= true,
             Change::Link(at) => records[at % people].linked ^= true,
@@ -167,7 +167,8 @@ impl World {
         (self.sweep, self.as_at) = (sweep, as_at);
         for fact in &mut self.facts {
             if !self.agencies[self.records[fact.record].agency].stale {
-                fact.told = fact.there.then_some((fact.code, fact.start));
+                fact.told = fact.there.then(|| fact.event.clone());
+                fact.ever.extend(fact.told.clone().filter(|told| !fact.ever.contains(told)));
             }
         }
     }
@@ -237,15 +238,16 @@ impl World {
     /// What a handle's node tells of it.
     pub(super) fn signals(&self, handle: Handle) -> Vec<Signal> {
         let told = self.told(number(handle));
-        told.map(|(fact, code, start)| Signal {
-            code,
-            start,
-            end: fact.end.filter(|end| *end <= self.as_at && *end >= start),
-            event: fact.key,
+        told.map(|event| Signal {
+            code: event.code,
+            start: event.start,
+            end: event.end.filter(|end| *end <= self.as_at),
+            event: event.key,
             confidence_permille: 1000,
             disclosure: Disclosure::Named,
             arrived: None,
             shared: false,
+            told_until: self.told_until(&event),
         })
         .collect()
     }
@@ -257,21 +259,44 @@ impl World {
         memos.push(memo);
     }
 
-    /// What is told of a record: of what has begun by now.
-    fn told(&self, record: usize) -> impl Iterator<Item = (&Fact, SignalCode, Day)> {
+    /// What is told of a record: what has begun by now, and has not grown old.
+    fn told(&self, record: usize) -> impl Iterator<Item = Event> {
+        let is_old = |event: &Event| self.told_until(event).is_some_and(|day| day < self.as_at);
+        self.held(record).filter(move |event| !is_old(event))
+    }
+
+    /// What was told once and may have grown old since, in whichever month. Whether it was withdrawn as
+    /// well, nobody can say.
+    pub(super) fn grown_old(&self) -> Vec<Event> {
+        let ever = self.facts.iter().flat_map(|fact| &fact.ever);
+        let is_old = |day: Day| day.first_of_month() < self.as_at;
+        ever.filter(|event| self.told_until(event).is_some_and(is_old)).cloned().collect()
+    }
+
+    /// What is held of a record: of what has begun by now.
+    fn held(&self, record: usize) -> impl Iterator<Item = Event> {
         let mine = self.facts.iter().filter(move |fact| fact.record == record);
-        mine.filter_map(|fact| {
-            let (code, start) = fact.told?;
-            let start = if code.spec().owner.is_none() { self.as_at } else { start };
-            (start <= self.as_at).then_some((fact, code, start))
-        })
+        let told =
+            mine.filter_map(|fact| fact.told.clone()).map(|event| match event.code.spec().owner {
+                Some(_) => event,
+                None => Event { start: self.as_at, ..event },
+            });
+        told.filter(|event| event.start <= self.as_at)
+    }
+
+    /// The last day on which an event is told; `None` for what does not grow old.
+    fn told_until(&self, event: &Event) -> Option<Day> {
+        let end = event.end.filter(|end| *end <= self.as_at);
+        let is_open = event.code.spec().span == SignalSpan::State && end.is_none();
+        (!is_open && event.code.spec().owner.is_some())
+            .then(|| end.unwrap_or(event.start).plus(MOST_DAYS))
     }
 
     fn flags(&self, record: usize) -> PersonFlags {
         let of = |code: SignalCode| {
             if code.is_harm() { PersonFlags::HARM } else { PersonFlags::CONTEXT }
         };
-        PersonFlags(self.told(record).fold(0, |flags, (_, code, _)| flags | of(code)))
+        PersonFlags(self.told(record).fold(0, |flags, event| flags | of(event.code)))
     }
 
     /// The records of those who take part.
