@@ -5,6 +5,7 @@
 mod village;
 
 mod a_node_is_down;
+mod any_history;
 mod changes_flow;
 mod command_line;
 mod delivered_once;
