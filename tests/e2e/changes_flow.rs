@@ -31,6 +31,7 @@ fn an_event_that_is_taken_in_becomes_an_alert_while_the_sweep_is_open() -> anyho
         let burst = sweep.next(PATIENCE)?;
         assert_eq!(burst["persons"], pass["persons"]);
         if let Some(alert) = burst["alerts"].as_array().and_then(|alerts| alerts.first()) {
+            assert_eq!(burst["scored"], 1, "her household, and no other: {burst:#}");
             break alert.clone();
         }
     };

@@ -275,6 +275,7 @@ impl Town {
             linked,
             known: Known::default(),
             continuity,
+            scores: Scores::default(),
         }
     }
 

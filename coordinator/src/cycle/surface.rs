@@ -2,13 +2,13 @@
 //! down at once.
 //!
 //! May be called again and again while a sweep is open: what was told stands in the ledger by alert,
-//! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores every
-//! household again where several agencies see harm: they are few.
+//! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores those
+//! households again that changed: what the others come to stands in [`Scores`].
 
 mod withdraw;
 mod write;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty},
@@ -25,6 +25,7 @@ use super::{
     homes::{House, Houses},
     progress::Step,
     report::{AlertReport, Seconds},
+    scores::{self, Scores},
     unknowns::unknowns,
 };
 use crate::{
@@ -45,6 +46,8 @@ use crate::{
 pub struct Surfaced {
     /// What was issued, most pressing first.
     pub alerts: Vec<AlertReport>,
+    /// How many households were scored for it.
+    pub scored: usize,
     /// How many alerts everybody was reminded of.
     pub reminders: usize,
     /// The places of the week.
@@ -58,35 +61,20 @@ pub async fn surface(
     as_at: Day,
     agencies: &[Taking<'_>],
     (linked, houses): (&Linked, &Houses),
-    continuity: &mut Continuity,
+    (continuity, scores): (&mut Continuity, &mut Scores),
     seconds: &mut Seconds,
 ) -> Result<Surfaced, CycleError> {
     let began = Instant::now();
     let all = houses.worth.len() as u64;
-    let scorings = scorings(cycle, as_at, agencies, &houses.worth);
+    let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::fresh(agencies));
     let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
     let houses = &houses.worth;
     let told = Telling { cycle, sweep, as_at, agencies, linked, houses, unknowns: &unknowns };
-    let surfaced = told.surface(&scorings, continuity).await?;
+    let mut surfaced = told.surface(&scorings, continuity).await?;
+    surfaced.scored = scores.touched();
     seconds.score = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Score, None, all, all);
     Ok(surfaced)
-}
-
-/// Scores every house, one by one, in their order.
-pub fn scorings(
-    cycle: &Cycle<'_>,
-    as_at: Day,
-    agencies: &[Taking<'_>],
-    houses: &[House],
-) -> Vec<Scoring> {
-    let fresh = |kind| is_fresh(agencies, kind);
-    houses.iter().map(|house| Scoring::of(cycle.model, &house.events, as_at, fresh)).collect()
-}
-
-/// Returns whether everybody of a kind of agency takes part with exports that are up to date.
-pub fn is_fresh(agencies: &[Taking<'_>], kind: AgencyKind) -> bool {
-    agencies.iter().filter(|a| a.member.kind == kind).all(|a| a.is_in() && !a.is_stale())
 }
 
 /// What every alert of this sweep needs.
@@ -130,7 +118,7 @@ impl Telling<'_> {
     /// Decides over all houses, and issues what is news.
     pub async fn surface(
         &self,
-        scorings: &[Scoring],
+        scorings: &[Arc<Scoring>],
         continuity: &mut Continuity,
     ) -> Result<Surfaced, CycleError> {
         let mut tx = self.cycle.ledger.begin().await?;
@@ -182,7 +170,7 @@ impl Telling<'_> {
             );
         }
 
-        let mut surfaced = Surfaced { alerts: Vec::new(), reminders: 0, capacity };
+        let mut surfaced = Surfaced { alerts: Vec::new(), scored: 0, reminders: 0, capacity };
         for at in chosen {
             let verdict = &mut verdicts[at];
             let scoring = &scorings[verdict.house];
@@ -227,7 +215,7 @@ impl Telling<'_> {
     /// By open alert: the house that most of its records belong to now.
     fn lodge(
         &self,
-        scorings: &[Scoring],
+        scorings: &[Arc<Scoring>],
         continuity: &Continuity,
         open: &BTreeMap<AlertId, Standing>,
     ) -> BTreeMap<AlertId, usize> {
@@ -283,7 +271,7 @@ impl Telling<'_> {
         holders.iter().all(is_in)
     }
 
-    fn candidate(&self, verdict: &Verdict, scorings: &[Scoring]) -> Candidate {
+    fn candidate(&self, verdict: &Verdict, scorings: &[Arc<Scoring>]) -> Candidate {
         let (scoring, house) = (&scorings[verdict.house], &self.houses[verdict.house]);
         let told = verdict.standing.as_ref().map(|standing| &standing.told);
         let waiting = surfacing::waiting_days(told, &scoring.scored);
