@@ -1,5 +1,5 @@
 //! Whatever happens at the agencies, and in whatever order: no open alert rests on a fact that was
-//! withdrawn, and everybody who was told of one that was hears so.
+//! withdrawn, everybody who was told of one that was hears so, and looking again says nothing.
 //!
 //! Homes, disputes, surfacing, the ledger and the courier are the real ones. The nodes are not: each
 //! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
@@ -214,6 +214,10 @@ impl Town {
         let sweep = cycle.begin(self.as_at).await.unwrap();
         let mut open = self.open(&cycle, sweep);
         let (houses, _) = cycle.tell(&mut open, &mut Seconds::default()).await.unwrap();
+        let (_, again) = cycle.tell(&mut open, &mut Seconds::default()).await.unwrap();
+        if !again.alerts.is_empty() {
+            return Err(format!("looking again says {:#?}", again.alerts));
+        }
         let old = self.nodes.world().grown_old();
         let mut tx = self.courier.ledger.begin().await.unwrap();
         for standing in standings::open(&mut tx).await.unwrap() {

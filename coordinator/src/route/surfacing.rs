@@ -350,7 +350,9 @@ pub fn consider(
         then.scored.as_at <= as_at && told.basis.has_lost(model, &then.scored, as_at)
     };
     if let Some(then) = then.filter(lost) {
-        return match then.may_surface(model, leave) {
+        // What came since may hold it up: to take it back would be to tell of it anew the next time.
+        let would_be_new = || matches!(consider(model, None, now, None), Decision::New(_));
+        return match then.may_surface(model, leave) || would_be_new() {
             true => Decision::Update(Why::Withdrawn),
             false => Decision::Cancel(Why::Withdrawn),
         };

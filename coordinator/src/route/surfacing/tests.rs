@@ -208,6 +208,25 @@ fn a_withdrawn_fact_changes_or_cancels_and_fading_does_not() {
 }
 
 #[test]
+fn an_alert_that_newer_facts_hold_up_is_changed_and_not_taken_back_to_be_told_anew() {
+    let model = Model::builtin();
+    let (mut memory, told_on) = (Memory::default(), day("2025-02-24"));
+    let all = scenario("A");
+    let begun: Vec<Event> = all.iter().filter(|e| e.start <= told_on).cloned().collect();
+    memory.look(model, &begun, told_on);
+    // Too much of what was told of is gone, and there is enough new harm by now.
+    let is_left = |event: &&Event| event.start > told_on || event.code.as_str() != "POL_ASB_VICTIM";
+    let left: Vec<Event> = all.iter().filter(is_left).cloned().collect();
+    let without: Vec<Event> = left.iter().filter(|e| e.start <= told_on).cloned().collect();
+    let as_at = day("2025-06-03");
+    assert!(matches!(memory.look(model, &left, as_at), Decision::Update(Why::Withdrawn)));
+    assert_eq!(memory.look(model, &left, as_at), Decision::Nothing);
+    memory = Memory::default();
+    memory.look(model, &begun, told_on);
+    assert!(matches!(memory.look(model, &without, as_at), Decision::Cancel(Why::Withdrawn)));
+}
+
+#[test]
 fn what_an_agency_tells_no_more_because_it_has_grown_old_is_not_taken_back() {
     let model = Model::builtin();
     for name in ["A", "B", "C"] {
