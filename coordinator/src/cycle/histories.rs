@@ -4,6 +4,7 @@
 //! Homes, disputes, surfacing, the ledger and the courier are the real ones. The nodes are not: each
 //! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
 
+mod membership;
 mod nodes;
 mod world;
 
@@ -187,21 +188,8 @@ impl Town {
 
     /// Makes a sweep, and says what is wrong with what it comes to.
     async fn sweep(&mut self) -> Result<(), String> {
-        let model = Model::builtin();
         let limits = SweepConfig::default();
-        let cycle = Cycle {
-            federation: &self.courier.federation,
-            ledger: &self.courier.ledger,
-            model,
-            shadow: None,
-            purposes: &[],
-            limits: &limits,
-            now_ms: self.courier.now_ms,
-            progress: Progress(&|_| ()),
-            received: None,
-            follows: false,
-            reviewed: &self.reviewed,
-        };
+        let cycle = self.cycle(&limits);
         self.courier.catch_up().await.unwrap();
         let mut tx = self.courier.ledger.begin().await.unwrap();
         let before = standings::open(&mut tx).await.unwrap();
@@ -243,6 +231,22 @@ impl Town {
         drop(tx);
         self.courier.catch_up().await.unwrap();
         Ok(())
+    }
+
+    fn cycle<'a>(&'a self, limits: &'a SweepConfig) -> Cycle<'a> {
+        Cycle {
+            federation: &self.courier.federation,
+            ledger: &self.courier.ledger,
+            model: Model::builtin(),
+            shadow: None,
+            purposes: &[],
+            limits,
+            now_ms: self.courier.now_ms,
+            progress: Progress(&|_| ()),
+            received: None,
+            follows: false,
+            reviewed: &self.reviewed,
+        }
     }
 
     /// The sweep as it is when everybody's records are linked.

@@ -1,12 +1,12 @@
 //! What a few agencies hold of one household, as it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_proto::{
     catalogue::{AgencyKind, SignalCode, SignalSpan},
     day::Day,
     dwelling::{Dwelling, Residence},
-    ids::{AgencyId, DwellingKey, Handle, SweepId},
+    ids::{AgencyId, DwellingKey, EventKey, Handle, SweepId},
     signal::{Disclosure, Signal},
     sweep::{Feed, Memo, Opened},
     token::PersonFlags,
@@ -162,6 +162,43 @@ impl World {
         }
     }
 
+    /// Somebody comes to live there whom one agency alone knows, with what it says of them: the number of a
+    /// code of its own or of an age, and how many days before the end of the first sweep it began.
+    pub(super) fn arrive(&mut self, agency: usize, known: &[(usize, i32)]) {
+        let person = 100 + u32::try_from(self.records.len()).unwrap();
+        let Agency { kind, id, .. } = &self.agencies[agency];
+        let of_kind = |code: &SignalCode| code.spec().owner.is_none_or(|owner| owner == *kind);
+        let codes: Vec<SignalCode> = SignalCode::all().filter(of_kind).collect();
+        for (number, (code, days_ago)) in known.iter().enumerate() {
+            let event = Event {
+                person,
+                code: codes[code % codes.len()],
+                start: Day::new(2025, 2, 20).unwrap().plus(-days_ago),
+                end: None,
+                key: EventKey::from_bytes(
+                    (u128::from(person) << 64 | number as u128).to_be_bytes(),
+                ),
+                confidence: 1.0,
+                shared: false,
+                agency: id.as_str().into(),
+            };
+            let (record, ever) = (self.records.len(), Vec::new());
+            self.facts.push(Fact { record, event, there: true, told: None, ever });
+        }
+        let (away, linked, gone, memos) = (false, true, false, Vec::new());
+        self.records.push(Record { agency, person, away, linked, gone, memos });
+    }
+
+    /// Leaves out the records of some agencies.
+    pub(super) fn without(
+        &self,
+        records: &BTreeSet<usize>,
+        away: &BTreeSet<usize>,
+    ) -> BTreeSet<usize> {
+        let is_there = |record: &&usize| !away.contains(&self.records[**record].agency);
+        records.iter().filter(is_there).copied().collect()
+    }
+
     /// Begins a sweep: nodes have what came in until now.
     pub(super) fn begin(&mut self, sweep: SweepId, as_at: Day) {
         (self.sweep, self.as_at) = (sweep, as_at);
@@ -315,6 +352,6 @@ impl World {
 }
 
 /// The record that a handle stands for, in whichever sweep.
-fn number(handle: Handle) -> usize {
+pub(super) fn number(handle: Handle) -> usize {
     usize::try_from(u64::from_be_bytes(handle.as_bytes()[8..].try_into().unwrap())).unwrap()
 }
