@@ -20,4 +20,5 @@ mod python_client;
 mod reviews;
 mod stored_joins_nothing;
 mod strangers_are_refused;
+mod worklist;
 mod year;
