@@ -32,6 +32,7 @@ fn after_a_second_history_the_open_sweep_is_where_a_fresh_one_would_be() -> anyh
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "whoever runs a test has no other way to say so")]
 fn after_any_history_the_open_sweep_is_where_a_fresh_one_would_be() -> anyhow::Result<()> {
     let seed = match std::env::var("CAUSEWAY_SEED") {
         Ok(seed) => seed.parse().context("CAUSEWAY_SEED is a number")?,

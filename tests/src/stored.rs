@@ -160,10 +160,7 @@ impl Cell {
         match self {
             Self::Number(number) => tell(Part::Number(name, number.clone())),
             Self::Bytes(bytes) => {
-                windows(bytes)
-                    .filter(|eight| says_something(eight))
-                    .map(Part::Bytes)
-                    .for_each(tell);
+                windows(bytes).filter(says_something).map(Part::Bytes).for_each(tell);
             }
             Self::Text(text) => match serde_json::from_str::<Json>(text) {
                 Ok(json) if json.is_object() || json.is_array() => fields(&name, &json, &mut tell),
@@ -223,6 +220,7 @@ fn readings(bytes: &[u8]) -> impl Iterator<Item = [u8; SHORTEST]> {
 }
 
 /// Reads every value of every table of a database.
+#[expect(clippy::disallowed_methods, reason = "tables and columns are not known beforehand")]
 async fn cells(database: &Path) -> Result<BTreeMap<Place, Cell>, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(database);
     let mut conn = SqliteConnection::connect_with(&options).await?;
