@@ -8,7 +8,11 @@
 mod withdraw;
 mod write;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty},
@@ -134,14 +138,14 @@ impl Telling<'_> {
             let latest = alerts.pop();
             // Two households that became one have two alerts: the older says no news any more.
             for older in alerts {
-                let decision = match self.judge(house, scoring, Some(&older)) {
+                let decision = match self.judge(house, scoring, Some(&older), continuity) {
                     Decision::Update(why) if why != Why::Withdrawn => Decision::Nothing,
                     decision => decision,
                 };
                 let routing = self.route(&scoring.scored, &self.handles(house));
                 verdicts.push(Verdict { house, standing: Some(older), routing, decision });
             }
-            let decision = self.judge(house, scoring, latest.as_ref());
+            let decision = self.judge(house, scoring, latest.as_ref(), continuity);
             if latest.is_none() && decision == Decision::Nothing {
                 continue;
             }
@@ -246,20 +250,60 @@ impl Telling<'_> {
         places.filter(|(agency, _)| self.agencies[*agency].is_in())
     }
 
-    fn judge(&self, house: usize, scoring: &Scoring, standing: Option<&Standing>) -> Decision {
-        let (model, house) = (self.cycle.model, &self.houses[house]);
-        let mut told = standing.map(|standing| standing.told.clone());
+    fn judge(
+        &self,
+        house: usize,
+        scoring: &Scoring,
+        standing: Option<&Standing>,
+        continuity: &Continuity,
+    ) -> Decision {
+        let model = self.cycle.model;
+        let Some(standing) = standing else {
+            return surfacing::consider(model, None, scoring, None);
+        };
+        let (house, mut told) = (&self.houses[house], standing.told.clone());
         // What is told still has not grown too old.
-        if let Some(Told { basis, .. }) = &mut told {
-            basis.ages = std::mem::take(&mut basis.ages).without(&house.ages(basis.as_at));
+        told.basis.ages = told.basis.ages.without(&house.ages(told.basis.as_at));
+        let silent = self.silent(&standing.holders);
+        // Nothing is taken back because somebody is silent; what others withdrew is.
+        let whole = silent.is_empty() || self.is_whole(standing.alert, house, continuity);
+        if !silent.is_empty() {
+            told.basis = told.basis.without(&silent);
         }
-        // Nothing is taken back because somebody is silent.
-        let all_in = standing.is_none_or(|standing| self.all_in(&standing.holders));
-        let then = told
-            .as_ref()
-            .filter(|_| all_in)
-            .map(|told| Scoring::looking_back(model, &house.events, &told.basis, self.as_at));
-        surfacing::consider(model, told.as_ref(), scoring, then.as_ref())
+        let then =
+            whole.then(|| Scoring::looking_back(model, &house.events, &told.basis, self.as_at));
+        let decision = surfacing::consider(model, Some(&told), scoring, then.as_ref());
+        let is_back =
+            |id: &String| self.agencies.iter().any(|a| a.is_in() && a.member.id.as_str() == id);
+        match decision {
+            Decision::Cancel(Why::Withdrawn) if !silent.is_empty() => {
+                Decision::Update(Why::Withdrawn)
+            }
+            Decision::Nothing | Decision::Update(_) if told.unheard.iter().any(is_back) => {
+                Decision::Update(Why::Withdrawn)
+            }
+            decision => decision,
+        }
+    }
+
+    /// The kinds of those who do not take part.
+    fn silent(&self, holders: &[AgencyId]) -> BTreeSet<AgencyKind> {
+        let silent = self.agencies.iter().filter(|agency| !agency.is_in());
+        let silent = silent.filter(|agency| holders.contains(&agency.member.id));
+        silent.map(|agency| agency.member.kind).collect()
+    }
+
+    /// Returns whether all of an alert's records that are there still belong to a house, but for those that
+    /// were found to be somebody else's: others may not because somebody is silent who knows where they
+    /// live, or who they are.
+    fn is_whole(&self, alert: AlertId, house: &House, continuity: &Continuity) -> bool {
+        let members: BTreeSet<(usize, Handle)> = self.members(house).collect();
+        let nobody_left = house.household.members.iter().all(|member| member.until.is_none());
+        let is_asked = |(agency, handle): &(usize, Handle)| {
+            self.agencies[*agency].is_in() && !continuity.is_stranger(*agency, *handle)
+        };
+        let mut subjects = continuity.subjects(alert).filter(is_asked);
+        nobody_left && subjects.all(|subject| members.contains(&subject))
     }
 
     /// Returns whether all of these take part. Whoever left the federation never will again.
@@ -355,7 +399,10 @@ impl Telling<'_> {
             .await?;
         if revision.why == Why::Withdrawn {
             let still: Vec<&str> = routing.recipients.iter().map(|r| &*r.agency).collect();
-            for gone in ever.iter().filter(|id| !still.contains(&id.as_str())) {
+            // Who is away hears so when it is back.
+            let hears =
+                |id: &&AgencyId| !still.contains(&id.as_str()) && self.all_in(&[(*id).clone()]);
+            for gone in ever.iter().filter(hears) {
                 self.withdraw(tx, gone, &report, revision).await?;
             }
         }
@@ -367,6 +414,7 @@ impl Telling<'_> {
             rules: basis.rules.clone(),
             severe: scoring.severe.clone(),
             basis,
+            unheard: self.unheard(&ever, revision, since),
             review: since.and_then(|told| told.review),
         };
         let before = verdict.standing.clone();
@@ -385,6 +433,23 @@ impl Telling<'_> {
         };
         standings::put(tx, &standing).await?;
         Ok((report, standing))
+    }
+
+    /// Who is still to hear of what was withdrawn.
+    fn unheard(
+        &self,
+        ever: &[AgencyId],
+        revision: Revision,
+        since: Option<&Told>,
+    ) -> BTreeSet<String> {
+        let known = since.map(|told| told.unheard.clone()).unwrap_or_default();
+        match revision.why {
+            Why::Withdrawn => {
+                let away = ever.iter().filter(|id| !self.all_in(&[(*id).clone()]));
+                away.map(|id| id.as_str().to_owned()).collect()
+            }
+            _ => known,
+        }
     }
 
     /// The household's records at each agency, by the agency's place.

@@ -168,6 +168,9 @@ pub struct Told {
     pub severe: Severe,
     /// What the latest revision rests on.
     pub basis: Basis,
+    /// Agencies that were away when facts they had been told of were withdrawn, and are still to hear so.
+    #[serde(default)]
+    pub unheard: BTreeSet<String>,
     /// The latest review, if there was any.
     #[serde(skip)]
     pub review: Option<Reviewed>,
@@ -211,6 +214,16 @@ impl Basis {
             rules: scored.rules.iter().map(|rule| rule.id.clone()).collect(),
             children: children(scored),
         }
+    }
+
+    /// Returns what of it rests on other kinds of agency alone: what these say, and no rule.
+    #[must_use]
+    pub fn without(&self, kinds: &BTreeSet<AgencyKind>) -> Self {
+        let is_theirs =
+            |code: &SignalCode| code.spec().owner.is_some_and(|kind| kinds.contains(&kind));
+        let mut basis = Self { rules: BTreeSet::new(), children: 0, ..self.clone() };
+        basis.counts.retain(|code, _| !is_theirs(code));
+        basis
     }
 
     /// Returns whether some of it is not among the facts any more, and has not just grown too old to be

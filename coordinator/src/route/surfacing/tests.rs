@@ -57,6 +57,7 @@ impl Memory {
             rules: basis.rules.clone(),
             severe: now.severe.clone(),
             basis,
+            unheard: BTreeSet::new(),
             review: None,
         };
         self.told = Some(match self.told.take() {
