@@ -39,6 +39,9 @@ pub struct Signal {
     pub arrived: Option<Day>,
     /// Other agencies may have the same source event under the same key.
     pub shared: bool,
+    /// The last day on which it is told for certain, unless it is withdrawn; `None` where it does not
+    /// grow old.
+    pub told_until: Option<Day>,
 }
 
 // === wire ===
@@ -54,6 +57,7 @@ impl From<Signal> for pb::Signal {
             disclosure: signal.disclosure.to_wire(),
             arrived_day: signal.arrived.map(Day::number),
             shared_event: signal.shared,
+            told_until_day: signal.told_until.map(Day::number),
         }
     }
 }
@@ -78,6 +82,10 @@ impl TryFrom<pb::Signal> for Signal {
                 .map(|day| Day::from_wire("arrived_day", day))
                 .transpose()?,
             shared: signal.shared_event,
+            told_until: signal
+                .told_until_day
+                .map(|day| Day::from_wire("told_until_day", day))
+                .transpose()?,
         })
     }
 }
@@ -97,6 +105,7 @@ mod tests {
             disclosure: Disclosure::Named,
             arrived: Day::new(2025, 3, 12),
             shared: true,
+            told_until: Day::new(2027, 2, 19),
         };
         let wire = pb::Signal::from(signal.clone());
         assert_eq!(Signal::try_from(wire.clone()), Ok(signal));

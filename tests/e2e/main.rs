@@ -5,6 +5,7 @@
 mod village;
 
 mod a_node_is_down;
+mod any_history;
 mod changes_flow;
 mod command_line;
 mod delivered_once;
@@ -17,5 +18,7 @@ mod one_person_two_agencies;
 mod planted_people;
 mod python_client;
 mod reviews;
+mod stored_joins_nothing;
 mod strangers_are_refused;
+mod worklist;
 mod year;

@@ -196,15 +196,15 @@ fn handles_stand_on_the_coordinators_disk_only_while_a_delivery_waits() -> anyho
 
 /// What a coordinator sees in one sweep that stands for somebody or something.
 #[derive(Default)]
-struct Seen {
-    handles: BTreeSet<Vec<u8>>,
-    tokens: BTreeSet<Vec<u8>>,
-    dwellings: BTreeSet<Vec<u8>>,
-    events: BTreeSet<Vec<u8>>,
+pub(super) struct Seen {
+    pub(super) handles: BTreeSet<Vec<u8>>,
+    pub(super) tokens: BTreeSet<Vec<u8>>,
+    pub(super) dwellings: BTreeSet<Vec<u8>>,
+    pub(super) events: BTreeSet<Vec<u8>>,
 }
 
 impl Seen {
-    fn of(heard: &[Heard]) -> anyhow::Result<Self> {
+    pub(super) fn of(heard: &[Heard]) -> anyhow::Result<Self> {
         let mut seen = Self::default();
         for call in heard.iter().flat_map(|heard| heard.of("StreamTokens")) {
             for message in Call::messages::<pb::StreamTokensResponse>(&call.answered)? {

@@ -26,7 +26,7 @@ fn said(report: &Value) -> Vec<(String, String)> {
 }
 
 /// The village with its coordinator up, after the sweep in which household A surfaced.
-fn told() -> anyhow::Result<(Village, String, Vec<String>)> {
+pub(super) fn told() -> anyhow::Result<(Village, String, Vec<String>)> {
     let mut village = village::five()?;
     village.town.start_coordinator()?;
     told_in(village)
@@ -57,7 +57,7 @@ fn answer(village: &Village, kind: AgencyKind, alert: &str, rest: &[&str]) -> an
 }
 
 /// What became of the one alert, as the coordinator sees it.
-fn state(village: &Village) -> anyhow::Result<String> {
+pub(super) fn state(village: &Village) -> anyhow::Result<String> {
     let (alerts, _) = village.town.coordinate(&["alerts"])?;
     Ok(alerts[0]["state"].as_str().context("an alert has a state")?.to_owned())
 }
@@ -135,14 +135,7 @@ fn who_does_not_answer_is_reminded_once() -> anyhow::Result<()> {
 fn a_record_that_is_corrected_at_its_source_takes_the_alert_back_everywhere() -> anyhow::Result<()>
 {
     let (village, alert, told) = told()?;
-    let node = &village.town.nodes()[village.place(AdultSocialCare)];
-    let feed = node.agency.feeds.iter().find(|feed| feed.id == "events").context("a feed")?;
-    let before = fs::read_to_string(&feed.file)?;
-    // It was entered in the wrong column: somebody cares for another, and nobody spoke of suicide.
-    let corrected = before.replace("ASC_SUICIDAL_DISCLOSURE", "ASC_UNPAID_CARER");
-    assert_ne!(before, corrected);
-    fs::write(&feed.file, corrected)?;
-    village.town.ingest_file(&id(AdultSocialCare), "events", &feed.file)?;
+    corrected(&village)?;
     let report = sweep(&village, AS_AT)?;
     assert_eq!(said(&report), [("cancel".to_owned(), "withdrawn".to_owned())]);
     withdrawn_everywhere(&village, &alert, &told)?;
@@ -150,8 +143,23 @@ fn a_record_that_is_corrected_at_its_source_takes_the_alert_back_everywhere() ->
     Ok(())
 }
 
+/// It was entered in the wrong column: somebody cares for another, and nobody spoke of suicide.
+pub(super) fn corrected(village: &Village) -> anyhow::Result<()> {
+    let node = &village.town.nodes()[village.place(AdultSocialCare)];
+    let feed = node.agency.feeds.iter().find(|feed| feed.id == "events").context("a feed")?;
+    let before = fs::read_to_string(&feed.file)?;
+    let corrected = before.replace("ASC_SUICIDAL_DISCLOSURE", "ASC_UNPAID_CARER");
+    assert_ne!(before, corrected);
+    fs::write(&feed.file, corrected)?;
+    village.town.ingest_file(&id(AdultSocialCare), "events", &feed.file).map(|_| ())
+}
+
 /// Everybody who was told sees the alert as withdrawn.
-fn withdrawn_everywhere(village: &Village, alert: &str, told: &[String]) -> anyhow::Result<()> {
+pub(super) fn withdrawn_everywhere(
+    village: &Village,
+    alert: &str,
+    told: &[String],
+) -> anyhow::Result<()> {
     for agency in told {
         until("the withdrawal is delivered", PATIENCE, || {
             let shown = village.town.ask_node(&agency.parse()?, &["inbox", "show", alert])?;

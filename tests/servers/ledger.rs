@@ -128,6 +128,10 @@ async fn a_delivery_that_failed_is_due_again_later_and_one_that_arrived_keeps_no
         let reached = outbox::reached(&mut tx, id, 1).await.unwrap();
         assert_eq!(reached.recipients, [agency("housing"), agency("police")]);
         assert_eq!(reached.delivered, 1);
+        assert_eq!(
+            outbox::on_its_way_to(&mut tx, id).await.unwrap(),
+            [leased[1].recipient.clone()]
+        );
         let again = outbox::lease(&mut tx, 500, 600, 9).await.unwrap();
         assert_eq!((again.len(), again[0].id), (1, leased[1].id));
     }

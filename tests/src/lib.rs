@@ -10,6 +10,7 @@ pub mod mariadb;
 pub mod needles;
 pub mod postgres;
 pub mod standard;
+pub mod stored;
 pub mod town;
 pub mod truth;
 pub mod wiretap;

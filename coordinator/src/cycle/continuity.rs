@@ -59,11 +59,24 @@ impl Continuity {
         alerts.map(|memo| AlertId::from_bytes(*memo.id.as_bytes()))
     }
 
+    /// Returns the records, by agency and handle, that are subjects of an alert.
+    pub fn subjects(&self, alert: AlertId) -> impl Iterator<Item = (usize, Handle)> {
+        let is_subject = move |(agency, handle): &(usize, Handle)| {
+            self.alerts(*agency, *handle).any(|known| known == alert)
+        };
+        self.memos.keys().copied().filter(is_subject)
+    }
+
     /// Returns what was found of whom a record is not.
     pub fn findings(&self, agency: usize, handle: Handle) -> Vec<Apart> {
         let memos = self.of_record(agency, handle).iter();
         let not_linked = memos.filter(|memo| memo.kind == MemoKind::NotLinked);
         not_linked.map(|memo| Apart { finding: memo.id, stranger: memo.score_tenths > 0 }).collect()
+    }
+
+    /// Returns whether a record was found not to belong with others.
+    pub fn is_stranger(&self, agency: usize, handle: Handle) -> bool {
+        self.findings(agency, handle).iter().any(|apart| apart.stranger)
     }
 
     /// Tells the linking which records must not be one person.

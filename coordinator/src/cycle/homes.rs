@@ -9,7 +9,7 @@ use causeway_proto::{
     catalogue::SignalCode,
     day::Day,
     dwelling::Residence,
-    ids::{Handle, SweepId},
+    ids::{EventKey, Handle, SweepId},
     signal::{Disclosure, Signal},
     token::PersonFlags,
 };
@@ -24,6 +24,7 @@ use crate::{
     },
     household::{self, Household, Limits, Resident},
     link::Records,
+    route::surfacing::Ages,
     score::Event,
 };
 
@@ -37,6 +38,19 @@ pub struct House {
     pub disclosures: BTreeMap<SignalCode, Disclosure>,
     /// By code: when the latest event came in that had happened long before.
     pub late: BTreeMap<SignalCode, Day>,
+    /// By event: up to which day it is told for certain; `None` where it does not grow old.
+    pub told_until: BTreeMap<(SignalCode, EventKey), Option<Day>>,
+}
+
+impl House {
+    /// Returns until when that is told which had happened by a day.
+    pub fn ages(&self, by: Day) -> Ages {
+        let begun = self.events.iter().filter(|event| event.start <= by);
+        let begun: BTreeSet<(SignalCode, EventKey)> = begun.map(|e| (e.code, e.key)).collect();
+        let of = |event: &(SignalCode, EventKey)| self.told_until.get(event).copied().flatten();
+        let days = begun.iter().filter_map(|event| Some((event.0, of(event)?)));
+        days.collect()
+    }
 }
 
 /// What the agencies said of their people so far in this sweep. What changes is forgotten, and asked
@@ -232,6 +246,7 @@ fn furnish(
     let mut events = Vec::new();
     let mut disclosures: BTreeMap<SignalCode, Disclosure> = BTreeMap::new();
     let mut late: BTreeMap<SignalCode, Day> = BTreeMap::new();
+    let mut told_until: BTreeMap<(SignalCode, EventKey), Option<Day>> = BTreeMap::new();
     for member in &household.members {
         let agency = &agencies[linked.records.agency(member.record)].member.id;
         let link = if member.attached { attached_confidence } else { 1.0 };
@@ -251,6 +266,11 @@ fn furnish(
                     .and_modify(|known| *known = came.max(*known))
                     .or_insert(came);
             }
+            // Of those who tell of one event, the last one counts.
+            told_until
+                .entry((signal.code, signal.event))
+                .and_modify(|known| *known = known.zip(signal.told_until).map(|(x, y)| x.max(y)))
+                .or_insert(signal.told_until);
             events.push(Event {
                 person: member.person,
                 code: signal.code,
@@ -263,5 +283,5 @@ fn furnish(
             });
         }
     }
-    House { household, events, disclosures, late }
+    House { household, events, disclosures, late, told_until }
 }

@@ -57,6 +57,8 @@ pub struct Followed {
     pub households: usize,
     /// Records whose signals are part of it.
     pub signals_asked_for: usize,
+    /// Households that were scored again.
+    pub scored: usize,
     /// Every enrolled agency, also those that do not take part at present.
     pub agencies: Vec<AgencyReport>,
     /// What was issued, most pressing first.
@@ -258,6 +260,7 @@ async fn apply<'a>(
         persons: linked.persons(),
         households: houses.households.len(),
         signals_asked_for: houses.signals_asked_for,
+        scored: surfaced.scored,
         agencies: agencies.iter().map(AgencyReport::of).collect(),
         alerts: surfaced.alerts,
         seconds,

@@ -18,12 +18,15 @@ mod changes;
 pub mod continuity;
 pub mod disputes;
 pub mod gather;
+#[cfg(test)]
+mod histories;
 pub mod homes;
 mod linked;
 pub mod live;
 pub mod progress;
 pub mod received;
 pub mod report;
+mod scores;
 pub mod second_look;
 pub mod shadow;
 pub mod subgroups;
@@ -53,6 +56,7 @@ use self::{
     progress::{Progress, Step},
     received::Received,
     report::{AgencyReport, Seconds, SweepReport},
+    scores::Scores,
     subgroups::Subgroups,
     surface::Surfaced,
 };
@@ -160,6 +164,7 @@ pub struct Open<'a> {
     linked: Linked,
     known: Known,
     continuity: Continuity,
+    scores: Scores,
 }
 
 impl<'a> Cycle<'a> {
@@ -247,7 +252,8 @@ impl<'a> Cycle<'a> {
         let rekey = gathered.rekey.clone();
         let linked = second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
         let known = Known::default();
-        let mut open = Open { sweep, as_at, agencies, rekey, linked, known, continuity };
+        let scores = Scores::default();
+        let mut open = Open { sweep, as_at, agencies, rekey, linked, known, continuity, scores };
         let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
         let Open { agencies, linked, .. } = &open;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
@@ -255,7 +261,8 @@ impl<'a> Cycle<'a> {
         let asked = (&agencies[..], linked);
         let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
         let shadow = self.shadow.map(|new| {
-            let fresh = |kind| surface::is_fresh(agencies, kind);
+            let fresh = scores::fresh(agencies);
+            let fresh = |kind| fresh.contains(&kind);
             shadow::beside([self.model, new], &houses.worth, as_at, fresh)
         });
         seconds.total = began.elapsed().as_secs_f64();
@@ -293,7 +300,7 @@ impl<'a> Cycle<'a> {
         open: &mut Open<'a>,
         seconds: &mut Seconds,
     ) -> Result<(Houses, Surfaced), CycleError> {
-        let Open { sweep, as_at, agencies, linked, known, continuity, .. } = open;
+        let Open { sweep, as_at, agencies, linked, known, continuity, scores, .. } = open;
         let (sweep, as_at) = (*sweep, *as_at);
         let mut houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         let apart = (&mut *linked, &mut houses);
@@ -302,9 +309,8 @@ impl<'a> Cycle<'a> {
             linked.settle([], &out.into_iter().collect());
             houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         }
-        let found = (&*linked, &houses);
-        let surfaced =
-            surface::surface(self, sweep, as_at, agencies, found, continuity, seconds).await?;
+        let (found, kept) = ((&*linked, &houses), (continuity, scores));
+        let surfaced = surface::surface(self, sweep, as_at, agencies, found, kept, seconds).await?;
         Ok((houses, surfaced))
     }
 

@@ -2,13 +2,17 @@
 //! down at once.
 //!
 //! May be called again and again while a sweep is open: what was told stands in the ledger by alert,
-//! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores every
-//! household again where several agencies see harm: they are few.
+//! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores those
+//! households again that changed: what the others come to stands in [`Scores`].
 
 mod withdraw;
 mod write;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty},
@@ -25,6 +29,7 @@ use super::{
     homes::{House, Houses},
     progress::Step,
     report::{AlertReport, Seconds},
+    scores::{self, Scores},
     unknowns::unknowns,
 };
 use crate::{
@@ -45,6 +50,8 @@ use crate::{
 pub struct Surfaced {
     /// What was issued, most pressing first.
     pub alerts: Vec<AlertReport>,
+    /// How many households were scored for it.
+    pub scored: usize,
     /// How many alerts everybody was reminded of.
     pub reminders: usize,
     /// The places of the week.
@@ -58,35 +65,20 @@ pub async fn surface(
     as_at: Day,
     agencies: &[Taking<'_>],
     (linked, houses): (&Linked, &Houses),
-    continuity: &mut Continuity,
+    (continuity, scores): (&mut Continuity, &mut Scores),
     seconds: &mut Seconds,
 ) -> Result<Surfaced, CycleError> {
     let began = Instant::now();
     let all = houses.worth.len() as u64;
-    let scorings = scorings(cycle, as_at, agencies, &houses.worth);
+    let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::fresh(agencies));
     let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
     let houses = &houses.worth;
     let told = Telling { cycle, sweep, as_at, agencies, linked, houses, unknowns: &unknowns };
-    let surfaced = told.surface(&scorings, continuity).await?;
+    let mut surfaced = told.surface(&scorings, continuity).await?;
+    surfaced.scored = scores.touched();
     seconds.score = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Score, None, all, all);
     Ok(surfaced)
-}
-
-/// Scores every house, one by one, in their order.
-pub fn scorings(
-    cycle: &Cycle<'_>,
-    as_at: Day,
-    agencies: &[Taking<'_>],
-    houses: &[House],
-) -> Vec<Scoring> {
-    let fresh = |kind| is_fresh(agencies, kind);
-    houses.iter().map(|house| Scoring::of(cycle.model, &house.events, as_at, fresh)).collect()
-}
-
-/// Returns whether everybody of a kind of agency takes part with exports that are up to date.
-pub fn is_fresh(agencies: &[Taking<'_>], kind: AgencyKind) -> bool {
-    agencies.iter().filter(|a| a.member.kind == kind).all(|a| a.is_in() && !a.is_stale())
 }
 
 /// What every alert of this sweep needs.
@@ -130,7 +122,7 @@ impl Telling<'_> {
     /// Decides over all houses, and issues what is news.
     pub async fn surface(
         &self,
-        scorings: &[Scoring],
+        scorings: &[Arc<Scoring>],
         continuity: &mut Continuity,
     ) -> Result<Surfaced, CycleError> {
         let mut tx = self.cycle.ledger.begin().await?;
@@ -146,14 +138,14 @@ impl Telling<'_> {
             let latest = alerts.pop();
             // Two households that became one have two alerts: the older says no news any more.
             for older in alerts {
-                let decision = match self.judge(house, scoring, Some(&older)) {
+                let decision = match self.judge(house, scoring, Some(&older), continuity) {
                     Decision::Update(why) if why != Why::Withdrawn => Decision::Nothing,
                     decision => decision,
                 };
                 let routing = self.route(&scoring.scored, &self.handles(house));
                 verdicts.push(Verdict { house, standing: Some(older), routing, decision });
             }
-            let decision = self.judge(house, scoring, latest.as_ref());
+            let decision = self.judge(house, scoring, latest.as_ref(), continuity);
             if latest.is_none() && decision == Decision::Nothing {
                 continue;
             }
@@ -182,7 +174,7 @@ impl Telling<'_> {
             );
         }
 
-        let mut surfaced = Surfaced { alerts: Vec::new(), reminders: 0, capacity };
+        let mut surfaced = Surfaced { alerts: Vec::new(), scored: 0, reminders: 0, capacity };
         for at in chosen {
             let verdict = &mut verdicts[at];
             let scoring = &scorings[verdict.house];
@@ -194,6 +186,7 @@ impl Telling<'_> {
             surfaced.alerts.extend(self.recall(&mut tx, standing).await?);
         }
         for verdict in &mut verdicts {
+            self.grow_older(&mut tx, verdict).await?;
             let scoring = &scorings[verdict.house];
             surfaced.reminders += usize::from(self.attend(&mut tx, verdict, scoring).await?);
         }
@@ -226,7 +219,7 @@ impl Telling<'_> {
     /// By open alert: the house that most of its records belong to now.
     fn lodge(
         &self,
-        scorings: &[Scoring],
+        scorings: &[Arc<Scoring>],
         continuity: &Continuity,
         open: &BTreeMap<AlertId, Standing>,
     ) -> BTreeMap<AlertId, usize> {
@@ -257,13 +250,60 @@ impl Telling<'_> {
         places.filter(|(agency, _)| self.agencies[*agency].is_in())
     }
 
-    fn judge(&self, house: usize, scoring: &Scoring, standing: Option<&Standing>) -> Decision {
+    fn judge(
+        &self,
+        house: usize,
+        scoring: &Scoring,
+        standing: Option<&Standing>,
+        continuity: &Continuity,
+    ) -> Decision {
         let model = self.cycle.model;
-        // Nothing is taken back because somebody is silent.
-        let then = standing.filter(|standing| self.all_in(&standing.holders)).map(|standing| {
-            Scoring::looking_back(model, &self.houses[house].events, &standing.told.basis)
-        });
-        surfacing::consider(model, standing.map(|s| &s.told), scoring, then.as_ref())
+        let Some(standing) = standing else {
+            return surfacing::consider(model, None, scoring, None);
+        };
+        let (house, mut told) = (&self.houses[house], standing.told.clone());
+        // What is told still has not grown too old.
+        told.basis.ages = told.basis.ages.without(&house.ages(told.basis.as_at));
+        let silent = self.silent(&standing.holders);
+        // Nothing is taken back because somebody is silent; what others withdrew is.
+        let whole = silent.is_empty() || self.is_whole(standing.alert, house, continuity);
+        if !silent.is_empty() {
+            told.basis = told.basis.without(&silent);
+        }
+        let then =
+            whole.then(|| Scoring::looking_back(model, &house.events, &told.basis, self.as_at));
+        let decision = surfacing::consider(model, Some(&told), scoring, then.as_ref());
+        let is_back =
+            |id: &String| self.agencies.iter().any(|a| a.is_in() && a.member.id.as_str() == id);
+        match decision {
+            Decision::Cancel(Why::Withdrawn) if !silent.is_empty() => {
+                Decision::Update(Why::Withdrawn)
+            }
+            Decision::Nothing | Decision::Update(_) if told.unheard.iter().any(is_back) => {
+                Decision::Update(Why::Withdrawn)
+            }
+            decision => decision,
+        }
+    }
+
+    /// The kinds of those who do not take part.
+    fn silent(&self, holders: &[AgencyId]) -> BTreeSet<AgencyKind> {
+        let silent = self.agencies.iter().filter(|agency| !agency.is_in());
+        let silent = silent.filter(|agency| holders.contains(&agency.member.id));
+        silent.map(|agency| agency.member.kind).collect()
+    }
+
+    /// Returns whether all of an alert's records that are there still belong to a house, but for those that
+    /// were found to be somebody else's: others may not because somebody is silent who knows where they
+    /// live, or who they are.
+    fn is_whole(&self, alert: AlertId, house: &House, continuity: &Continuity) -> bool {
+        let members: BTreeSet<(usize, Handle)> = self.members(house).collect();
+        let nobody_left = house.household.members.iter().all(|member| member.until.is_none());
+        let is_asked = |(agency, handle): &(usize, Handle)| {
+            self.agencies[*agency].is_in() && !continuity.is_stranger(*agency, *handle)
+        };
+        let mut subjects = continuity.subjects(alert).filter(is_asked);
+        nobody_left && subjects.all(|subject| members.contains(&subject))
     }
 
     /// Returns whether all of these take part. Whoever left the federation never will again.
@@ -275,7 +315,7 @@ impl Telling<'_> {
         holders.iter().all(is_in)
     }
 
-    fn candidate(&self, verdict: &Verdict, scorings: &[Scoring]) -> Candidate {
+    fn candidate(&self, verdict: &Verdict, scorings: &[Arc<Scoring>]) -> Candidate {
         let (scoring, house) = (&scorings[verdict.house], &self.houses[verdict.house]);
         let told = verdict.standing.as_ref().map(|standing| &standing.told);
         let waiting = surfacing::waiting_days(told, &scoring.scored);
@@ -359,17 +399,22 @@ impl Telling<'_> {
             .await?;
         if revision.why == Why::Withdrawn {
             let still: Vec<&str> = routing.recipients.iter().map(|r| &*r.agency).collect();
-            for gone in ever.iter().filter(|id| !still.contains(&id.as_str())) {
+            // Who is away hears so when it is back.
+            let hears =
+                |id: &&AgencyId| !still.contains(&id.as_str()) && self.all_in(&[(*id).clone()]);
+            for gone in ever.iter().filter(hears) {
                 self.withdraw(tx, gone, &report, revision).await?;
             }
         }
 
+        let basis = Basis::of(&scoring.scored, house.ages(self.as_at));
         let told = Told {
             day: self.as_at,
             score: scoring.scored.score,
-            rules: Basis::of(&scoring.scored).rules,
+            rules: basis.rules.clone(),
             severe: scoring.severe.clone(),
-            basis: Basis::of(&scoring.scored),
+            basis,
+            unheard: self.unheard(&ever, revision, since),
             review: since.and_then(|told| told.review),
         };
         let before = verdict.standing.clone();
@@ -388,6 +433,23 @@ impl Telling<'_> {
         };
         standings::put(tx, &standing).await?;
         Ok((report, standing))
+    }
+
+    /// Who is still to hear of what was withdrawn.
+    fn unheard(
+        &self,
+        ever: &[AgencyId],
+        revision: Revision,
+        since: Option<&Told>,
+    ) -> BTreeSet<String> {
+        let known = since.map(|told| told.unheard.clone()).unwrap_or_default();
+        match revision.why {
+            Why::Withdrawn => {
+                let away = ever.iter().filter(|id| !self.all_in(&[(*id).clone()]));
+                away.map(|id| id.as_str().to_owned()).collect()
+            }
+            _ => known,
+        }
     }
 
     /// The household's records at each agency, by the agency's place.

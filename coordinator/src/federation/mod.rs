@@ -123,6 +123,14 @@ impl Federation {
         Self { members, registry }
     }
 
+    /// Enrols members that are reached in some other way.
+    #[cfg(test)]
+    pub(crate) fn of(members: Vec<Member>) -> Self {
+        let name = |name: &str| name.parse().expect("it is a short name");
+        let me = Identity::new(name("test"), Role::Coordinator, name("main"));
+        Self { members, registry: Registry::new(&me, [], Duration::ZERO) }
+    }
+
     /// Returns where nodes that dial in are taken up.
     pub fn registry(&self) -> Arc<Registry> {
         self.registry.clone()
@@ -140,6 +148,12 @@ impl Federation {
 }
 
 impl Member {
+    /// A member that is reached over `channel`.
+    #[cfg(test)]
+    pub(crate) fn over(id: AgencyId, kind: AgencyKind, channel: Channel) -> Self {
+        Self { id, kind, channel }
+    }
+
     /// Returns a client whose calls may take so long each.
     pub fn client(&self, deadline: Duration) -> NodeClient {
         NodeClient::new(self.channel.clone(), deadline)

@@ -178,10 +178,12 @@ pub async fn told(tx: &mut Tx, alert: AlertId) -> Result<Vec<AgencyId>, LedgerEr
     rows.into_iter().map(name).collect()
 }
 
-/// Returns whether somebody has still not got a revision of an alert.
-pub async fn is_on_its_way(tx: &mut Tx, alert: AlertId) -> Result<bool, LedgerError> {
-    let select = "select count(*) from outbox where alert_id = $1 and delivered_ms is null";
-    let (count,): (i64,) =
-        on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_one(conn).await)?;
-    Ok(count > 0)
+/// Returns the agencies that have still not got some revision of an alert.
+pub async fn on_its_way_to(tx: &mut Tx, alert: AlertId) -> Result<Vec<AgencyId>, LedgerError> {
+    let select = "select distinct recipient from outbox
+         where alert_id = $1 and delivered_ms is null order by recipient";
+    let rows: Vec<(String,)> =
+        on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_all(conn).await)?;
+    let name = |(name,): (String,)| name.parse().map_err(|_| LedgerError::Corrupt("recipient"));
+    rows.into_iter().map(name).collect()
 }

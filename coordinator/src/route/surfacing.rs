@@ -6,6 +6,8 @@
 //!
 //! DOMAIN.md 3.4 and 7.3; every number is in the model's `[surfacing]`.
 
+mod ages;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_proto::{
@@ -16,8 +18,10 @@ use causeway_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::ages::Ages;
 use crate::score::{
     Event, Model, Scored, Tenths,
+    model::Rule,
     surface::{Rank, eligible_from},
 };
 
@@ -52,7 +56,7 @@ impl Scoring {
     /// An age band says how old a child is today, from today on: whoever is a child today was one
     /// then, or younger. So that a birthday takes nothing back, a child may have been in the band
     /// below, unless there are fewer children than were told of.
-    pub fn looking_back(model: &Model, events: &[Event], told: &Basis) -> Self {
+    pub fn looking_back(model: &Model, events: &[Event], told: &Basis, today: Day) -> Self {
         let then = |younger: bool| {
             let as_told = |event: &Event| match event.code.spec().owner {
                 Some(_) => {
@@ -67,12 +71,13 @@ impl Scoring {
             let events: Vec<Event> = events.iter().map(as_told).collect();
             Self::of(model, &events, told.as_at, |_| true)
         };
-        let today = then(false);
-        if !told.has_lost(&today.scored) || children(&today.scored) < told.children {
-            return today;
+        let lost = |then: &Self| told.has_lost(model, &then.scored, today);
+        let same = then(false);
+        if !lost(&same) || children(&same.scored) < told.children {
+            return same;
         }
         let younger = then(true);
-        if told.has_lost(&younger.scored) { today } else { younger }
+        if lost(&younger) { same } else { younger }
     }
 
     fn may_surface(&self, model: &Model, floor: Tenths) -> bool {
@@ -163,6 +168,9 @@ pub struct Told {
     pub severe: Severe,
     /// What the latest revision rests on.
     pub basis: Basis,
+    /// Agencies that were away when facts they had been told of were withdrawn, and are still to hear so.
+    #[serde(default)]
+    pub unheard: BTreeSet<String>,
     /// The latest review, if there was any.
     #[serde(skip)]
     pub review: Option<Reviewed>,
@@ -190,12 +198,16 @@ pub struct Basis {
     /// How many records said that somebody is a child.
     #[serde(default)]
     pub children: usize,
+    /// When what it rests on grows too old to be told.
+    #[serde(default)]
+    pub ages: Ages,
 }
 
 impl Basis {
-    /// Returns what a score rests on.
-    pub fn of(scored: &Scored) -> Self {
+    /// Returns what a score rests on, and until when that is told.
+    pub fn of(scored: &Scored, ages: Ages) -> Self {
         Self {
+            ages,
             as_at: scored.as_at,
             model: scored.model.clone(),
             counts: scored.lines.iter().map(|line| (line.code, line.count)).collect(),
@@ -204,15 +216,43 @@ impl Basis {
         }
     }
 
-    /// Returns whether some of it is not among the facts any more.
-    fn has_lost(&self, then: &Scored) -> bool {
+    /// Returns what of it rests on other kinds of agency alone: what these say, and no rule.
+    #[must_use]
+    pub fn without(&self, kinds: &BTreeSet<AgencyKind>) -> Self {
+        let is_theirs =
+            |code: &SignalCode| code.spec().owner.is_some_and(|kind| kinds.contains(&kind));
+        let mut basis = Self { rules: BTreeSet::new(), children: 0, ..self.clone() };
+        basis.counts.retain(|code, _| !is_theirs(code));
+        basis
+    }
+
+    /// Returns whether some of it is not among the facts any more, and has not just grown too old to be
+    /// told of by `today`.
+    fn has_lost(&self, model: &Model, then: &Scored, today: Day) -> bool {
+        let old = |code: SignalCode| self.ages.grown_old(code, today);
         let fewer = |(code, count): (&SignalCode, &usize)| {
-            then.counts.get(code).copied().unwrap_or(0) < *count
+            then.counts.get(code).copied().unwrap_or(0) + old(*code) < *count
+        };
+        let ends_with_age = |id: &String| {
+            let mut gone = self.ages.codes().filter(|code| old(*code) > 0);
+            let domain = |code| model.signal(code).domain;
+            let ends = |rule: &Rule| gone.any(|code| rule.when.may_end_without(code, domain(code)));
+            model.rule(id).is_some_and(ends)
         };
         let applies = |id: &String| then.rules.iter().any(|rule| rule.id == *id);
         // Another model has other rules, and that withdraws no fact.
         let other_model = self.model != then.model;
-        self.counts.iter().any(fewer) || (!other_model && !self.rules.iter().all(applies))
+        let ended = |id: &String| !applies(id) && !ends_with_age(id);
+        self.counts.iter().any(fewer) || (!other_model && self.rules.iter().any(ended))
+    }
+
+    /// Returns whether so much of it has grown too old by a day that several agencies see no harm any
+    /// more, and nobody is asked about the household.
+    pub fn has_grown_old(&self, model: &Model, today: Day) -> bool {
+        let old = |code: SignalCode| self.ages.grown_old(code, today);
+        let left = self.counts.iter().filter(|(code, count)| **count > old(**code));
+        let kinds: BTreeSet<_> = left.filter_map(|(code, _)| code.spec().owner).collect();
+        self.counts.keys().any(|code| old(*code) > 0) && kinds.len() < model.surfacing.min_agencies
     }
 }
 
@@ -319,9 +359,13 @@ pub fn consider(
         true => (t2, told.score - Tenths::whole(limits.enter - limits.leave)),
         false => (enter, Tenths::whole(limits.leave)),
     };
-    let lost = |then: &&Scoring| then.scored.as_at <= as_at && told.basis.has_lost(&then.scored);
+    let lost = |then: &&Scoring| {
+        then.scored.as_at <= as_at && told.basis.has_lost(model, &then.scored, as_at)
+    };
     if let Some(then) = then.filter(lost) {
-        return match then.may_surface(model, leave) {
+        // What came since may hold it up: to take it back would be to tell of it anew the next time.
+        let would_be_new = || matches!(consider(model, None, now, None), Decision::New(_));
+        return match then.may_surface(model, leave) || would_be_new() {
             true => Decision::Update(Why::Withdrawn),
             false => Decision::Cancel(Why::Withdrawn),
         };

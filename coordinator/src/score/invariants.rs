@@ -305,6 +305,7 @@ fn how_wide_ranges_are() {
         for kind in AgencyKind::ALL {
             let mut widths: Vec<i32> = Vec::new();
             let mut below: Vec<i32> = Vec::new();
+            let mut anybody: Vec<i32> = Vec::new();
             for events in &households {
                 let events = events.iter().filter(|event| owner(event.code) != Some(*kind));
                 let events: Vec<Event> =
@@ -312,16 +313,21 @@ fn how_wide_ranges_are() {
                 let ScoreRange { lo, hi } = range(model, &events, as_at, &[*kind]);
                 widths.push((hi - lo).count());
                 below.push((at(&events, as_at).score - lo).count());
+                // If somebody could join of whom every agency may know anything.
+                anybody.push(range(model, &events, as_at, AgencyKind::ALL).hi.count());
             }
+            anybody.sort_unstable();
             widths.sort_unstable();
             below.sort_unstable();
             let middle = |all: &[i32]| f64::from(all[all.len() / 2]) / 10.0;
             #[expect(clippy::print_stdout, reason = "it is what this is for")]
             {
                 println!(
-                    "{kind} missing, shared {shared}: median width {}, below the score {}",
+                    "{kind} missing, shared {shared}: median width {}, below the score {}, least upper end \
+                     with anybody {}",
                     middle(&widths),
-                    middle(&below)
+                    middle(&below),
+                    f64::from(anybody[0]) / 10.0
                 );
             }
         }

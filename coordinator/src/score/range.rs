@@ -40,8 +40,12 @@ pub struct ScoreRange {
 /// the records of a missing agency could tie a record to a person that now only attaches to the
 /// household, or show that it fits two: so each link is held for as weak and as firm as it may be.
 ///
-/// Takes for granted who belongs to the household. A missing agency could know of somebody whom
-/// nobody else places in it.
+/// Whoever belongs to the household as far as a missing agency alone knows is held as well: what such
+/// an agency says of them is of its own kind, and whom it is about makes no difference to a score. Taken
+/// for granted is which records of the others belong to it. A missing agency's addresses could bring
+/// somebody in whom the others know elsewhere, let somebody stay who moved out, or show that the place
+/// is no household at all. It could be anybody, of whom anything may be known: an upper end that held
+/// that would be 99.8 for every household, and say nothing.
 pub fn range(model: &Model, events: &[Event], as_at: Day, missing: &[AgencyKind]) -> ScoreRange {
     let Bounds { least, most } = Bounds::of(model, events, as_at, missing);
     let (least, most) = (Pool::new(model, &least, as_at), Pool::new(model, &most, as_at));

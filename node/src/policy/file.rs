@@ -471,6 +471,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_says_until_when_and_no_more_of_its_day_than_it_told() {
+        let policy = parse(POLICE).unwrap();
+        let told = |event: &PersonEvent| policy.release(event, ADULTS, day("2025-02-25"));
+        let until = |event: &PersonEvent| told(event).unwrap().until;
+        let asb = event("POL_ASB_VICTIM", "2024-02-19");
+        assert_eq!(until(&asb), Some(day("2026-02-18")));
+        let last = |on: &str| policy.release(&asb, ADULTS, day(on)).is_some();
+        assert!(last("2026-02-18") && !last("2026-02-19"));
+        let [early, late] = ["2024-02-02", "2024-02-28"].map(|on| event("POL_DRUG_WARRANT", on));
+        assert_eq!(told(&early), told(&late), "the month only");
+        assert_eq!(until(&early), Some(day("2024-02-01").plus(730)));
+    }
+
+    #[test]
     fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
         let cases = [
             (r#"restrict = ["witness"#, r#"restrikt = ["witness"#, "restrikt"),

@@ -73,6 +73,9 @@ pub struct Released {
     pub disclosure: Disclosure,
     /// When it came in, where that was later than it happened and days are told.
     pub arrived: Option<Day>,
+    /// The last day on which it may be told for certain; `None` while a state is open. Says no more of
+    /// the day than the rest does.
+    pub until: Option<Day>,
 }
 
 impl Policy {
@@ -110,12 +113,17 @@ impl Policy {
                 Some(first.plus(14)).filter(|middle| *middle <= as_at).unwrap_or(first)
             }
         };
+        let oldest = match rule.detail {
+            Detail::Day => last,
+            Detail::Month => last.first_of_month(),
+        };
         let late = |arrived: &Day| *arrived > event.start && *arrived <= as_at;
         Some(Released {
             start: told(event.start),
             end: end.map(told),
             disclosure: rule.disclosure,
             arrived: event.arrived.filter(|day| rule.detail == Detail::Day && late(day)),
+            until: (!open).then(|| oldest.plus(rule.most_days)),
         })
     }
 

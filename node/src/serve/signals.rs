@@ -91,6 +91,7 @@ async fn released(
             disclosure: told.disclosure,
             arrived: told.arrived,
             shared: event.system.is_some(),
+            told_until: told.until,
         });
     }
     for (row, born) in segments::born_of(conn, &rows).await? {
@@ -106,6 +107,7 @@ async fn released(
                 disclosure: Disclosure::Counted,
                 arrived: None,
                 shared: false,
+                told_until: None,
             });
         }
     }

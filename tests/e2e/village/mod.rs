@@ -1,6 +1,7 @@
 //! A small town that the stories share: household A of the scenarios, and invented neighbours.
 
 mod exports;
+mod extract;
 mod people;
 
 use std::{
@@ -25,6 +26,8 @@ use causeway_tests::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use self::extract::Extract;
 
 /// The day that sweeps speak of: household A is in tier T3 by then.
 pub(crate) const AS_AT: &str = "2025-02-25";

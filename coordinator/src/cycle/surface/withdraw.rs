@@ -18,12 +18,22 @@ impl Telling<'_> {
         tx: &mut Tx,
         standing: Standing,
     ) -> Result<Option<AlertReport>, CycleError> {
-        let silent = !self.all_in(&standing.holders);
-        // A look back in time knows less; and whoever has not got it yet could not hand it back.
-        if silent
-            || self.as_at.since(standing.told.basis.as_at) < 0
-            || outbox::is_on_its_way(tx, standing.alert).await?
-        {
+        // A look back in time knows less; nor is anything taken back because somebody is silent.
+        let is_back_in_time = self.as_at.since(standing.told.basis.as_at) < 0;
+        if is_back_in_time || !self.all_in(&standing.holders) {
+            return Ok(None);
+        }
+        // Who holds records and has not got it yet could not hand it back.
+        let waits_for = outbox::on_its_way_to(tx, standing.alert).await?;
+        if standing.holders.iter().any(|holder| waits_for.contains(holder)) {
+            return Ok(None);
+        }
+        let (model, told) = (self.cycle.model, &standing.told);
+        if told.basis.has_grown_old(model, self.as_at) {
+            // It has faded, as all things do; nobody took anything back.
+            if self.as_at.since(told.day) > model.surfacing.quiet_days {
+                standings::put(tx, &Standing { state: State::Closed, ..standing }).await?;
+            }
             return Ok(None);
         }
         self.cancel(tx, standing, Why::Gone).await
@@ -93,6 +103,22 @@ impl Telling<'_> {
         let body = pb::Alert::from(withdrawal).encode_to_vec();
         let now_ms = (self.cycle.now_ms)();
         Ok(outbox::put(tx, revision.id, revision.number, agency, &body, now_ms).await?)
+    }
+
+    /// Remembers until when that is told which an alert rests on: a state that was open may have ended.
+    pub(super) async fn grow_older(
+        &self,
+        tx: &mut Tx,
+        verdict: &mut Verdict,
+    ) -> Result<(), LedgerError> {
+        let Some(standing) = &mut verdict.standing else { return Ok(()) };
+        let basis = &mut standing.told.basis;
+        let ages = basis.ages.and(&self.houses[verdict.house].ages(basis.as_at));
+        if ages != basis.ages {
+            basis.ages = ages;
+            standings::put(tx, standing).await?;
+        }
+        Ok(())
     }
 
     /// Sees to an open alert that brings no news: whether somebody acts, and whether nobody answers.

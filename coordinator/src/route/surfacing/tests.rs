@@ -1,3 +1,5 @@
+use causeway_proto::catalogue::SignalSpan;
+
 use super::*;
 use crate::score::fixture::{day, event, scenario};
 
@@ -5,33 +7,57 @@ use crate::score::fixture::{day, event, scenario};
 #[derive(Default)]
 struct Memory {
     told: Option<Told>,
+    /// After how many days agencies tell of an event no more.
+    most_days: Option<i32>,
     pushes: Vec<(String, f64, Why)>,
 }
 
 impl Memory {
     /// Evaluates a household's facts at the end of a day.
     fn look(&mut self, model: &Model, events: &[Event], as_at: Day) -> Decision {
-        let now = Scoring::of(model, events, as_at, |_| true);
-        let told = self.told.as_ref();
-        let then = told.map(|told| Scoring::looking_back(model, events, &told.basis));
+        let most_days = self.most_days;
+        let until = |event: &Event| {
+            let end = event.end.filter(|end| *end <= as_at);
+            let is_open = event.code.spec().span == SignalSpan::State && end.is_none();
+            let days = most_days.filter(|_| !is_open)?;
+            Some(end.unwrap_or(event.start).plus(days))
+        };
+        let is_told = |event: &&Event| until(event).is_none_or(|until| as_at <= until);
+        let events: Vec<Event> = events.iter().filter(is_told).cloned().collect();
+        let ages = |by: Day| -> Ages {
+            let begun = events.iter().filter(|event| event.start <= by);
+            begun.filter_map(|event| Some((event.code, until(event)?))).collect()
+        };
+        if let Some(Told { basis, .. }) = &mut self.told {
+            basis.ages = basis.ages.and(&ages(basis.as_at));
+        }
+        let judged = self.told.clone().map(|told| {
+            let old = told.basis.ages.clone().without(&ages(told.basis.as_at));
+            Told { basis: Basis { ages: old, ..told.basis }, ..told }
+        });
+        let now = Scoring::of(model, &events, as_at, |_| true);
+        let told = judged.as_ref();
+        let then = told.map(|told| Scoring::looking_back(model, &events, &told.basis, as_at));
         let decision = consider(model, told, &now, then.as_ref());
         match decision {
-            Decision::New(why) | Decision::Update(why) => self.tell(&now, why),
+            Decision::New(why) | Decision::Update(why) => self.tell(&now, ages(as_at), why),
             Decision::Cancel(_) | Decision::Close => self.told = None,
             Decision::Nothing => {}
         }
         decision
     }
 
-    fn tell(&mut self, now: &Scoring, why: Why) {
+    fn tell(&mut self, now: &Scoring, ages: Ages, why: Why) {
         let scored = &now.scored;
+        let basis = Basis::of(scored, ages);
         self.pushes.push((scored.as_at.to_string(), scored.score.into(), why));
         let told = Told {
             day: scored.as_at,
             score: scored.score,
-            rules: Basis::of(scored).rules,
+            rules: basis.rules.clone(),
             severe: now.severe.clone(),
-            basis: Basis::of(scored),
+            basis,
+            unheard: BTreeSet::new(),
             review: None,
         };
         self.told = Some(match self.told.take() {
@@ -182,6 +208,63 @@ fn a_withdrawn_fact_changes_or_cancels_and_fading_does_not() {
     assert!(!memory.pushes.iter().any(|(.., why)| *why == Why::Withdrawn));
 }
 
+#[test]
+fn an_alert_that_newer_facts_hold_up_is_changed_and_not_taken_back_to_be_told_anew() {
+    let model = Model::builtin();
+    let (mut memory, told_on) = (Memory::default(), day("2025-02-24"));
+    let all = scenario("A");
+    let begun: Vec<Event> = all.iter().filter(|e| e.start <= told_on).cloned().collect();
+    memory.look(model, &begun, told_on);
+    // Too much of what was told of is gone, and there is enough new harm by now.
+    let is_left = |event: &&Event| event.start > told_on || event.code.as_str() != "POL_ASB_VICTIM";
+    let left: Vec<Event> = all.iter().filter(is_left).cloned().collect();
+    let without: Vec<Event> = left.iter().filter(|e| e.start <= told_on).cloned().collect();
+    let as_at = day("2025-06-03");
+    assert!(matches!(memory.look(model, &left, as_at), Decision::Update(Why::Withdrawn)));
+    assert_eq!(memory.look(model, &left, as_at), Decision::Nothing);
+    memory = Memory::default();
+    memory.look(model, &begun, told_on);
+    assert!(matches!(memory.look(model, &without, as_at), Decision::Cancel(Why::Withdrawn)));
+}
+
+#[test]
+fn what_an_agency_tells_no_more_because_it_has_grown_old_is_not_taken_back() {
+    let model = Model::builtin();
+    for name in ["A", "B", "C"] {
+        for most_days in [60, 120, 250] {
+            let mut memory = Memory { most_days: Some(most_days), ..Memory::default() };
+            let events = scenario(name);
+            let days = (0..900).map(|days| day("2025-01-01").plus(days));
+            let seen: Vec<Decision> =
+                days.map(|as_at| memory.look(model, &events, as_at)).collect();
+            let withdrawn =
+                |d: &Decision| matches!(d, Decision::Cancel(_) | Decision::Update(Why::Withdrawn));
+            assert!(!seen.iter().any(withdrawn), "{name}, {most_days} days: {seen:?}");
+            assert!(memory.pushes.is_empty() || seen.contains(&Decision::Close), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_withdrawn_is_taken_back_also_when_something_else_has_grown_old() {
+    let model = Model::builtin();
+    let begun = day("2025-02-24");
+    let events: Vec<Event> = scenario("A").into_iter().filter(|e| e.start <= begun).collect();
+    // The first of the police's events is of 11 January.
+    let as_at = begun.plus(85);
+    for (withdrawn, is_taken_back) in [("", false), ("HOU_ASB_COMPLAINANT", true)] {
+        let mut memory = Memory { most_days: Some(120), ..Memory::default() };
+        assert!(matches!(memory.look(model, &events, begun), Decision::New(_)));
+        let ages = &memory.told.as_ref().unwrap().basis.ages;
+        assert_eq!(ages.grown_old("POL_ASB_VICTIM".parse().unwrap(), as_at), 1);
+        let is_left = |event: &&Event| event.code.as_str() != withdrawn;
+        let left: Vec<Event> = events.iter().filter(is_left).cloned().collect();
+        let decision = memory.look(model, &left, as_at);
+        let taken_back = [Decision::Update(Why::Withdrawn), Decision::Cancel(Why::Withdrawn)];
+        assert_eq!(taken_back.contains(&decision), is_taken_back, "{withdrawn}: {decision:?}");
+    }
+}
+
 /// What a node says of a child: its band today, from today on.
 fn child(band: SignalCode, as_at: Day, key: u128) -> Event {
     Event { code: band, ..event("DER_CHILD_U1", &as_at.to_string(), key) }
@@ -297,8 +380,9 @@ proptest::proptest! {
             }
             memory.look(model, &events, as_at);
             if let Some(told) = &memory.told {
-                let then = Scoring::looking_back(model, &events, &told.basis);
-                proptest::prop_assert!(!told.basis.has_lost(&then.scored), "{name} on {as_at}");
+                let then = Scoring::looking_back(model, &events, &told.basis, as_at);
+                let lost = told.basis.has_lost(model, &then.scored, as_at);
+                proptest::prop_assert!(!lost, "{name} on {as_at}");
             }
         }
     }

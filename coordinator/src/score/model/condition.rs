@@ -139,6 +139,20 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Returns whether it may end when an event of a code that belongs to `domain` is no longer known.
+    pub fn may_end_without(&self, code: SignalCode, domain: Domain) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().any(|part| part.may_end_without(code, domain))
+            }
+            // Any harm may be the new concern.
+            Self::AfterClosed(_) => true,
+            _ => self.mentions(code, domain),
+        }
+    }
+}
+
 impl Of {
     /// Returns whether it names nothing.
     pub(super) fn is_empty(&self) -> bool {

@@ -1,0 +1,383 @@
+//! Whatever happens at the agencies, and in whatever order: no open alert rests on a fact that was
+//! withdrawn, everybody who was told of one that was hears so, and looking again says nothing.
+//!
+//! Homes, disputes, surfacing, the ledger and the courier are the real ones. The nodes are not: each
+//! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
+
+mod membership;
+mod nodes;
+mod world;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use causeway_proto::{
+    alert::AlertChange,
+    catalogue::{AgencyKind, SignalCode},
+    day::Day,
+    ids::{AgencyId, EventKey, LineId, ReviewId},
+    linkage::weights::Strangers,
+    review::{Review, ReviewAction, ReviewReason},
+};
+use proptest::{prelude::*, strategy::ValueTree};
+use tempfile::TempDir;
+
+use self::{
+    nodes::Nodes,
+    world::{Change, World},
+};
+use super::{homes::House, *};
+use crate::{
+    ledger::{
+        alerts, outbox, reviews,
+        standings::{self, Standing},
+    },
+    link::{clear::Clear, decide},
+    outbox::Courier,
+    route::surfacing::Basis,
+    score::{Event, score},
+};
+
+/// What happens between two sweeps, and how many days go by.
+type Step = (i32, Vec<Change>);
+
+fn a_history() -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..25_i32, proptest::collection::vec(Change::any(), 0..4));
+    proptest::collection::vec(step, 4..16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_open_alert_rests_on_a_withdrawn_fact_and_whoever_was_told_hears_of_it(
+        names in proptest::sample::select(vec!["A", "B", "C"]),
+        history in a_history(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let lived = runtime.block_on(Town::new(names)).and_live(&runtime, history);
+        prop_assert!(lived.is_ok(), "{}", lived.unwrap_err());
+    }
+}
+
+/// Housing was told and is away; then the others find that none of it is about one household. That a
+/// withdrawal still waits for housing keeps nobody else's alert up.
+#[test]
+fn who_is_away_and_was_told_does_not_keep_an_alert_up_that_rests_on_nothing() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let quiet = [24, 21, 15, 10].map(|days| (days, Vec::new()));
+    let disputes = [4, 0].map(|line| (0, vec![Change::Dispute(line)]));
+    let history = quiet.into_iter().chain([(11, vec![Change::Leave(1)])]).chain(disputes);
+    let said = runtime.block_on(Town::new("A")).and_live(&runtime, history.collect()).unwrap();
+    let taken_back = ["update withdrawn", "cancel gone"].map(str::to_owned);
+    assert_eq!(said[said.len() - 2..], taken_back, "{said:?}");
+}
+
+/// Somebody's being away is no reason to leave what another withdrew with those who were told of it.
+#[test]
+fn what_one_agency_withdraws_while_another_is_away_is_taken_back_and_that_one_hears_when_it_is_back()
+ {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Housing is away, and the police withdraw the first of their events.
+    let away = vec![Change::Leave(1), Change::Toggle(0)];
+    let history = vec![(4, vec![]), (1, away), (1, vec![]), (1, vec![Change::Leave(1)])];
+    let said = runtime.block_on(Town::new("A")).and_live(&runtime, history).unwrap();
+    assert_eq!(said, ["new entered", "update withdrawn", "update withdrawn"]);
+}
+
+/// All of it grows too old for the agencies' policies, and nobody withdraws anything.
+#[test]
+fn what_has_grown_old_fades_and_is_not_taken_back() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for name in ["A", "B", "C"] {
+        let town = runtime.block_on(Town::new(name));
+        let ledger = town.courier.ledger.clone();
+        let quiet = (0..60).map(|_| (10, Vec::new())).collect();
+        let said = town.and_live(&runtime, quiet).unwrap();
+        assert!(said.contains(&"new entered".to_owned()), "{name}: {said:?}");
+        let taken_back = |said: &&String| said.ends_with("withdrawn") || said.ends_with("gone");
+        assert_eq!(said.iter().find(taken_back), None, "{name}: {said:?}");
+        let open = async { standings::open(&mut ledger.read().await.unwrap()).await.unwrap() };
+        assert_eq!(runtime.block_on(open), [], "{name}: it has faded");
+    }
+}
+
+#[test]
+fn the_histories_meet_what_they_are_about() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    for name in ["A", "B", "C"].iter().cycle().take(12) {
+        let history = a_history().new_tree(&mut runner).unwrap().current();
+        let town = runtime.block_on(Town::new(name));
+        for reason in town.and_live(&runtime, history).unwrap() {
+            *met.entry(reason).or_default() += 1;
+        }
+    }
+    for reason in ["new entered", "update withdrawn", "cancel withdrawn"] {
+        assert!(met.contains_key(reason), "{met:?}");
+    }
+}
+
+/// A coordinator among made-up nodes.
+struct Town {
+    nodes: Nodes,
+    courier: Courier,
+    reviewed: Notify,
+    as_at: Day,
+    _folder: TempDir,
+}
+
+impl Town {
+    async fn new(scenario: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open_file(&folder.path().join("ledger.db")).await.unwrap();
+        let nodes = Nodes::of(World::of(scenario));
+        let federation = Arc::new(Federation::of(nodes.members()));
+        let (bell, now_ms) = (Arc::default(), crate::clock::now_ms as fn() -> u64);
+        let courier = Courier { ledger, federation, bell, now_ms };
+        let as_at = "2025-02-20".parse().unwrap();
+        Self { nodes, courier, reviewed: Notify::new(), as_at, _folder: folder }
+    }
+
+    /// Lives through a history. Returns what was said in it, or what should have been.
+    fn and_live(
+        mut self,
+        runtime: &tokio::runtime::Runtime,
+        history: Vec<Step>,
+    ) -> Result<Vec<String>, String> {
+        runtime.block_on(async {
+            let mut happened = Vec::new();
+            for (days, changes) in history {
+                self.as_at = self.as_at.plus(days);
+                for change in changes {
+                    happened.push(format!("{} {change:?}", self.as_at));
+                    match change {
+                        Change::Dispute(line) => self.review(Some(line)).await,
+                        Change::Review => self.review(None).await,
+                        change => self.nodes.world().change(change),
+                    }
+                }
+                let wrong = self.sweep().await;
+                wrong.map_err(|wrong| format!("{wrong} on {} after {happened:#?}", self.as_at))?;
+            }
+            Ok(self.said().await)
+        })
+    }
+
+    /// A recipient answers the newest open alert: one of its lines is somebody else's, or there is nothing
+    /// to worry about.
+    async fn review(&mut self, line: Option<usize>) {
+        let mut tx = self.courier.ledger.begin().await.unwrap();
+        let Some(standing) = standings::open(&mut tx).await.unwrap().pop() else { return };
+        let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
+        let report: report::AlertReport = serde_json::from_str(&told.explanation).unwrap();
+        let line = line.map(|at| &report.lines[at % report.lines.len()].line);
+        let line = line.map(|line| u128::from_str_radix(line, 16).unwrap().to_be_bytes());
+        let review = Review {
+            id: ReviewId::from_bytes(surface::random_id().unwrap()),
+            alert: told.id,
+            revision: told.revision,
+            action: match line {
+                Some(_) => ReviewAction::WrongRecord,
+                None => ReviewAction::NoFurtherAction,
+            },
+            reason: line.is_none().then_some(ReviewReason::BelowThreshold),
+            line: line.map(LineId::from_bytes),
+            day: self.as_at,
+        };
+        let agency = outbox::told(&mut tx, told.id).await.unwrap().remove(0);
+        let score_tenths = told.score_tenths;
+        let received = reviews::Received { review, agency, score_tenths };
+        reviews::put(&mut tx, &received, 1).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Makes a sweep, and says what is wrong with what it comes to.
+    async fn sweep(&mut self) -> Result<(), String> {
+        let limits = SweepConfig::default();
+        let cycle = self.cycle(&limits);
+        self.courier.catch_up().await.unwrap();
+        let mut tx = self.courier.ledger.begin().await.unwrap();
+        let before = standings::open(&mut tx).await.unwrap();
+        let mut revisions = BTreeMap::new();
+        for standing in &before {
+            let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
+            revisions.insert(standing.alert, told.revision);
+        }
+        drop(tx);
+        let sweep = cycle.begin(self.as_at).await.unwrap();
+        let mut open = self.open(&cycle, sweep);
+        let (houses, _) = cycle.tell(&mut open, &mut Seconds::default()).await.unwrap();
+        let (_, again) = cycle.tell(&mut open, &mut Seconds::default()).await.unwrap();
+        if !again.alerts.is_empty() {
+            return Err(format!("looking again says {:#?}", again.alerts));
+        }
+        let old = self.nodes.world().grown_old();
+        let mut tx = self.courier.ledger.begin().await.unwrap();
+        for standing in standings::open(&mut tx).await.unwrap() {
+            let is_back = |id: &String| is_in(&open, &id.parse().unwrap());
+            if standing.told.unheard.iter().any(is_back) {
+                return Err(format!("{} is back, and heard nothing", standing.alert));
+            }
+            if !rests(&open, &houses.worth, &standing, &old) {
+                return Err(format!("{} rests on nothing: {:?}", standing.alert, standing.told));
+            }
+        }
+        for standing in &before {
+            let last = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
+            let is_new = last.revision > revisions[&standing.alert];
+            let taken_back = is_new && ["withdrawn", "gone"].contains(&last.reason.as_str());
+            if !rests(&open, &houses.worth, standing, &old) && !taken_back {
+                return Err(format!("{} was not taken back: {:?}", last.id, standing.told));
+            }
+            if taken_back {
+                let mut ever = outbox::told(&mut tx, last.id).await.unwrap();
+                // Who is away hears of a change when it is back; of the end it finds in its letters.
+                ever.retain(|id| last.change == AlertChange::Cancel || is_in(&open, id));
+                let reached = outbox::reached(&mut tx, last.id, last.revision).await.unwrap();
+                if reached.recipients != ever {
+                    return Err(format!("{ever:?} were told, and {:?} hear", reached.recipients));
+                }
+            }
+        }
+        drop(tx);
+        self.courier.catch_up().await.unwrap();
+        Ok(())
+    }
+
+    fn cycle<'a>(&'a self, limits: &'a SweepConfig) -> Cycle<'a> {
+        Cycle {
+            federation: &self.courier.federation,
+            ledger: &self.courier.ledger,
+            model: Model::builtin(),
+            shadow: None,
+            purposes: &[],
+            limits,
+            now_ms: self.courier.now_ms,
+            progress: Progress(&|_| ()),
+            received: None,
+            follows: false,
+            reviewed: &self.reviewed,
+        }
+    }
+
+    /// The sweep as it is when everybody's records are linked.
+    fn open<'a>(&self, cycle: &Cycle<'a>, sweep: SweepId) -> Open<'a> {
+        let mut world = self.nodes.world();
+        world.begin(sweep, self.as_at);
+        let members = cycle.federation.members().iter();
+        let agencies: Vec<Taking<'_>> = members
+            .zip(&world.agencies)
+            .map(|(member, agency)| Taking {
+                member,
+                opened: (!agency.missing).then(|| world.opened(&agency.id)),
+                problem: agency.missing.then(|| Problem::Unreachable("it is away".into())),
+                silent: None,
+            })
+            .collect();
+        let continuity = Continuity::of(&agencies);
+        let (mut records, numbers) = world.records();
+        continuity.keep_apart(&mut records);
+        let weights = decide::learn(&records, &[], 1.0, &Strangers::new());
+        let mut decision = decide::decide(&records, &[], &[], weights);
+        for (number, same) in world.same_person(&numbers) {
+            // What was found to be somebody else is linked no more.
+            if !records.is_apart(number, same) {
+                decision.persons[number as usize] = same;
+            }
+        }
+        let linked = Linked::new(records, Vec::new(), Vec::new(), 0, Clear::default(), decision);
+        Open {
+            sweep,
+            as_at: self.as_at,
+            agencies,
+            rekey: Arc::new(Rekey::random().unwrap()),
+            linked,
+            known: Known::default(),
+            continuity,
+            scores: Scores::default(),
+        }
+    }
+
+    /// What was said, revision by revision: what it does, and why.
+    async fn said(&self) -> Vec<String> {
+        let mut tx = self.courier.ledger.read().await.unwrap();
+        let mut said = Vec::new();
+        for last in alerts::latest(&mut tx, 1000).await.unwrap() {
+            for revision in 1..=last.revision {
+                let told = alerts::revision(&mut tx, last.id, revision).await.unwrap().unwrap();
+                said.push(format!("{} {}", told.change, told.reason));
+            }
+        }
+        said
+    }
+}
+
+fn is_in(open: &Open<'_>, id: &AgencyId) -> bool {
+    open.agencies.iter().any(|agency| agency.member.id == *id && agency.is_in())
+}
+
+/// Returns whether everything that was told of is known in a house where the alert's records are:
+/// every event, and what made its rules apply. What is told no more because it has grown old is known.
+///
+/// Of those who are away nothing is asked; nor of the others, where a record of theirs that was told of
+/// has left the house undisputed: it may have done so because nobody knows where its person lives.
+fn rests(open: &Open<'_>, houses: &[House], standing: &Standing, old: &[Event]) -> bool {
+    let records = &open.linked.records;
+    let is_told_of = |record: u32| {
+        let (agency, handle) = (records.agency(record), records.handle(record));
+        let is_stranger = open.continuity.is_stranger(agency, handle);
+        !is_stranger && open.continuity.alerts(agency, handle).any(|id| id == standing.alert)
+    };
+    let told_of: BTreeSet<u32> = records.present().filter(|record| is_told_of(*record)).collect();
+    let members = |house: &House| -> BTreeSet<u32> {
+        house.household.members.iter().map(|member| member.record).collect()
+    };
+    let away = open.agencies.iter().filter(|agency| !agency.is_in());
+    let away: BTreeSet<AgencyKind> = away
+        .filter(|agency| standing.holders.contains(&agency.member.id))
+        .map(|agency| agency.member.kind)
+        .collect();
+    let mut basis = standing.told.basis.clone();
+    if !away.is_empty() {
+        basis = basis.without(&away);
+        if !houses.iter().any(|house| told_of.is_subset(&members(house))) {
+            return true;
+        }
+    }
+    let is_about = |house: &&House| !told_of.is_disjoint(&members(house));
+    let mut about = houses.iter().filter(is_about).peekable();
+    match about.peek() {
+        Some(_) => about.any(|house| holds(&house.events, &basis, old)),
+        // Nobody is asked about a household where one agency alone sees harm that has not grown old.
+        None => basis.has_grown_old(Model::builtin(), standing.told.day.max(open.as_at)),
+    }
+}
+
+fn holds(events: &[Event], basis: &Basis, old: &[Event]) -> bool {
+    // A child is told of as of today. And the 15th may stand for a month that was told of by its 1st.
+    let middle = basis.as_at.first_of_month().plus(14);
+    let begun = |event: &Event| match event.code.spec().owner {
+        None => event.start.min(basis.as_at),
+        Some(_) if event.start == middle && basis.as_at < middle => basis.as_at.first_of_month(),
+        Some(_) => event.start,
+    };
+    let then = events.iter().map(|event| Event { start: begun(event), ..event.clone() });
+    let then: Vec<Event> = then.filter(|event| event.start <= basis.as_at).collect();
+    let old: Vec<&Event> = old.iter().filter(|event| event.start <= basis.as_at).collect();
+    let known = |code: SignalCode| {
+        let of_code = then.iter().chain(old.iter().copied()).filter(|event| event.code == code);
+        of_code.map(|event| event.key).collect::<BTreeSet<EventKey>>().len()
+    };
+    let scored = score(Model::builtin(), &then, basis.as_at, |_| true);
+    basis.counts.iter().all(|(code, count)| known(*code) >= *count)
+        // What makes a rule apply may have grown old.
+        && (!old.is_empty() || basis.rules.iter().all(|id| scored.rules.iter().any(|rule| rule.id == *id)))
+}
