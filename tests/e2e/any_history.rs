@@ -223,9 +223,11 @@ fn change(extract: &mut Extract, random: &mut StdRng, step: u32) {
     }
 }
 
-/// Somebody new with another's home.
+/// Somebody new with another's home. Born another day: whether one of twins is the other under another
+/// name is so close that one sweep's salts may say so and another's not.
 fn newcomer(mut row: Vec<String>, step: u32) -> Vec<String> {
     (row[0], row[2]) = (format!("NEW-{step}"), format!("Newcomer{step}"));
+    row[5] = format!("19{}-0{}-2{}", 30 + 4 * step, 1 + step % 9, step % 8);
     // The numbers are another's, too.
     let known = row.len();
     row[known - 4..known - 1].fill(String::new());

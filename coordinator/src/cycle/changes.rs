@@ -135,6 +135,11 @@ impl Changes {
         }
     }
 
+    /// Returns whether an agency joined.
+    pub(super) fn has_joined(&self) -> bool {
+        !self.anew.is_empty()
+    }
+
     /// Finds the records that handles mean. `None` where there is nothing to do.
     pub(super) fn resolve(self, open: &Open<'_>) -> Option<Resolved> {
         let records = &open.linked.records;

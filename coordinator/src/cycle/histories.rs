@@ -303,6 +303,7 @@ impl Town {
             known: Known::default(),
             continuity,
             scores: Scores::default(),
+            learn_again: false,
         }
     }
 

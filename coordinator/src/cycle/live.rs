@@ -2,7 +2,7 @@
 //!
 //! What it comes to is what a fresh pass over the same records with the same weights gives. A node
 //! that falls silent keeps its place, and what it told stands and counts as stale; one that was left
-//! out is asked to join again, and brings everything anew.
+//! out is asked to join again, and brings everything anew: then weights are learnt again, too.
 
 use std::{
     collections::BTreeSet,
@@ -218,11 +218,12 @@ async fn apply<'a>(
     for news in news {
         changes.hear(cycle, open, news);
     }
+    open.learn_again |= changes.has_joined();
     let Some(resolved) = changes.resolve(open) else { return Ok(None) };
     let Resolved { leave, come, facts } = resolved;
     let mut seconds = Seconds::default();
 
-    let Open { sweep, agencies, linked, known, continuity, .. } = open;
+    let Open { sweep, agencies, linked, known, continuity, learn_again, .. } = open;
     let replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
     for (record, new) in replaced.came.iter().zip(&come) {
         for finding in continuity.findings(new.agency, new.handle) {
@@ -231,16 +232,22 @@ async fn apply<'a>(
     }
     let comparing = Instant::now();
     seconds.group = (comparing - began).as_secs_f64();
-    let levels =
-        second_look::look_again(cycle, *sweep, agencies, linked, (&replaced.new, &replaced.came))
-            .await;
-    let clustering = Instant::now();
-    seconds.compare = (clustering - comparing).as_secs_f64();
-    // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
-    let new = replaced.new.iter().zip(levels);
-    let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
-    tokio::task::block_in_place(|| linked.settle(new, &replaced.touched));
-    seconds.cluster = clustering.elapsed().as_secs_f64();
+    // Who is silent keeps their place, and cannot be asked about everything.
+    if *learn_again && agencies.iter().all(|agency| agency.silent.is_none()) {
+        *learn_again = false;
+        let new = (&replaced.new[..], &mut seconds);
+        second_look::link_again(cycle, *sweep, agencies, linked, new).await;
+    } else {
+        let new = (&replaced.new[..], &replaced.came[..]);
+        let levels = second_look::look_again(cycle, *sweep, agencies, linked, new).await;
+        let clustering = Instant::now();
+        seconds.compare = (clustering - comparing).as_secs_f64();
+        // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
+        let new = replaced.new.iter().zip(levels);
+        let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
+        tokio::task::block_in_place(|| linked.settle(new, &replaced.touched));
+        seconds.cluster = clustering.elapsed().as_secs_f64();
+    }
 
     leave.iter().for_each(|record| known.forget(*record));
     for (record, flags) in &facts {

@@ -165,6 +165,8 @@ pub struct Open<'a> {
     known: Known,
     continuity: Continuity,
     scores: Scores,
+    /// Somebody joined since the weights were learnt.
+    learn_again: bool,
 }
 
 impl<'a> Cycle<'a> {
@@ -250,10 +252,14 @@ impl<'a> Cycle<'a> {
         let mut gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;
         continuity.keep_apart(&mut gathered.records);
         let rekey = gathered.rekey.clone();
-        let linked = second_look::link(self, sweep, &mut agencies, gathered, &mut seconds).await;
+        let gather::Gathered { records, pairs, .. } = gathered;
+        let linked =
+            second_look::link(self, sweep, &mut agencies, (records, pairs), &mut seconds).await;
         let known = Known::default();
         let scores = Scores::default();
-        let mut open = Open { sweep, as_at, agencies, rekey, linked, known, continuity, scores };
+        let learn_again = false;
+        let mut open =
+            Open { sweep, as_at, agencies, rekey, linked, known, continuity, scores, learn_again };
         let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
         let Open { agencies, linked, .. } = &open;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{Cycle, Linked, Taking, gather::Gathered, progress::Step, report::Seconds};
+use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     federation::{
         Member, Problem,
@@ -55,11 +55,10 @@ pub async fn link(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
-    gathered: Gathered,
+    (records, mut pairs): (Records, Vec<Pair>),
     seconds: &mut Seconds,
 ) -> Linked {
     let began = Instant::now();
-    let Gathered { records, mut pairs, .. } = gathered;
     let strangers = strangers(cycle, sweep, agencies).await;
     // A sample teaches the weights, and which patterns of match-keys are clear by themselves.
     let sampled: Vec<Pair> =
@@ -117,6 +116,23 @@ pub async fn link(
     let persons = decision.person_count() as u64;
     cycle.progress.step(Step::Cluster, None, persons, persons);
     Linked::new(records, pairs, levels, compared, clear, decision)
+}
+
+/// Takes the second look at everything again: weights that were learnt before somebody joined may be
+/// those of a few odd records.
+pub async fn link_again(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &mut Linked,
+    (new, seconds): (&[Pair], &mut Seconds),
+) {
+    let mut pairs = std::mem::take(&mut linked.pairs);
+    pairs.retain(|pair| pair.kinds != 0);
+    pairs.extend(new);
+    pairs.sort_unstable_by_key(Pair::place);
+    let records = std::mem::take(&mut linked.records);
+    *linked = link(cycle, sweep, agencies, (records, pairs), seconds).await;
 }
 
 /// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair

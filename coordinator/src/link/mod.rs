@@ -195,6 +195,13 @@ impl Records {
         (0u32..).take(self.len()).filter(|record| !self.is_gone(*record))
     }
 
+    /// Returns how many records each agency has in the sweep.
+    pub fn held(&self) -> Vec<usize> {
+        let mut held: Vec<usize> = (0..self.rolls.len()).map(|agency| self.rows(agency)).collect();
+        self.gone.iter().for_each(|record| held[self.agency(*record)] -= 1);
+        held
+    }
+
     /// Returns how many records are in the sweep.
     pub fn count(&self) -> usize {
         self.len() - self.gone.len()
@@ -280,7 +287,7 @@ impl Records {
 
     /// Returns how many pairs of records of different agencies there are.
     pub fn possible_pairs(&self) -> f64 {
-        let sizes = (0..self.rolls.len()).map(|agency| self.rows(agency) as f64);
+        let sizes = self.held().into_iter().map(|records| records as f64);
         let (sum, squares) =
             sizes.fold((0.0, 0.0), |(sum, squares), n| (sum + n, n.mul_add(n, squares)));
         (sum * sum - squares) / 2.0

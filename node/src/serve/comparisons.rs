@@ -19,13 +19,13 @@ use causeway_proto::{
     wire::WireError,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, Transaction};
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
-    crowds::{Counts, Key},
+    crowds::Key,
     rows_of,
     session::Session,
     shelf::Segment,
@@ -81,11 +81,11 @@ impl Node {
         for question in questions {
             by_segment.entry(question.row / SEGMENT_ROWS as u64).or_default().push(question);
         }
+        let crowds = self.crowds(&session, asked).await.map_err(status::store)?;
         let mut answers = vec![Comparison::EMPTY; rows.len()];
         let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
         let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
-        let crowds = crowds(&mut snapshot, &session, asked).await.map_err(status::store)?;
         let mut store = Some(snapshot);
         for (number, mut questions) in by_segment {
             // A row that was replaced or retired has nothing to say any more.
@@ -110,6 +110,19 @@ impl Node {
             layout: comparison::LAYOUT,
         };
         Ok((answers.len() as u64, response))
+    }
+
+    /// The match-keys that no token is made of, of some kinds.
+    async fn crowds(
+        &self,
+        session: &Session,
+        kinds: BTreeSet<MatchKeyKind>,
+    ) -> Result<BTreeMap<MatchKeyKind, Arc<HashSet<Key>>>, StoreError> {
+        if kinds.iter().any(|kind| session.crowds(*kind).is_none()) {
+            session.count_crowds(&self.store).await?;
+        }
+        let known = |kind| (kind, session.crowds(kind).unwrap_or_default());
+        Ok(kinds.into_iter().map(known).collect())
     }
 
     /// Returns a segment with what the questions need of it, off the shelf or out of the store.
@@ -209,28 +222,6 @@ fn questions(rows: &[u64], kinds: &[u8], slots: &[u8]) -> Result<Vec<Question>, 
 /// The place of a row in its segment.
 fn place(row: u64) -> usize {
     (row % SEGMENT_ROWS as u64) as usize
-}
-
-/// The match-keys that no token is made of, of some kinds.
-async fn crowds(
-    conn: &mut SqliteConnection,
-    session: &Session,
-    kinds: BTreeSet<MatchKeyKind>,
-) -> Result<BTreeMap<MatchKeyKind, Arc<HashSet<Key>>>, StoreError> {
-    let mut crowds = BTreeMap::new();
-    for kind in kinds {
-        let known = match session.crowds(kind) {
-            Some(known) => known,
-            None => {
-                // Asked before it was streamed, or after this process was started again.
-                let counted = Counts::count(conn, kind, &session.order).await?.0;
-                session.keep_crowds(kind, &counted.crowds());
-                Arc::new(counted.crowds())
-            }
-        };
-        crowds.insert(kind, known);
-    }
-    Ok(crowds)
 }
 
 /// The whole block of the token in a slot, of which half travelled. A slot without a key has noise

@@ -90,6 +90,22 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Counts which match-keys no token is made of, as the sweep said last, unless it is known: a
+    /// process that was started again in the middle of a sweep is asked before it is followed.
+    pub(super) async fn count_crowds(&self, store: &Store) -> Result<(), StoreError> {
+        let mut slot = self.live.lock().await;
+        let mut conn = store.snapshot().await?;
+        let mut live = match slot.take() {
+            Some(live) => live,
+            None => Live::load(&mut conn, self).await?,
+        };
+        live.warm(&mut conn, self).await?;
+        *slot = Some(live);
+        Ok(())
+    }
+}
+
 impl Live {
     /// Reads what the sweep said last.
     async fn load(conn: &mut SqliteConnection, session: &Session) -> Result<Self, StoreError> {

@@ -48,8 +48,9 @@ impl Uniqueness {
                 found[mine * agencies + theirs] += (posterior(bits) * UNIT) as u64;
             }
         }
+        let held = of.records.held();
         let bits = found.iter().enumerate().map(|(at, found)| {
-            let people = of.records.rows(at / agencies) as f64 + FEW_PEOPLE;
+            let people = held[at / agencies] as f64 + FEW_PEOPLE;
             let coverage = (*found as f64 / UNIT / people).min(MOST_COVERAGE);
             -(1.0 - coverage * FOUND).log2()
         });
