@@ -12,6 +12,7 @@ mod delivered_once;
 mod demonstration;
 mod exports_go_wrong;
 mod exports_land;
+mod measured;
 mod models;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;

@@ -244,8 +244,19 @@ fn places_enough(town: &Town, settings: &Settings) -> anyhow::Result<()> {
     let config = town.coordinator_config();
     let file = config.with_file_name("model.toml");
     fs::write(&file, model.replace("top_k = 15", &places))?;
-    let text = fs::read_to_string(&config)?;
-    Ok(fs::write(&config, format!("model = {:?}\n{text}", file.display().to_string()))?)
+    let file = file.display().to_string();
+    let mut text = fs::read_to_string(&config)?;
+    let keys = ["one", "two"].map(|name| config.with_file_name(name).display().to_string());
+    for key in &keys {
+        let made = town.coordinate(&["model", "keygen", key])?.0;
+        let public = made["public_key"].as_str().context("a key without its public half")?;
+        text += &format!("\n[[model_signer]]\nname = \"{public}\"\npublic_key = \"{public}\"\n");
+    }
+    fs::write(&config, &text)?;
+    for key in &keys {
+        town.coordinate(&["model", "sign", &file, "--key", key, "--name", "bench"])?;
+    }
+    Ok(fs::write(&config, format!("model = {file:?}\n{text}"))?)
 }
 
 /// Does something at every node, at as many at a time as there are cores.
