@@ -8,11 +8,12 @@ use causeway_tests::{
     town::process::Launcher,
 };
 
-/// The most that may be re-identified in the small town by the shape of the token graph: 2.4 % was
-/// measured.
-const MOST_BY_TOKENS: f64 = 0.04;
-/// The most that second looks may add to that: 9.2 % was measured.
-const MOST_BY_LOOKS: f64 = 0.12;
+/// The most that may be re-identified in the small town by the shape of the token graph. A guess at
+/// random is right in .17 %.
+const MOST_BY_TOKENS: f64 = 0.006;
+/// The most that second looks may add to that. A record of 600 is easier to tell than one of 20,000, of
+/// whom .4 % are.
+const MOST_BY_LOOKS: f64 = 0.02;
 
 /// What chance may add to a share: twelve people of 600.
 const LUCK: f64 = 0.02;
@@ -36,8 +37,7 @@ fn the_controls_succeed_and_a_record_by_itself_shows_nothing() -> anyhow::Result
     for part in ["equal_atoms", "set_bits"] {
         assert!(report.by_part[part] <= report.without_second_look[0] + LUCK, "{report:?}");
     }
-    // What is reached today, with room for chance. It is more than anybody should be content with;
-    // these are to be lowered with every improvement, and never raised.
+    // What is reached today, with room for chance: to be lowered with every improvement, and never raised.
     assert!(report.without_second_look[0] <= MOST_BY_TOKENS, "{report:?}");
     let by_looks = report.nobody_known - report.without_second_look[0];
     assert!(by_looks <= MOST_BY_LOOKS, "{report:?}");
@@ -45,6 +45,6 @@ fn the_controls_succeed_and_a_record_by_itself_shows_nothing() -> anyhow::Result
     let unique = report.structural_uniqueness;
     assert!(unique > report.nobody_known && unique <= 1.0, "{report:?}");
     // Those who are known tell about others, or the attack does not follow them up.
-    assert!(report.ten_percent_known >= report.nobody_known - 0.02, "{report:?}");
+    assert!(report.ten_percent_known >= report.nobody_known - 0.01, "{report:?}");
     Ok(())
 }

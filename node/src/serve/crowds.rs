@@ -117,10 +117,11 @@ impl Counts {
             return Ok(());
         }
         self.exact.extend(keys.iter().map(|key| (*key, 0)));
+        let wanted = Wanted::new(keys);
         for rows in records {
             let column = segments::keys(conn, rows.segment, self.kind).await?;
             for (_, held) in each_row(self.kind, &column, rows) {
-                for key in distinct(held).filter(|key| keys.contains(*key)) {
+                for key in distinct(held).filter(|key| wanted.has(key)) {
                     *self.exact.entry(*key).or_default() += 1;
                 }
             }
@@ -153,6 +154,29 @@ impl Counts {
     }
 }
 
+/// Some keys among very many, most of which one bit rules out.
+struct Wanted<'a> {
+    keys: &'a HashSet<Key>,
+    /// By the first two bytes.
+    begin: Vec<bool>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(keys: &'a HashSet<Key>) -> Self {
+        let mut begin = vec![false; 1 << 16];
+        keys.iter().for_each(|key| begin[Self::beginning(key)] = true);
+        Self { keys, begin }
+    }
+
+    fn beginning(key: &Key) -> usize {
+        usize::from(u16::from_le_bytes([key[0], key[1]]))
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.begin[Self::beginning(key)] && self.keys.contains(key)
+    }
+}
+
 /// Returns the rows that hold one of some keys of a kind.
 pub(super) async fn holders(
     conn: &mut SqliteConnection,
@@ -161,10 +185,11 @@ pub(super) async fn holders(
     keys: &HashSet<Key>,
 ) -> Result<Vec<u64>, StoreError> {
     let mut holders = Vec::new();
+    let wanted = Wanted::new(keys);
     for rows in records {
         let column = segments::keys(conn, rows.segment, kind).await?;
         let held = each_row(kind, &column, rows);
-        let held = held.filter(|(_, held)| held.iter().any(|key| keys.contains(key)));
+        let held = held.filter(|(_, held)| held.iter().any(|key| wanted.has(key)));
         holders.extend(held.map(|(row, _)| row));
     }
     Ok(holders)
