@@ -38,6 +38,8 @@ pub(super) fn segments(folded: &str) -> Vec<Vec<String>> {
 /// Splits one segment. A hyphen or slash between numbers means something and is kept; elsewhere it
 /// separates.
 fn words(segment: &str) -> Vec<String> {
+    // First of all: what stands around an apostrophe is next to each other.
+    let segment = segment.replace('\'', "");
     let mut words = Vec::new();
     let mut word = String::new();
     let bytes = segment.as_bytes();
@@ -49,7 +51,6 @@ fn words(segment: &str) -> Vec<String> {
         match byte {
             b'a'..=b'z' if at > 0 && digit(at - 1) && digit(next) => word.push(digit_like(byte)),
             b'a'..=b'z' | b'0'..=b'9' => word.push(char::from(byte)),
-            b'\'' => {}
             b'-' | b'/' if after_number && digit(next) => word.push(char::from(byte)),
             b'/' if word == "c" && bytes.get(next) == Some(&b'o') => word.push('/'),
             _ => {
@@ -160,6 +161,7 @@ mod tests {
             ("stoke-on-trent - uk", &["stoke", "on", "trent", "uk"]),
             ("c/o smith & co", &["c/o", "smith", "and", "co"]),
             ("4o00 nw 1l2", &["4000", "nw", "112"]),
+            ("0o'0 road", &["000", "road"]),
             ("3rd road 12th avenue", &["3rd", "road", "12th", "avenue"]),
             (" -- ", &[]),
         ] {
