@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::village::{AS_AT, Extract, FIVE, Making, PATIENCE, Village, until};
 
+/// Fresh sweeps beside the first, one of which has to be where the open one was.
+const FRESH_SWEEPS: usize = 3;
+
 #[test]
 fn an_event_that_is_taken_in_becomes_an_alert_while_the_sweep_is_open() -> anyhow::Result<()> {
     let village = Making::of(&FIVE).up()?;
@@ -83,7 +86,17 @@ pub(super) fn ends_where_a_fresh_one_is(
         last = sweep.next(Duration::from_secs(60))?;
     }
     sweep.running.stop()?;
-    let fresh = village.sweep()?;
+    let mut fresh = village.sweep()?;
+    // How alike two texts are is estimated under a key that every sweep has of its own, so that of a pair
+    // that lies just between one person and two, one sweep may say this and another that: about one history
+    // in thirty has such a pair. What is wrong is wrong in all of them.
+    for _ in 0..FRESH_SWEEPS {
+        if positions.is_empty() || last["persons"] == fresh["persons"] {
+            break;
+        }
+        assert_eq!(fresh["alerts"], serde_json::json!([]), "everything was told already");
+        fresh = village.sweep()?;
+    }
     for agency in fresh["agencies"].as_array().context("agencies")? {
         assert_eq!(agency.get("problem"), None, "{agency}");
     }
