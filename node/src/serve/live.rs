@@ -67,11 +67,7 @@ impl Session {
         let mut slot = self.live.lock().await;
         let mut conn = store.snapshot().await?;
         // Taken out: what is given up half-way is put together again from the disk.
-        let mut live = match slot.take() {
-            Some(live) => live,
-            None => Live::load(&mut conn, self).await?,
-        };
-        live.warm(&mut conn, self).await?;
+        let mut live = Live::counted(slot.take(), &mut conn, self).await?;
         let told = live.advance(&mut conn, self, policy).await?;
         drop(conn);
         if !told.is_empty() {
@@ -96,17 +92,26 @@ impl Session {
     pub(super) async fn count_crowds(&self, store: &Store) -> Result<(), StoreError> {
         let mut slot = self.live.lock().await;
         let mut conn = store.snapshot().await?;
-        let mut live = match slot.take() {
-            Some(live) => live,
-            None => Live::load(&mut conn, self).await?,
-        };
-        live.warm(&mut conn, self).await?;
-        *slot = Some(live);
+        *slot = Some(Live::counted(slot.take(), &mut conn, self).await?);
         Ok(())
     }
 }
 
 impl Live {
+    /// Returns what is kept, or what the disk says, with its match-keys counted.
+    async fn counted(
+        kept: Option<Self>,
+        conn: &mut SqliteConnection,
+        session: &Session,
+    ) -> Result<Self, StoreError> {
+        let mut live = match kept {
+            Some(live) => live,
+            None => Self::load(conn, session).await?,
+        };
+        live.warm(conn, session).await?;
+        Ok(live)
+    }
+
     /// Reads what the sweep said last.
     async fn load(conn: &mut SqliteConnection, session: &Session) -> Result<Self, StoreError> {
         let mut standings = session.streamed.clone();
