@@ -4,7 +4,7 @@
 //! one. What is sent is in the audit table before it is sent.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -27,7 +27,7 @@ use tonic::{Code, Request, Response, Status};
 use super::{
     Node,
     answer::{Answer, Asked},
-    crowds::Key,
+    crowds::Crowds,
     live::{self, News, Step},
     session::Session,
     status, tokens,
@@ -35,7 +35,6 @@ use super::{
 use crate::store::{
     StoreError,
     changes::{self, Pulse},
-    segments,
 };
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::WatchChangesResponse, Status>> + Send>>;
@@ -201,7 +200,7 @@ impl Watcher {
         &self,
         conn: &mut SqliteConnection,
         steps: &[Step],
-        crowds: &[HashSet<Key>],
+        crowds: &[Arc<Crowds>],
     ) -> Result<Vec<Change>, StoreError> {
         let own = &self.session.keys.own;
         let mut tokens = self.tokens(conn, steps, crowds).await?;
@@ -223,7 +222,7 @@ impl Watcher {
         &self,
         conn: &mut SqliteConnection,
         steps: &[Step],
-        crowds: &[HashSet<Key>],
+        crowds: &[Arc<Crowds>],
     ) -> Result<HashMap<u64, Vec<Vec<u8>>>, StoreError> {
         let rows = steps.iter().filter_map(|step| match step {
             Step::Upsert { row, .. } => Some(*row),
@@ -231,9 +230,10 @@ impl Watcher {
         });
         let mut of_row: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
         for rows in live::segments_of(&rows.collect::<Vec<u64>>()) {
+            let segment = self.session.shelf.of_rows(conn, &rows, MatchKeyKind::ALL).await?;
             for (kind, crowds) in MatchKeyKind::ALL.iter().zip(crowds) {
-                let keys = segments::keys(conn, rows.segment, *kind).await?;
-                let column = tokens::tokens(&self.session, &rows, *kind, &keys, crowds).tokens;
+                let keys = segment.keys(*kind);
+                let column = tokens::tokens(&self.session, &rows, *kind, keys, crowds).tokens;
                 let of_each = column.chunks(TOKEN_BYTES * kind.slots());
                 for (row, tokens) in rows.rows().zip(of_each) {
                     of_row.entry(row).or_default().push(tokens.to_vec());

@@ -1,7 +1,7 @@
 //! Answers the second look: comparisons salted by a match-key, and how often strangers agree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -19,16 +19,14 @@ use causeway_proto::{
     wire::WireError,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use sqlx::{Sqlite, Transaction};
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
-    crowds::Key,
+    crowds::{Crowds, Key},
     rows_of,
     session::Session,
-    shelf::Segment,
     status, tokens,
 };
 use crate::{
@@ -86,11 +84,16 @@ impl Node {
         let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
         let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
-        let mut store = Some(snapshot);
         for (number, mut questions) in by_segment {
             // A row that was replaced or retired has nothing to say any more.
             questions.retain(|question| alive(&question.row));
-            let segment = self.shelved(&session, &mut store, number, &questions).await?;
+            let Some(last) = questions.iter().map(|question| place(question.row)).max() else {
+                continue;
+            };
+            let kinds: BTreeSet<MatchKeyKind> = questions.iter().map(|q| q.kind).collect();
+            let kinds: Vec<MatchKeyKind> = kinds.into_iter().collect();
+            let segment = session.shelf.read(&mut snapshot, number, last, &kinds).await;
+            let segment = segment.map_err(status::store)?;
             let mut comparer = Comparer::new(session.keys.comparing());
             for Question { at, row, kind, slot } in questions {
                 let place = place(row);
@@ -117,49 +120,12 @@ impl Node {
         &self,
         session: &Session,
         kinds: BTreeSet<MatchKeyKind>,
-    ) -> Result<BTreeMap<MatchKeyKind, Arc<HashSet<Key>>>, StoreError> {
+    ) -> Result<BTreeMap<MatchKeyKind, Arc<Crowds>>, StoreError> {
         if kinds.iter().any(|kind| session.crowds(*kind).is_none()) {
             session.count_crowds(&self.store).await?;
         }
         let known = |kind| (kind, session.crowds(kind).unwrap_or_default());
         Ok(kinds.into_iter().map(known).collect())
-    }
-
-    /// Returns a segment with what the questions need of it, off the shelf or out of the store.
-    async fn shelved(
-        &self,
-        session: &Session,
-        store: &mut Option<Transaction<'static, Sqlite>>,
-        number: u64,
-        questions: &[Question],
-    ) -> Result<Arc<Segment>, Status> {
-        let last = questions.iter().map(|question| place(question.row)).max().unwrap_or(0);
-        let kept = session.shelf.segment(number).filter(|kept| kept.sketch(last).is_some());
-        let lacks = |segment: &Segment| {
-            let kinds = questions.iter().map(|question| question.kind);
-            let lacking: BTreeSet<_> = kinds.filter(|kind| !segment.has(*kind)).collect();
-            lacking
-        };
-        let lacking = kept.as_deref().map(lacks);
-        if let (Some(kept), Some(true)) = (&kept, lacking.as_ref().map(BTreeSet::is_empty)) {
-            return Ok(kept.clone());
-        }
-        let store = match store {
-            Some(store) => store,
-            None => store.insert(self.store.snapshot().await.map_err(status::store)?),
-        };
-        let mut segment = match kept {
-            Some(kept) => Segment::clone(&kept),
-            None => {
-                let packed = segments::packed_sketches(store, number).await;
-                Segment::new(packed.map_err(status::store)?)
-            }
-        };
-        for kind in lacks(&segment) {
-            let column = segments::keys(store, number, kind).await;
-            segment.put(kind, column.map_err(status::store)?);
-        }
-        Ok(session.shelf.keep(number, segment))
     }
 
     /// Compares random pairs of our own people, unsalted and in this process only.

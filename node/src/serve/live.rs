@@ -5,13 +5,17 @@
 //! resumed, and one after a restart are the same computation, and all end at what a fresh sweep over
 //! the same records would say.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use causeway_proto::{kind::MatchKeyKind, limits::SEGMENT_ROWS};
 use sqlx::SqliteConnection;
 
 use super::{
-    crowds::{self, Counts, Key},
+    crowds::Crowds,
+    holders::{self, Holders},
     session::{SegmentRows, Session},
     standing::{self, Standing},
 };
@@ -30,7 +34,7 @@ pub(super) struct Live {
     /// By row.
     standings: Vec<Standing>,
     /// By kind; made when they are first needed.
-    counts: Vec<Option<Counts>>,
+    holders: Vec<Holders>,
 }
 
 /// What somebody who followed the sweep up to a position has not been told.
@@ -41,7 +45,7 @@ pub(super) struct News {
     /// What happened, row by row.
     pub(super) steps: VecDeque<Step>,
     /// By kind: match-keys that no token is made of.
-    pub(super) crowds: Vec<HashSet<Key>>,
+    pub(super) crowds: Vec<Arc<Crowds>>,
 }
 
 /// What happened to somebody.
@@ -67,7 +71,7 @@ impl Session {
         let mut slot = self.live.lock().await;
         let mut conn = store.snapshot().await?;
         // Taken out: what is given up half-way is put together again from the disk.
-        let mut live = Live::counted(slot.take(), &mut conn, self).await?;
+        let mut live = Live::indexed(slot.take(), &mut conn, self).await?;
         let told = live.advance(&mut conn, self, policy).await?;
         drop(conn);
         if !told.is_empty() {
@@ -92,14 +96,14 @@ impl Session {
     pub(super) async fn count_crowds(&self, store: &Store) -> Result<(), StoreError> {
         let mut slot = self.live.lock().await;
         let mut conn = store.snapshot().await?;
-        *slot = Some(Live::counted(slot.take(), &mut conn, self).await?);
+        *slot = Some(Live::indexed(slot.take(), &mut conn, self).await?);
         Ok(())
     }
 }
 
 impl Live {
-    /// Returns what is kept, or what the disk says, with its match-keys counted.
-    async fn counted(
+    /// Returns what is kept, or what the disk says, with the holders of its match-keys.
+    async fn indexed(
         kept: Option<Self>,
         conn: &mut SqliteConnection,
         session: &Session,
@@ -108,7 +112,12 @@ impl Live {
             Some(live) => live,
             None => Self::load(conn, session).await?,
         };
-        live.warm(conn, session).await?;
+        if live.holders.is_empty() {
+            live.holders = Holders::of_all(conn, &session.shelf, &live.standings).await?;
+            for (kind, holders) in MatchKeyKind::ALL.iter().zip(&live.holders) {
+                session.set_crowds(*kind, holders.crowds());
+            }
+        }
         Ok(live)
     }
 
@@ -118,37 +127,8 @@ impl Live {
         for told in told::since(conn, session.sweep.position).await? {
             *place(&mut standings, told.row) = Standing(told.after);
         }
-        let counts = MatchKeyKind::ALL.iter().map(|_| None).collect();
         let position = told::position(conn).await?.max(session.sweep.position);
-        Ok(Self { position, standings, counts })
-    }
-
-    /// Counts match-keys, unless they are counted.
-    async fn warm(
-        &mut self,
-        conn: &mut SqliteConnection,
-        session: &Session,
-    ) -> Result<(), StoreError> {
-        let mut records = None;
-        for kind in MatchKeyKind::ALL {
-            let counts = &mut self.counts[kind.index()];
-            if counts.is_some() {
-                continue;
-            }
-            // The token stream may have counted just these records.
-            let as_streamed = self.position == session.sweep.position;
-            let streamed = session.counted(*kind).filter(|_| as_streamed);
-            let counted = match streamed {
-                Some(counts) => counts,
-                None => {
-                    let records = records.get_or_insert_with(|| in_sweep(&self.standings));
-                    Counts::count(conn, *kind, records).await?.0
-                }
-            };
-            session.set_crowds(*kind, counted.crowds());
-            *counts = Some(counted);
-        }
-        Ok(())
+        Ok(Self { position, standings, holders: Vec::new() })
     }
 
     /// Takes in what happened in the store, and returns what the sweep says differently.
@@ -179,6 +159,7 @@ impl Live {
         self.position = position;
         let (entered, left) = (segments_of(&entered), segments_of(&left));
         for row in self.recrowded(conn, session, &entered, &left).await? {
+            let row = u64::from(row);
             let standing = *place(&mut self.standings, row);
             let (before, after) = (standing.0, standing.0);
             told.entry(row).or_insert(Told { row, before, after, tokens: false }).tokens = true;
@@ -194,21 +175,20 @@ impl Live {
         session: &Session,
         entered: &[SegmentRows],
         left: &[SegmentRows],
-    ) -> Result<Vec<u64>, StoreError> {
-        let mut concerned = Vec::new();
+    ) -> Result<BTreeSet<u32>, StoreError> {
+        let mut concerned = BTreeSet::new();
         if entered.is_empty() && left.is_empty() {
             return Ok(concerned);
         }
-        let records = in_sweep(&self.standings);
-        for kind in MatchKeyKind::ALL {
-            let mut by = HashMap::new();
-            crowds::weigh(conn, *kind, entered, 1, &mut by).await?;
-            crowds::weigh(conn, *kind, left, -1, &mut by).await?;
-            let Some(counts) = &mut self.counts[kind.index()] else { continue };
-            let crossed = counts.change(conn, &records, &by).await?;
+        let shelf = &session.shelf;
+        for (kind, holders) in MatchKeyKind::ALL.iter().zip(&mut self.holders) {
+            let came = holders::held((&mut *conn, shelf), *kind, entered).await?;
+            let left = holders::held((&mut *conn, shelf), *kind, left).await?;
+            let crossed =
+                holders.change((&mut *conn, shelf), &self.standings, &came, &left).await?;
             if !crossed.is_empty() {
-                session.set_crowds(*kind, counts.crowds());
-                concerned.extend(crowds::holders(conn, *kind, &records, &crossed).await?);
+                session.set_crowds(*kind, holders.crowds());
+                concerned.extend(crossed);
             }
         }
         Ok(concerned)
@@ -240,10 +220,7 @@ impl Live {
         let mut gone: Vec<u64> = left.into_iter().collect();
         gone.sort_unstable();
         steps.extend(gone.into_iter().map(|row| Step::Retraction { row }));
-        let crowds = self
-            .counts
-            .iter()
-            .map(|counts| counts.as_ref().map(Counts::crowds).unwrap_or_default());
+        let crowds = self.holders.iter().map(|holders| holders.crowds().clone());
         Ok(News { position: self.position.max(after), steps, crowds: crowds.collect() })
     }
 }

@@ -10,6 +10,7 @@ mod comparisons;
 mod crowds;
 mod dwellings;
 mod feeds;
+mod holders;
 mod inbox;
 mod later;
 mod live;

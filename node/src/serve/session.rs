@@ -4,7 +4,7 @@
 //! restarted in the middle of a sweep goes on where it was, whatever came in meanwhile.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, PoisonError},
 };
 
@@ -21,7 +21,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    crowds::{Counts, Key},
+    crowds::Crowds,
     live::{self, Live},
     shelf::Shelf,
     standing::Standing,
@@ -52,9 +52,8 @@ pub(super) struct Session {
     pub(super) live: Mutex<Option<Live>>,
     /// Turns true when the sweep is closed, or another one is opened.
     pub(super) over: watch::Sender<bool>,
-    counted: std::sync::Mutex<HashMap<MatchKeyKind, Counts>>,
-    crowds: std::sync::Mutex<HashMap<MatchKeyKind, Arc<HashSet<Key>>>>,
-    /// What the second look is busy with.
+    crowds: std::sync::Mutex<HashMap<MatchKeyKind, Arc<Crowds>>>,
+    /// What the second look and live changes come back to.
     pub(super) shelf: Shelf,
 }
 
@@ -68,7 +67,7 @@ pub(super) struct SegmentRows {
 
 impl SegmentRows {
     /// Returns the row numbers.
-    pub(super) fn rows(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = u64> + Clone {
         self.places.iter().map(|place| self.segment * SEGMENT_ROWS as u64 + u64::from(*place))
     }
 }
@@ -98,21 +97,8 @@ impl Session {
         order.shuffle(&mut random);
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
-        let (counted, crowds) = (std::sync::Mutex::default(), std::sync::Mutex::default());
-        let shelf = Shelf::default();
-        Self {
-            sweep,
-            keys,
-            key_epoch,
-            key_commit,
-            order,
-            streamed,
-            live,
-            over,
-            counted,
-            crowds,
-            shelf,
-        }
+        let (crowds, shelf) = (std::sync::Mutex::default(), Shelf::default());
+        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, over, crowds, shelf }
     }
 
     /// Returns how many rows the stream has.
@@ -126,36 +112,20 @@ impl Session {
         self.streamed.get(at).copied().unwrap_or_default().flags()
     }
 
-    /// Keeps what the token stream counted, for whoever follows the sweep.
-    pub(super) fn keep_counted(&self, kind: MatchKeyKind, counts: Counts) {
-        // Whoever follows it already has their own.
-        if self.live.try_lock().is_ok_and(|live| live.is_some()) {
-            return;
-        }
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.insert(kind, counts);
-    }
-
-    /// Hands out what the token stream counted, once.
-    pub(super) fn counted(&self, kind: MatchKeyKind) -> Option<Counts> {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.remove(&kind)
-    }
-
     /// Keeps which match-keys of a kind no token is made of.
-    pub(super) fn set_crowds(&self, kind: MatchKeyKind, crowds: HashSet<Key>) {
+    pub(super) fn set_crowds(&self, kind: MatchKeyKind, crowds: &Arc<Crowds>) {
         let mut all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(kind, Arc::new(crowds));
+        all.insert(kind, crowds.clone());
     }
 
     /// The same as counted for the token stream, unless whoever follows the sweep knows later ones.
-    pub(super) fn keep_crowds(&self, kind: MatchKeyKind, crowds: &HashSet<Key>) {
+    pub(super) fn keep_crowds(&self, kind: MatchKeyKind, crowds: &Arc<Crowds>) {
         let mut all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(kind).or_insert_with(|| Arc::new(crowds.clone()));
+        all.entry(kind).or_insert_with(|| crowds.clone());
     }
 
     /// Returns which match-keys of a kind no token is made of; `None` if nobody has counted them.
-    pub(super) fn crowds(&self, kind: MatchKeyKind) -> Option<Arc<HashSet<Key>>> {
+    pub(super) fn crowds(&self, kind: MatchKeyKind) -> Option<Arc<Crowds>> {
         let all = self.crowds.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&kind).cloned()
     }

@@ -1,17 +1,27 @@
-//! The segments that the second look is busy with, so that each is read once and not for every
-//! message.
+//! The segments that the second look and live changes come back to, so that each is read once and not
+//! for every message.
 //!
-//! Questions come in the order of the stream, and that is segment by segment. What is kept never
-//! changes in the store: a segment only grows.
+//! What is kept never changes in the store: a segment only grows. It goes with the session, that is
+//! when the sweep closes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use causeway_proto::kind::MatchKeyKind;
+use sqlx::SqliteConnection;
 
-use crate::store::segments::{self, KEY_BYTES};
+use super::{crowds::Key, session::SegmentRows};
+use crate::store::{
+    StoreError,
+    segments::{self, KEY_BYTES},
+};
 
-/// Segments kept. One is about 1 MiB of sketches and, with every kind asked for, 2.6 MiB of keys.
-const KEPT: usize = 4;
+/// Bytes of segments that stay until the sweep closes: with every kind asked for, about 1,000 a record.
+const STAYING_BYTES: usize = 2 << 30;
+/// Segments kept for the moment when there is no room for more to stay.
+const PASSING: usize = 4;
 
 /// One segment's sketches, and the keys of the kinds that were asked for.
 #[derive(Clone)]
@@ -34,14 +44,14 @@ impl Segment {
         Self { sketches: Arc::new(packed), spans: Arc::new(spans), columns: Default::default() }
     }
 
-    /// Adds the keys of a kind.
-    pub(super) fn put(&mut self, kind: MatchKeyKind, column: Vec<u8>) {
-        self.columns[kind.index()] = Some(Arc::new(column));
+    /// Returns whether it has the keys of a kind up to a place.
+    fn has(&self, kind: MatchKeyKind, last: usize) -> bool {
+        self.key(last, kind, 0).is_some()
     }
 
-    /// Returns whether it has the keys of a kind.
-    pub(super) fn has(&self, kind: MatchKeyKind) -> bool {
-        self.columns[kind.index()].is_some()
+    fn bytes(&self) -> usize {
+        let columns = self.columns.iter().flatten().map(|column| column.len());
+        self.sketches.len() + size_of_val(&self.spans[..]) + columns.sum::<usize>()
     }
 
     /// Returns the packed sketch at a place.
@@ -51,37 +61,102 @@ impl Segment {
     }
 
     /// Returns a key at a place.
-    pub(super) fn key(
-        &self,
-        place: usize,
+    pub(super) fn key(&self, place: usize, kind: MatchKeyKind, slot: usize) -> Option<&Key> {
+        self.keys(kind).get(place * kind.slots() + slot)
+    }
+
+    /// Returns all keys of a kind, `slots` a row; none where they were not asked for.
+    pub(super) fn keys(&self, kind: MatchKeyKind) -> &[Key] {
+        self.columns[kind.index()].as_ref().map_or(&[], |column| column.as_chunks::<KEY_BYTES>().0)
+    }
+
+    /// Returns the slots of each of some rows.
+    pub(super) fn each_row<'a>(
+        &'a self,
         kind: MatchKeyKind,
-        slot: usize,
-    ) -> Option<&[u8; KEY_BYTES]> {
-        let (keys, _) = self.columns[kind.index()].as_ref()?.as_chunks::<KEY_BYTES>();
-        keys.get(place * kind.slots() + slot)
+        rows: &'a SegmentRows,
+    ) -> impl Iterator<Item = (u64, &'a [Key])> + Clone {
+        let keys = self.keys(kind);
+        rows.places.iter().zip(rows.rows()).map(move |(place, row)| {
+            let first = usize::from(*place) * kind.slots();
+            (row, &keys[first..first + kind.slots()])
+        })
     }
 }
 
-/// The last few segments asked about.
+/// The segments asked about.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<Vec<(u64, Arc<Segment>)>>);
+pub(super) struct Shelf(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    staying: HashMap<u64, Arc<Segment>>,
+    bytes: usize,
+    passing: VecDeque<(u64, Arc<Segment>)>,
+}
 
 impl Shelf {
-    /// Returns a segment if it is kept.
-    pub(super) fn segment(&self, number: u64) -> Option<Arc<Segment>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(kept, _)| *kept == number).map(|(_, segment)| segment.clone())
+    /// Returns a segment with its rows up to the place `last` and the keys of some kinds, off the shelf
+    /// or out of the store.
+    pub(super) async fn read(
+        &self,
+        conn: &mut SqliteConnection,
+        number: u64,
+        last: usize,
+        kinds: &[MatchKeyKind],
+    ) -> Result<Arc<Segment>, StoreError> {
+        let kept = self.segment(number).filter(|kept| kept.sketch(last).is_some());
+        if let Some(kept) = kept.as_ref().filter(|kept| kinds.iter().all(|k| kept.has(*k, last))) {
+            return Ok(kept.clone());
+        }
+        let mut segment = match kept {
+            Some(kept) => Segment::clone(&kept),
+            None => Segment::new(segments::packed_sketches(conn, number).await?),
+        };
+        for kind in kinds.iter().filter(|kind| !segment.has(**kind, last)).collect::<Vec<_>>() {
+            let column = segments::keys(conn, number, *kind).await?;
+            segment.columns[kind.index()] = Some(Arc::new(column));
+        }
+        if segment.sketch(last).is_none() || !kinds.iter().all(|kind| segment.has(*kind, last)) {
+            return Err(StoreError::Corrupt("row"));
+        }
+        Ok(self.keep(number, segment))
     }
 
-    /// Keeps a segment in the place of the one that was kept first.
-    pub(super) fn keep(&self, number: u64, segment: Segment) -> Arc<Segment> {
+    /// Returns the segment of some rows.
+    pub(super) async fn of_rows(
+        &self,
+        conn: &mut SqliteConnection,
+        rows: &SegmentRows,
+        kinds: &[MatchKeyKind],
+    ) -> Result<Arc<Segment>, StoreError> {
+        let last = rows.places.iter().max().copied().unwrap_or(0).into();
+        self.read(conn, rows.segment, last, kinds).await
+    }
+
+    /// Returns a segment if it is kept.
+    fn segment(&self, number: u64) -> Option<Arc<Segment>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passing = kept.passing.iter().find(|(passing, _)| *passing == number);
+        passing.map(|(_, segment)| segment).or_else(|| kept.staying.get(&number)).cloned()
+    }
+
+    /// Keeps a segment. Those that came while there was room stay.
+    fn keep(&self, number: u64, segment: Segment) -> Arc<Segment> {
         let segment = Arc::new(segment);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(kept, _)| *kept != number);
-        if kept.len() == KEPT {
-            kept.remove(0);
+        let before = kept.staying.get(&number).map_or(0, |before| before.bytes());
+        let bytes = kept.bytes - before + segment.bytes();
+        if bytes <= STAYING_BYTES {
+            kept.bytes = bytes;
+            kept.staying.insert(number, segment.clone());
+            return segment;
         }
-        kept.push((number, segment.clone()));
+        kept.passing.retain(|(passing, _)| *passing != number);
+        if kept.passing.len() == PASSING {
+            kept.passing.pop_front();
+        }
+        kept.passing.push_back((number, segment.clone()));
         segment
     }
 }

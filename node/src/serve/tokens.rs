@@ -1,6 +1,6 @@
 //! Streams match-keys: first the handles, then kind by kind, each a column in the same order.
 
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use aes::{Aes128, Block, cipher::BlockEncrypt};
 use bytes::{Bytes, BytesMut};
@@ -17,11 +17,14 @@ use tonic::{Request, Response, Status};
 use super::{
     Node,
     answer::{Answer, Asked},
-    crowds::{Counts, Key},
+    crowds::{self, Crowds, Key},
     session::{SegmentRows, Session},
     status,
 };
-use crate::store::{Store, StoreError, segments::KEY_BYTES};
+use crate::store::{
+    Store, StoreError,
+    segments::{self, KEY_BYTES},
+};
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::StreamTokensResponse, Status>> + Send>>;
 
@@ -110,7 +113,7 @@ impl Reader {
                         stored.insert(StoredColumn::read(&mut conn, session, kind).await?)
                     }
                 };
-                let keys = &stored.segments[place.segment];
+                let (keys, _) = stored.segments[place.segment].as_chunks::<KEY_BYTES>();
                 Column::Tokens(tokens(session, rows, kind, keys, &stored.crowds))
             }
         };
@@ -134,11 +137,10 @@ pub(super) fn tokens(
     session: &Session,
     rows: &SegmentRows,
     kind: MatchKeyKind,
-    keys: &[u8],
-    crowds: &HashSet<Key>,
+    keys: &[Key],
+    crowds: &Crowds,
 ) -> pb::Tokens {
     let slots = kind.slots();
-    let (keys, _) = keys.as_chunks::<KEY_BYTES>();
     let mut blocks = Vec::with_capacity(rows.places.len() * slots);
     let mut empty = Vec::new();
     for (place, row) in rows.places.iter().zip(rows.rows()) {
@@ -179,7 +181,7 @@ struct StoredColumn {
     kind: MatchKeyKind,
     /// In the order of the stream.
     segments: Vec<Vec<u8>>,
-    crowds: HashSet<Key>,
+    crowds: Arc<Crowds>,
 }
 
 impl StoredColumn {
@@ -188,10 +190,12 @@ impl StoredColumn {
         session: &Session,
         kind: MatchKeyKind,
     ) -> Result<Self, StoreError> {
-        let (counts, segments) = Counts::count(conn, kind, &session.order).await?;
-        let crowds = counts.crowds();
+        let mut segments = Vec::with_capacity(session.order.len());
+        for rows in &session.order {
+            segments.push(segments::keys(conn, rows.segment, kind).await?);
+        }
+        let crowds = Arc::new(crowds::crowds(kind, &session.order, &segments));
         session.keep_crowds(kind, &crowds);
-        session.keep_counted(kind, counts);
         Ok(Self { kind, segments, crowds })
     }
 }
