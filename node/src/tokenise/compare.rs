@@ -79,8 +79,9 @@ impl<'k> Comparer<'k> {
 
         let mut tweak = Block::from(*salt);
         self.cipher.encrypt_block(&mut tweak);
+        let tweak = u128::from_ne_bytes(tweak.into());
         for block in &mut self.blocks {
-            block.iter_mut().zip(tweak).for_each(|(byte, salt)| *byte ^= salt);
+            *block = (u128::from_ne_bytes((*block).into()) ^ tweak).to_ne_bytes().into();
         }
         self.cipher.encrypt_blocks(&mut self.blocks);
 

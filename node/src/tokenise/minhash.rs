@@ -40,27 +40,35 @@ pub(super) fn pack(pairs: &[Block]) -> u128 {
     if pairs.is_empty() {
         return 0;
     }
+    let [low, high] = pulp::Arch::new().dispatch(|| firsts(pairs));
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// A bit of the first pair in each order. Inlined where the processor's widest registers may be used.
+#[inline(always)]
+fn firsts(pairs: &[Block]) -> [u64; 2] {
     let word = |pair: &Block, at: usize| i16::from_le_bytes([pair[2 * at], pair[2 * at + 1]]);
     let [by, and] = &MULTIPLIERS;
     let mixed =
         |x: i16, y: i16, at: usize| x.wrapping_mul(by[at]).wrapping_add(y.wrapping_mul(and[at]));
-    let mut least = [i16::MAX; ORDERS];
-    for pair in pairs {
-        let (x, y) = (word(pair, 0), word(pair, 1));
-        for (at, least) in least.iter_mut().enumerate() {
-            *least = (*least).min(mixed(x, y, at));
-        }
-    }
-    let mut kept = [0i16; ORDERS];
+    let (mut least, mut kept) = ([i16::MAX; ORDERS], [0i16; ORDERS]);
     for pair in pairs {
         let [x, y, z, w] = [0, 1, 2, 3].map(|at| word(pair, at));
-        for (at, kept) in kept.iter_mut().enumerate() {
-            let is_first = -i16::from(mixed(x, y, at) == least[at]);
-            *kept |= is_first & mixed(z, w, at);
+        for at in 0..ORDERS {
+            let rank = mixed(x, y, at);
+            // All bits where it comes before the first so far.
+            let before = -i16::from(rank < least[at]);
+            least[at] = least[at].min(rank);
+            kept[at] ^= (kept[at] ^ mixed(z, w, at)) & before;
         }
     }
     // The upper bit of a product depends on all bits of its factors.
-    kept.iter().rev().fold(0, |packed, kept| packed << 1 | u128::from(*kept < 0))
+    let bits = |kept: &[i16]| {
+        let each =
+            kept.iter().enumerate().map(|(at, kept)| u64::from(kept.cast_unsigned() >> 15) << at);
+        each.fold(0, |bits, bit| bits | bit)
+    };
+    [bits(&kept[..64]), bits(&kept[64..])]
 }
 
 #[cfg(test)]
