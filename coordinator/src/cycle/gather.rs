@@ -130,6 +130,7 @@ pub async fn gather(
     // Half a node's tokens are worth nothing: its records stay unlinked.
     let gone = |record: u32| !agencies[records.agency(record)].is_in();
     pairs.retain(|pair| !gone(pair.a) && !gone(pair.b));
+    tokio::task::block_in_place(|| records.compare_all_numbers(&mut pairs));
     if cycle.follows {
         for agency in (0..agencies.len()).filter(|agency| !agencies[*agency].is_in()) {
             records.leave_out(agency);

@@ -44,6 +44,9 @@ fn pairs_at_once(records: usize) -> usize {
     (records / 8).clamp(1 << 16, 1 << 18)
 }
 
+/// Of the pairs that the sample leaves open, one in so many is looked at before the rest.
+const ONE_MORE_IN: usize = 4;
+
 /// Decoys among however few questions.
 const LEAST_DECOYS: usize = 32;
 
@@ -60,32 +63,33 @@ pub async fn link(
 ) -> Linked {
     let began = Instant::now();
     let strangers = strangers(cycle, sweep, agencies).await;
-    // A sample teaches the weights, and which patterns of match-keys are clear by themselves.
+    // A sample teaches the weights.
     let sampled: Vec<Pair> =
         clear::sample(pairs.len(), cycle.limits.sample_pairs).map(|at| pairs[at]).collect();
     let each = pairs.len() as f64 / sampled.len().max(1) as f64;
     let open = |pair: &&Pair| !clear::is_vetoed(&records, pair);
     let sampled: Vec<Pair> = sampled.iter().filter(open).copied().collect();
-    let mut compared = sampled.len();
-    let agreed = look_at(cycle, sweep, agencies, &records, &sampled).await;
-    let mut looked_at: Vec<(Pair, Levels)> = sampled.into_iter().zip(agreed).collect();
-    // Nothing is learnt from a node that did not answer.
-    let in_it = |record: u32| agencies[records.agency(record)].is_in();
-    looked_at.retain(|(pair, _)| in_it(pair.a) && in_it(pair.b));
-    let weights = decide::learn(&records, &looked_at, each, &strangers);
-    let clear = match looked_at.len() < pairs.len() {
-        true => tokio::task::block_in_place(|| {
-            let mut clear = Clear::learn(&records, &looked_at, &weights);
-            clear.prepare(&records, &pairs);
-            clear
-        }),
-        // Everything was looked at that could be.
-        false => Clear::default(),
-    };
+    let mut looks = Looks { cycle, sweep, agencies, seen: Vec::new(), compared: 0 };
+    looks.at(&records, sampled).await;
+    let weights = decide::learn(&records, &looks.seen, each, &strangers);
+    // It and a part of what it leaves open teach which patterns of match-keys are clear by themselves.
+    let mut clear = Clear::default();
+    if looks.seen.len() < pairs.len() {
+        let learn = |seen: &[(Pair, Levels)]| {
+            tokio::task::block_in_place(|| Clear::learn(&records, seen, &weights, &pairs))
+        };
+        let first = learn(&looks.seen);
+        let seen: HashSet<u64> = looks.seen.iter().map(|(pair, _)| pair.place()).collect();
+        let open = |pair: &&Pair| first.levels(&records, pair).is_none();
+        let more = pairs.iter().filter(open).step_by(ONE_MORE_IN);
+        let more = more.filter(|pair| !seen.contains(&pair.place())).copied().collect();
+        looks.at(&records, more).await;
+        clear = learn(&looks.seen);
+    }
     let known: HashMap<u64, Levels> =
-        looked_at.into_iter().map(|(pair, levels)| (pair.place(), levels)).collect();
-    // A clear pattern decides about a sampled pair, too: what becomes of a pair must not depend on
-    // whether it was in the sample.
+        looks.seen.drain(..).map(|(pair, levels)| (pair.place(), levels)).collect();
+    // A clear pattern decides about a pair that was looked at, too: what becomes of it must not depend on
+    // whether it was in a sample.
     let mut levels: Vec<Option<Levels>> = pairs
         .par_iter()
         .map(|pair| clear.levels(&records, pair).or_else(|| known.get(&pair.place()).copied()))
@@ -93,7 +97,7 @@ pub async fn link(
     drop(known);
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
     let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
-    compared += undecided.len();
+    let compared = looks.compared + undecided.len();
     let mut agreed = look_at(cycle, sweep, agencies, &records, &undecided).await.into_iter();
     for levels in levels.iter_mut().filter(|levels| levels.is_none()) {
         *levels = agreed.next();
@@ -116,6 +120,27 @@ pub async fn link(
     let persons = decision.person_count() as u64;
     cycle.progress.step(Step::Cluster, None, persons, persons);
     Linked::new(records, pairs, levels, compared, clear, decision)
+}
+
+/// What is learnt from.
+struct Looks<'a, 'b> {
+    cycle: &'a Cycle<'a>,
+    sweep: SweepId,
+    agencies: &'a mut [Taking<'b>],
+    /// Pairs that were looked at, and how they agreed; without those of nodes that did not answer.
+    seen: Vec<(Pair, Levels)>,
+    /// How many there are, those among them.
+    compared: usize,
+}
+
+impl Looks<'_, '_> {
+    async fn at(&mut self, records: &Records, pairs: Vec<Pair>) {
+        self.compared += pairs.len();
+        let agreed = look_at(self.cycle, self.sweep, self.agencies, records, &pairs).await;
+        self.seen.extend(pairs.into_iter().zip(agreed));
+        let in_it = |record: u32| self.agencies[records.agency(record)].is_in();
+        self.seen.retain(|(pair, _)| in_it(pair.a) && in_it(pair.b));
+    }
 }
 
 /// Takes the second look at everything again: weights that were learnt before somebody joined may be

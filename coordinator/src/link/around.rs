@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn pair(a: u32, b: u32) -> Pair {
-        Pair { a, b, kinds: 1, carrier: 0, slots: 0 }
+        Pair { a, b, kinds: 1, carrier: 0, slots: 0, numbers: 0 }
     }
 
     #[test]

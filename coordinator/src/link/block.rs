@@ -84,7 +84,8 @@ impl Column {
         }
     }
 
-    /// Returns every pair of records of different agencies that share a token, once, in order.
+    /// Returns every pair of records of different agencies that share a token, once, in order. What their
+    /// numbers say is for [`compare_all_numbers`](super::Records::compare_all_numbers).
     pub fn pairs(self) -> Vec<Pair> {
         let Self { kind, partitions, ends } = self;
         let agency = |record| ends[ends.partition_point(|(end, _)| *end <= record)].1;
@@ -109,7 +110,8 @@ impl Column {
                                 let (a, b) = if in_order { (x, y) } else { (y, x) };
                                 let slots = a.slot() | b.slot() << 4;
                                 let (a, b) = (a.record(), b.record());
-                                pairs.push(Pair { a, b, kinds, carrier, slots });
+                                let numbers = 0;
+                                pairs.push(Pair { a, b, kinds, carrier, slots, numbers });
                             }
                         }
                     }

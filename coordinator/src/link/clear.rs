@@ -15,20 +15,25 @@ use causeway_proto::linkage::{
 };
 use rayon::prelude::*;
 
-use super::{Pair, Records, decide::strong_ids};
+use super::{Pair, Records};
 
 /// Of many pairs, one in so many is looked at to learn from.
 const ONE_IN: usize = 16;
-/// A pattern is clear after so many pairs of it, or of what it contains, came out alike.
+/// A pattern is clear after so many pairs of it, or of what it contains, came out alike,
 const ENOUGH: u32 = 50;
-/// They came out alike if each had at least this weight, in bits,
-const LIKELY: f64 = 6.0;
-/// and if of all of them together no more than one in four thousand is wrong. The rarer a match is
-/// among all pairs, the less a common name weighs; asking of each of them that it be as sure as this
-/// would have a large federation look at most of its pairs.
+/// if of all of them together no more than one in four thousand is wrong. The rarer a match is among all
+/// pairs, the less a common name weighs; asking of each of them that it be as sure as this would have a
+/// large federation look at most of its pairs.
 const SURE: f64 = 1.0 / 4096.0;
-/// Or at most this one. Being the only candidate at an agency adds up to 9 bits later.
+/// What stands for a clear match has at least this weight, in bits.
+const LIKELY: f64 = 6.0;
+/// A pattern is of two people if so many pairs have at most this weight each: being the only candidate at
+/// an agency adds up to 9 bits for each of the two later.
 const SURELY_NOT: f64 = -21.0;
+/// See [`SURELY_NOT`].
+const ENOUGH_OTHERS: u32 = 256;
+/// Or if so few of its pairs are matches, and one more: the chance pairs of a large federation.
+const SELDOM: f64 = 1.0 / 1024.0;
 
 /// A pattern: the kinds that both share, and how many national numbers agree.
 type Pattern = (u32, u8);
@@ -48,33 +53,54 @@ pub struct Clear {
 #[derive(Clone, Copy)]
 struct Seen {
     pairs: u32,
-    /// How many of them are not one person, as far as their weights say.
+    /// How many of them are one person, as far as their weights say, and how many are not.
+    right: f64,
     wrong: f64,
-    least: (f64, Levels),
-    most: (f64, Levels),
+    least: Scored,
+    most: Scored,
+    /// The least of those that are likely.
+    likely: Option<Scored>,
 }
+
+/// A pair's weight in bits, and how it agreed.
+type Scored = (f64, Levels);
 
 impl Seen {
     fn one(bits: f64, levels: Levels) -> Self {
         let (now, wrong) = ((bits, levels), 1.0 / (1.0 + bits.exp2()));
-        Self { pairs: 1, wrong, least: now, most: now }
+        let likely = (bits >= LIKELY).then_some(now);
+        Self { pairs: 1, right: 1.0 - wrong, wrong, least: now, most: now, likely }
     }
 
     fn and(self, other: &Self) -> Self {
+        let least = |x: Scored, y: Scored| if y.0 < x.0 { y } else { x };
         Self {
             pairs: self.pairs + other.pairs,
+            right: self.right + other.right,
             wrong: self.wrong + other.wrong,
-            least: if other.least.0 < self.least.0 { other.least } else { self.least },
+            least: least(self.least, other.least),
             most: if other.most.0 > self.most.0 { other.most } else { self.most },
+            likely: match (self.likely, other.likely) {
+                (Some(mine), Some(theirs)) => Some(least(mine, theirs)),
+                (one, other) => one.or(other),
+            },
         }
     }
 
     fn is_match(&self) -> bool {
-        self.pairs >= ENOUGH && self.least.0 >= LIKELY && self.wrong <= f64::from(self.pairs) * SURE
+        self.pairs >= ENOUGH && self.wrong <= f64::from(self.pairs) * SURE
     }
 
-    fn is_other(&self) -> bool {
-        self.pairs >= ENOUGH && self.most.0 <= SURELY_NOT
+    /// What stands for a pattern of two people, if it is one.
+    fn other(&self) -> Option<Levels> {
+        let seldom = self.right + 1.0 <= f64::from(self.pairs) * SELDOM;
+        match (self.most, self.least) {
+            ((bits, levels), _) if self.pairs >= ENOUGH_OTHERS && bits <= SURELY_NOT => {
+                Some(levels)
+            }
+            (_, (bits, levels)) if seldom && bits <= SURELY_NOT => Some(levels),
+            _ => None,
+        }
     }
 }
 
@@ -91,15 +117,21 @@ pub fn sample(pairs: usize, least: usize) -> impl Iterator<Item = usize> {
 
 /// Returns whether a pair is two people for certain, before anybody is asked.
 pub fn is_vetoed(records: &Records, pair: &Pair) -> bool {
-    records.is_apart(pair.a, pair.b) || strong_ids(records, pair.a, pair.b).conflicting > 0
+    records.is_apart(pair.a, pair.b) || pair.strong_ids().conflicting > 0
 }
 
 impl Clear {
-    /// Learns which patterns are clear from pairs that were looked at.
-    pub fn learn(records: &Records, looked_at: &[(Pair, Levels)], weights: &Weights) -> Self {
+    /// Learns which patterns are clear from pairs that were looked at, and works out beforehand what the
+    /// patterns of `pairs` come to.
+    pub fn learn(
+        records: &Records,
+        looked_at: &[(Pair, Levels)],
+        weights: &Weights,
+        pairs: &[Pair],
+    ) -> Self {
         let mut seen: HashMap<Pattern, Seen> = HashMap::new();
         for (pair, levels) in looked_at {
-            let ids = strong_ids(records, pair.a, pair.b);
+            let ids = pair.strong_ids();
             if is_vetoed(records, pair) {
                 continue;
             }
@@ -120,21 +152,23 @@ impl Clear {
                 seen.iter().filter(|(other, _)| other != pattern && contains(*other, *pattern));
             let all = more.fold(*own, |all, (_, seen)| all.and(seen));
             // The one that was least clear stands for all.
-            all.is_match().then_some((*pattern, own.least.1))
+            let (_, levels) = own.likely.filter(|_| all.is_match())?;
+            Some((*pattern, levels))
         };
-        let likely = seen.par_iter().filter(|(_, seen)| seen.least.0 >= LIKELY);
-        let others = seen.iter().filter(|(_, seen)| seen.is_other());
-        Self {
-            matches: likely.filter_map(with_more).collect(),
-            others: others.map(|(pattern, seen)| (*pattern, seen.most.1)).collect(),
+        let others = seen.iter().filter_map(|(pattern, seen)| Some((*pattern, seen.other()?)));
+        let mut clear = Self {
+            matches: seen.par_iter().filter_map(with_more).collect(),
+            others: others.collect(),
             known: HashMap::new(),
-        }
+        };
+        clear.prepare(pairs);
+        clear
     }
 
     /// Works out beforehand what the patterns of some pairs come to.
-    pub fn prepare(&mut self, records: &Records, pairs: &[Pair]) {
+    fn prepare(&mut self, pairs: &[Pair]) {
         let patterns = pairs.par_chunks(1 << 16).map(|pairs| {
-            let pattern = |pair: &Pair| (pair.kinds, strong_ids(records, pair.a, pair.b).agreeing);
+            let pattern = |pair: &Pair| (pair.kinds, pair.strong_ids().agreeing);
             pairs.iter().map(pattern).collect::<HashSet<Pattern>>()
         });
         let patterns = patterns.reduce(HashSet::new, |mut all, more| {
@@ -158,7 +192,7 @@ impl Clear {
         if records.is_apart(pair.a, pair.b) {
             return Some(Levels::NONE);
         }
-        match strong_ids(records, pair.a, pair.b) {
+        match pair.strong_ids() {
             StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
             ids => {
                 let pattern = (pair.kinds, ids.agreeing);
@@ -192,7 +226,7 @@ mod tests {
     }
 
     fn pair(kinds: u32) -> Pair {
-        Pair { a: 0, b: 1, kinds, carrier: 0, slots: 0 }
+        Pair { a: 0, b: 1, kinds, carrier: 0, slots: 0, numbers: 0 }
     }
 
     #[test]
@@ -208,7 +242,7 @@ mod tests {
         looked_at.push((pair(2), other));
         looked_at.extend(vec![(pair(4), same); 10]);
         let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
-        let clear = Clear::learn(&records, &looked_at, &weights);
+        let clear = Clear::learn(&records, &looked_at, &weights, &[]);
         assert_eq!(
             clear.levels(&records, &pair(1)),
             Some(same.supposed()),
@@ -231,8 +265,7 @@ mod tests {
         let mut looked_at = vec![(pair(1), same); 60];
         looked_at.push((pair(3), same.with(F::Birth, 0).with(F::Forename, 0)));
         let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
-        let mut clear = Clear::learn(&records, &looked_at, &weights);
-        clear.prepare(&records, &[pair(1), pair(3)]);
+        let clear = Clear::learn(&records, &looked_at, &weights, &[pair(1), pair(3)]);
         assert_eq!(clear.levels(&records, &pair(1)), None);
         assert_eq!(clear.levels(&records, &pair(3)), None);
     }

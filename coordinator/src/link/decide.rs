@@ -18,7 +18,7 @@ use causeway_proto::linkage::{
 use rayon::prelude::*;
 
 use self::uniqueness::Uniqueness;
-use super::{Pair, Records, STRONG_KINDS, around::Around};
+use super::{Pair, Records, around::Around};
 
 /// What was learnt from the data of a sweep, and holds until it closes.
 #[derive(Clone, Debug)]
@@ -172,6 +172,8 @@ impl Decision {
 
     /// A pair's match weight after the guards, with what the other pairs of its records say.
     fn weigh(&self, of: &Candidates<'_>, at: usize) -> Option<f64> {
+        /// Nothing that other pairs say makes a link of less.
+        const HOPELESS: f64 = -20.0;
         let pair = &of.pairs[at];
         let only = |mine: u32, theirs: u32| match self.is_only_one(of, at, mine, theirs) {
             true => {
@@ -181,7 +183,7 @@ impl Decision {
             false => 0.0,
         };
         // Summed first, so that the result does not depend on which record is called which.
-        let uniqueness = match may_link(self.verdicts[at]) {
+        let uniqueness = match may_link(self.verdicts[at]) && self.alone[at] >= HOPELESS {
             true => only(pair.a, pair.b) + only(pair.b, pair.a),
             false => 0.0,
         };
@@ -237,7 +239,7 @@ impl Decision {
             None => {
                 of.records.agency(x) == of.records.agency(y)
                     || of.records.is_apart(x, y)
-                    || strong_ids(of.records, x, y).conflicting > 0
+                    || of.records.compare_numbers(x, y).conflicting > 0
             }
         }
     }
@@ -249,10 +251,10 @@ fn may_link(verdict: Verdict) -> bool {
 
 /// What the guards say of a pair. A professional's word stands above what records say.
 fn verdict(of: &Candidates<'_>, at: usize) -> Verdict {
-    let Pair { a, b, .. } = of.pairs[at];
-    match of.records.is_apart(a, b) {
+    let pair = &of.pairs[at];
+    match of.records.is_apart(pair.a, pair.b) {
         true => Verdict::Veto,
-        false => guards::verdict(of.levels[at], strong_ids(of.records, a, b)),
+        false => guards::verdict(of.levels[at], pair.strong_ids()),
     }
 }
 
@@ -260,20 +262,8 @@ fn verdict(of: &Candidates<'_>, at: usize) -> Verdict {
 fn judge(of: &Candidates<'_>, from: usize, weights: &Weights) -> (Vec<Verdict>, Vec<f64>) {
     let verdicts = (from..of.pairs.len()).into_par_iter().map(|at| verdict(of, at)).collect();
     let pairs = of.pairs[from..].par_iter();
-    let ids: Vec<StrongIds> = pairs.map(|pair| strong_ids(of.records, pair.a, pair.b)).collect();
+    let ids: Vec<StrongIds> = pairs.map(Pair::strong_ids).collect();
     (verdicts, scores(&of.levels[from..], &ids, weights))
-}
-
-/// What the national numbers of two records say: from flags and tokens alone.
-pub(super) fn strong_ids(records: &Records, a: u32, b: u32) -> StrongIds {
-    let (a, b) = (records.strong_ids(a), records.strong_ids(b));
-    let mut ids = StrongIds::default();
-    for scheme in 0..STRONG_KINDS.len() {
-        let both = a[scheme] != 0 && b[scheme] != 0;
-        ids.agreeing += u8::from(both && a[scheme] == b[scheme]);
-        ids.conflicting += u8::from(both && a[scheme] != b[scheme]);
-    }
-    ids
 }
 
 /// Counts pairs that look alike, leaving out those that are two people for certain. Each stands for

@@ -25,8 +25,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use causeway_proto::{
     ids::{Handle, MemoId},
     kind::MatchKeyKind,
+    linkage::guards::StrongIds,
     token::PersonFlags,
 };
+use rayon::prelude::*;
 
 /// Everything known of one agency's records in this sweep.
 #[derive(Debug, Default)]
@@ -179,10 +181,12 @@ impl Records {
         self.rolls[agency].columns = columns.collect();
     }
 
-    /// Changes what is said of a record.
+    /// Changes what is said of a record, but for the numbers that it has: those come with its tokens.
     pub fn set_flags(&mut self, record: u32, flags: PersonFlags) {
+        let numbers = STRONG_FLAGS.iter().fold(0, |all, flag| all | flag);
         let (agency, row) = self.place(record);
-        self.rolls[agency].flags[row] = flags;
+        let known = &mut self.rolls[agency].flags[row];
+        *known = PersonFlags(known.0 & numbers | flags.0 & !numbers);
     }
 
     /// Returns whether a record was taken out of the sweep.
@@ -252,6 +256,26 @@ impl Records {
         })
     }
 
+    /// Returns what the national numbers of two records say: from flags and tokens alone.
+    pub fn compare_numbers(&self, a: u32, b: u32) -> StrongIds {
+        let (a, b) = (self.strong_ids(a), self.strong_ids(b));
+        let mut ids = StrongIds::default();
+        for scheme in 0..STRONG_KINDS.len() {
+            let both = a[scheme] != 0 && b[scheme] != 0;
+            ids.agreeing += u8::from(both && a[scheme] == b[scheme]);
+            ids.conflicting += u8::from(both && a[scheme] != b[scheme]);
+        }
+        ids
+    }
+
+    /// Has every pair know what the national numbers of its records say.
+    pub fn compare_all_numbers(&self, pairs: &mut [Pair]) {
+        pairs.par_iter_mut().for_each(|pair| {
+            let ids = self.compare_numbers(pair.a, pair.b);
+            pair.numbers = ids.agreeing | ids.conflicting << 4;
+        });
+    }
+
     /// Takes in which records must never be one person: those that share a finding.
     pub fn keep_apart(&mut self, findings: BTreeMap<u32, Vec<Apart>>) {
         self.apart = findings;
@@ -307,6 +331,8 @@ pub struct Pair {
     pub carrier: u8,
     /// The slots in which the two hold it: `a`'s in the low half, `b`'s in the high half.
     pub slots: u8,
+    /// How many national numbers of theirs agree, in the low half, and how many differ, in the high half.
+    pub numbers: u8,
 }
 
 impl Pair {
@@ -318,6 +344,11 @@ impl Pair {
     /// Returns the two records as one number, in the order of pairs.
     pub fn place(&self) -> u64 {
         u64::from(self.a) << 32 | u64::from(self.b)
+    }
+
+    /// Returns what the national numbers of the two say.
+    pub fn strong_ids(&self) -> StrongIds {
+        StrongIds { agreeing: self.numbers & 15, conflicting: self.numbers >> 4 }
     }
 
     /// Returns the carrier and the slots of both.

@@ -145,7 +145,7 @@ impl Blocks {
                         let (a, b) = ((*record).min(*other), (*record).max(*other));
                         let slots =
                             if a == *record { slot | theirs << 4 } else { theirs | slot << 4 };
-                        let pair = Pair { a, b, kinds: bit, carrier, slots };
+                        let pair = Pair { a, b, kinds: bit, carrier, slots, numbers: 0 };
                         let known = found.entry((a, b)).or_insert(pair);
                         known.kinds |= bit;
                         if known.carrier == carrier {
@@ -155,7 +155,9 @@ impl Blocks {
                 }
             }
         }
-        found.into_values().collect()
+        let mut found: Vec<Pair> = found.into_values().collect();
+        records.compare_all_numbers(&mut found);
+        found
     }
 }
 

@@ -254,9 +254,19 @@ impl Comparison {
 
     /// Appends the packed form, [`WIDTH`] bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.marks.iter().for_each(|mark| out.extend_from_slice(&mark.to_le_bytes()));
-        self.atoms.iter().for_each(|atom| out.extend_from_slice(&atom.to_le_bytes()));
-        self.words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+        let mut packed = [0; WIDTH];
+        let (marks, rest) = packed.split_at_mut(2 * Presence::COUNT);
+        let (atoms, words) = rest.split_at_mut(2 * Atom::COUNT);
+        for (bytes, mark) in marks.as_chunks_mut().0.iter_mut().zip(&self.marks) {
+            *bytes = mark.to_le_bytes();
+        }
+        for (bytes, atom) in atoms.as_chunks_mut().0.iter_mut().zip(&self.atoms) {
+            *bytes = atom.to_le_bytes();
+        }
+        for (bytes, word) in words.as_chunks_mut().0.iter_mut().zip(&self.words) {
+            *bytes = word.to_le_bytes();
+        }
+        out.extend_from_slice(&packed);
     }
 
     /// Reads a packed form.

@@ -226,17 +226,21 @@ fn shares(a: &Comparison, b: &Comparison, atoms: &[Atom]) -> bool {
 /// common (Li and König, 2010), and Dice is 2 J / (1 + J). A record without a value has noise, which
 /// is like nothing.
 pub fn alike(a: u128, b: u128) -> f64 {
-    let equal = f64::from((a ^ b).count_zeros()) / 128.0;
-    let jaccard = (2.0 * equal - 1.0).max(0.0);
+    dice((a ^ b).count_zeros())
+}
+
+fn dice(equal: u32) -> f64 {
+    let jaccard = (2.0 * f64::from(equal) / 128.0 - 1.0).max(0.0);
     2.0 * jaccard / (1.0 + jaccard)
 }
 
 /// The best Dice coefficient between any two forms of a name.
 fn best_dice(a: &Comparison, b: &Comparison, words: &[Word]) -> f64 {
     let pairs = words.iter().flat_map(|x| words.iter().map(move |y| (*x, *y))).skip(1);
-    let further = pairs.map(|(x, y)| alike(a.word(x), b.word(y)));
+    let further = pairs.map(|(x, y)| (a.word(x) ^ b.word(y)).count_zeros()).max().map(dice);
     let further = further.filter(|similarity| *similarity >= LEAST_OF_FURTHER_FORMS);
-    further.fold(alike(a.word(words[0]), b.word(words[0])), f64::max)
+    let first = alike(a.word(words[0]), b.word(words[0]));
+    further.map_or(first, |further| further.max(first))
 }
 
 /// Returns 0, or the number of thresholds reached, or one more when equal.

@@ -20,7 +20,7 @@ fn records(agencies: &[usize], strong: &[[u64; 3]]) -> Records {
 
 fn pair(a: u32, b: u32) -> Pair {
     let kinds = 1 << MatchKeyKind::SurnameBirth.index();
-    Pair { a, b, kinds, carrier: 0, slots: 0 }
+    Pair { a, b, kinds, carrier: 0, slots: 0, numbers: 0 }
 }
 
 fn agreeing(forename: usize) -> Levels {
