@@ -10,21 +10,18 @@ use bytes::Bytes;
 use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
-    limits::{K_THRESHOLD, SEGMENT_ROWS},
-    linkage::{
-        comparison::{self, Comparison},
-        levels::{ComparisonField, Levels},
-    },
+    limits::SEGMENT_ROWS,
+    linkage::comparison::{self, Comparison},
     pb::{self, comparison_service_server::ComparisonService},
     wire::WireError,
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
+    agreement::People,
     answer::{Answer, Asked},
-    crowds::{Crowds, Key},
+    crowds::{Crowds, Key, is_crowd},
     rows_of,
     session::Session,
     status, tokens,
@@ -100,7 +97,7 @@ impl Node {
                 let sketch = segment.sketch(place).and_then(Sketch::read);
                 let sketch = sketch.ok_or_else(unknown_row)?;
                 let key = segment.key(place, kind, slot).ok_or_else(unknown_row)?;
-                let key = Some(key).filter(|key| !crowds[&kind].contains(*key));
+                let key = Some(key).filter(|key| !is_crowd(&crowds[&kind], key));
                 let salt = salt(&session, row, kind, slot, key);
                 answers[at] = comparer.compare(&salt.into(), noise(&session, row), &sketch);
             }
@@ -140,7 +137,7 @@ impl Node {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
         let mut comparer = Comparer::new(session.keys.comparing());
-        let mut people: Vec<Comparison> = Vec::new();
+        let mut people = People::default();
         for rows in &session.order {
             if people.len() >= MOST_ROWS {
                 break;
@@ -151,13 +148,13 @@ impl Node {
             for (place, row) in rows.places.iter().zip(rows.rows()) {
                 let sketch = sketches.get(usize::from(*place)).and_then(|s| Sketch::read(s));
                 let Some(sketch) = sketch else { return Err(unknown_row()) };
-                people.push(comparer.compare(&[0; 16], noise(&session, row), &sketch));
+                people.push(comparer.compare(&[0; 16], noise(&session, row), &sketch), &sketch);
             }
         }
         drop(store);
         let pairs = request.pairs.min(MOST_PAIRS);
         let seed = session.keys.own.order();
-        let fields = tokio::task::spawn_blocking(move || agreement(&people, pairs, seed)).await;
+        let fields = tokio::task::spawn_blocking(move || people.agreement(pairs, seed)).await;
         let fields = fields.map_err(|_| Status::internal("the node could not count"))?;
         let people = session.rows();
         Ok((people, pb::SampleAgreementResponse { fields, people }))
@@ -213,35 +210,4 @@ fn noise(session: &Session, row: u64) -> u64 {
 
 fn unknown_row() -> Status {
     status::store(StoreError::Corrupt("row"))
-}
-
-/// Counts levels of agreement over random pairs of different people.
-fn agreement(people: &[Comparison], pairs: u32, seed: [u8; 32]) -> Vec<pb::FieldAgreement> {
-    let mut random = StdRng::from_seed(seed);
-    let mut counts = [[0u64; ComparisonField::MOST_LEVELS]; ComparisonField::COUNT];
-    // Drawing the same few pairs over and over would only look like evidence.
-    let there_are = people.len() * people.len().saturating_sub(1) / 2;
-    let pairs = (pairs as usize).min(there_are);
-    for _ in 0..pairs {
-        let a = random.random_range(0..people.len());
-        let b = (a + random.random_range(1..people.len())) % people.len();
-        let levels = Levels::of(&people[a], &people[b]);
-        for field in ComparisonField::ALL {
-            if let Some(level) = levels.get(*field) {
-                counts[*field as usize][level] += 1;
-            }
-        }
-    }
-    ComparisonField::ALL
-        .iter()
-        .map(|field| {
-            let counts = &counts[*field as usize][..field.levels()];
-            let told = |count: &u64| if *count < K_THRESHOLD { 0.0 } else { *count as f64 };
-            pb::FieldAgreement {
-                field: field.to_wire(),
-                compared: counts.iter().sum::<u64>() as f64,
-                counts: counts.iter().map(told).collect(),
-            }
-        })
-        .collect()
 }

@@ -1,11 +1,10 @@
 //! Match-keys that too many records share: of most kinds, more than one. They would show who belongs
 //! together and tell nobody from the others, so a node sends noise in their place.
 //!
-//! Which they are is exact. Two bitmaps say of most keys that no other record holds them; only the rest
-//! are counted.
+//! Two bitmaps say of most keys that no other record holds them; only the rest are counted.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -16,23 +15,24 @@ use crate::store::segments::KEY_BYTES;
 
 /// A stored match-key.
 pub(super) type Key = [u8; KEY_BYTES];
-/// Match-keys that too many records hold.
-pub(super) type Crowds = HashSet<Key, BuildHasherDefault<Itself>>;
+/// The beginnings of match-keys that too many records hold. Of a million keys, two have the same one
+/// once in ten million sweeps; then both are noise.
+pub(super) type Crowds = HashSet<u64, BuildHasherDefault<Itself>>;
 
-/// Bits of a bitmap for each slot: one key in eight is counted for nothing.
-const BITS_PER_SLOT: usize = 8;
+/// Bits of a bitmap for each key: one in eight is counted for nothing.
+const BITS_PER_KEY: usize = 8;
 
-/// Hashes a key by its beginning: it is a keyed hash, which nobody can choose.
+/// Hashes the beginning of a key by itself: it is a keyed hash, which nobody can choose.
 #[derive(Default)]
 pub(super) struct Itself(u64);
 
 impl Hasher for Itself {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+    fn write_u64(&mut self, beginning: u64) {
+        self.0 = beginning;
     }
 
-    /// The length before the bytes.
-    fn write_usize(&mut self, _length: usize) {}
+    /// Nothing else is hashed with it.
+    fn write(&mut self, _bytes: &[u8]) {}
 
     fn finish(&self) -> u64 {
         self.0
@@ -41,42 +41,42 @@ impl Hasher for Itself {
 
 /// Returns the keys that too many of a sweep's records hold, of one kind's columns, segment by segment.
 pub(super) fn crowds(kind: MatchKeyKind, records: &[SegmentRows], columns: &[Vec<u8>]) -> Crowds {
-    let slots = kind.slots() * records.iter().map(|rows| rows.places.len()).sum::<usize>();
-    let bits = (BITS_PER_SLOT * slots).next_power_of_two().max(64);
-    let (mut once, mut again) = (vec![0u64; bits / 64], vec![0u64; bits / 64]);
-    let place = |key: &Key| {
-        let bit = beginning(key) as usize & (bits - 1);
-        (bit / 64, 1u64 << (bit % 64))
-    };
-    each_key(kind, records, columns, |key| {
-        let (word, bit) = place(key);
-        again[word] |= once[word] & bit;
-        once[word] |= bit;
-    });
-    let mut counts: HashMap<Key, usize, BuildHasherDefault<Itself>> = HashMap::default();
-    each_key(kind, records, columns, |key| {
-        let (word, bit) = place(key);
-        if again[word] & bit != 0 {
-            *counts.entry(*key).or_default() += 1;
-        }
-    });
-    counts.retain(|_, count| *count > kind.most_records());
-    counts.into_keys().collect()
-}
-
-fn each_key(
-    kind: MatchKeyKind,
-    records: &[SegmentRows],
-    columns: &[Vec<u8>],
-    mut see: impl FnMut(&Key),
-) {
+    let rows: usize = records.iter().map(|rows| rows.places.len()).sum();
+    let mut held: Vec<u64> = Vec::with_capacity(kind.slots() * rows);
     for (rows, column) in records.iter().zip(columns) {
         let (keys, _) = column.as_chunks::<KEY_BYTES>();
-        for place in &rows.places {
-            let first = usize::from(*place) * kind.slots();
-            distinct(&keys[first..first + kind.slots()]).for_each(&mut see);
+        for at in rows.places.iter().map(|place| usize::from(*place) * kind.slots()) {
+            held.extend(distinct(&keys[at..at + kind.slots()]));
         }
     }
+    of_more_than(kind.most_records(), held)
+}
+
+/// Returns the keys that are there more than so many times.
+pub(super) fn of_more_than(limit: usize, mut held: Vec<u64>) -> Crowds {
+    let bits = (BITS_PER_KEY * held.len()).next_power_of_two().max(64);
+    let (mut once, mut again) = (vec![0u64; bits / 64], vec![0u64; bits / 64]);
+    let place = |key: u64| {
+        let bit = key as usize & (bits - 1);
+        (bit / 64, 1u64 << (bit % 64))
+    };
+    for key in &held {
+        let (word, bit) = place(*key);
+        again[word] |= once[word] & bit;
+        once[word] |= bit;
+    }
+    held.retain(|key| {
+        let (word, bit) = place(*key);
+        again[word] & bit != 0
+    });
+    held.sort_unstable();
+    let same = held.chunk_by(|x, y| x == y);
+    same.filter(|same| same.len() > limit).map(|same| same[0]).collect()
+}
+
+/// Returns whether too many records hold a key.
+pub(super) fn is_crowd(crowds: &Crowds, key: &Key) -> bool {
+    crowds.contains(&beginning(key))
 }
 
 /// The start of a key, which tells it from nearly all others.
@@ -84,13 +84,13 @@ pub(super) fn beginning(key: &Key) -> u64 {
     u64::from_le_bytes(key[..8].try_into().expect("8 of 16 bytes"))
 }
 
-/// A record counts once, in however many slots it holds a key.
-pub(super) fn distinct(keys: &[Key]) -> impl Iterator<Item = &Key> {
+/// The beginnings of a record's keys. One that it holds in several slots counts once.
+pub(super) fn distinct(keys: &[Key]) -> impl Iterator<Item = u64> {
     let first = |at: usize, key: &Key| !keys[..at].contains(key);
     keys.iter()
         .enumerate()
         .filter(move |(at, key)| **key != [0; KEY_BYTES] && first(*at, key))
-        .map(|(_, key)| key)
+        .map(|(_, key)| beginning(key))
 }
 
 #[cfg(test)]
@@ -109,6 +109,6 @@ mod tests {
             [none, key(3), key(1), none, none, key(4)].concat(),
         ];
         let records = [0, 1].map(|segment| SegmentRows { segment, places: vec![1, 0] });
-        assert_eq!(crowds(kind, &records, &columns), Crowds::from_iter([key(1)]));
+        assert_eq!(crowds(kind, &records, &columns), Crowds::from_iter([beginning(&key(1))]));
     }
 }

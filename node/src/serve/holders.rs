@@ -2,8 +2,8 @@
 //! to follow the sweep, so that a change of one record is weighed without looking at the others.
 //!
 //! An entry is 8 bytes for each key that a record has, and a bucket of four entries 4 more. It holds
-//! half of the key's first 8 bytes, which decides in all but one of billions of cases; where a key may have
-//! crossed the limit, the keys themselves decide.
+//! half of the key's beginning, and its bucket says a part of the other half; where a key may have crossed the
+//! limit, the store decides.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use causeway_proto::{kind::MatchKeyKind, limits::SEGMENT_ROWS};
 use sqlx::SqliteConnection;
 
 use super::{
-    crowds::{Crowds, Itself, Key, beginning, distinct},
+    crowds::{Crowds, Itself, Key, distinct, of_more_than},
     live::in_sweep,
     session::SegmentRows,
     shelf::{Segment, Shelf},
@@ -23,18 +23,20 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Keys of one kind that records came or left with, each with the record's row.
-pub(super) type Held = Vec<(Key, u32)>;
+/// The beginnings of keys of one kind, each with the row of a record that holds it.
+pub(super) type Held = Vec<(u64, u32)>;
+
+type ByKey<T> = HashMap<u64, T, BuildHasherDefault<Itself>>;
 
 /// Who holds the match-keys of one kind.
 pub(super) struct Holders {
     kind: MatchKeyKind,
     /// Where the entries of each bucket begin, and the end of the last.
     starts: Vec<u32>,
-    /// The lower half of the key's start, and the row.
+    /// The lower half of the key's beginning, and the row.
     entries: Vec<[u32; 2]>,
-    /// By the key's start: rows that came later.
-    late: HashMap<u64, Vec<u32>>,
+    /// Rows that came later.
+    late: ByKey<Vec<u32>>,
     /// Keys that too many hold.
     crowds: Arc<Crowds>,
 }
@@ -58,43 +60,30 @@ impl Holders {
         Ok(MatchKeyKind::ALL.iter().map(of).collect())
     }
 
-    fn of<'a>(kind: MatchKeyKind, rows: impl Iterator<Item = (u64, &'a [Key])> + Clone) -> Self {
+    fn of<'a>(kind: MatchKeyKind, rows: impl Iterator<Item = (u64, &'a [Key])>) -> Self {
         /// Entries of a bucket, on average at most.
         const IN_BUCKET: usize = 4;
-        let held = || {
-            let keys = rows.clone().flat_map(|(row, keys)| distinct(keys).map(move |k| (k, row)));
-            keys.map(|(key, row)| (beginning(key), narrow(row)))
-        };
-        let buckets = (held().count() / IN_BUCKET).next_power_of_two();
-        // Each bucket's end stands in the next one's place until its entries are put from its end on.
+        let held: Held = rows
+            .flat_map(|(row, keys)| distinct(keys).map(move |key| (key, narrow(row))))
+            .collect();
+        let buckets = (held.len() / IN_BUCKET).next_power_of_two();
+        // Each bucket's end stands in its place until its entries are put from its end on.
         let mut starts = vec![0u32; buckets + 1];
-        held().for_each(|(key, _)| starts[bucket(key, buckets)] += 1);
+        held.iter().for_each(|(key, _)| starts[bucket(*key, buckets)] += 1);
         let mut sum = 0;
         for start in &mut starts {
             sum += *start;
             *start = sum;
         }
-        let mut entries = vec![[0; 2]; sum as usize];
-        for (key, row) in held() {
-            let start = &mut starts[bucket(key, buckets)];
+        let mut entries = vec![[0; 2]; held.len()];
+        for (key, row) in &held {
+            let start = &mut starts[bucket(*key, buckets)];
             *start -= 1;
-            entries[*start as usize] = [key as u32, row];
+            entries[*start as usize] = [*key as u32, *row];
         }
-        let mut made = Self { kind, starts, entries, late: HashMap::new(), crowds: Arc::default() };
-        made.crowds = Arc::new(made.crowded(rows));
-        made
-    }
-
-    /// The keys that too many hold.
-    fn crowded<'a>(&self, rows: impl Iterator<Item = (u64, &'a [Key])>) -> Crowds {
-        let mut counts: HashMap<Key, usize, BuildHasherDefault<Itself>> = HashMap::default();
-        for (_, keys) in rows {
-            for key in distinct(keys).filter(|key| self.may_hold(key).nth(self.limit()).is_some()) {
-                *counts.entry(*key).or_default() += 1;
-            }
-        }
-        counts.retain(|_, count| *count > self.limit());
-        counts.into_keys().collect()
+        let held = held.into_iter().map(|(key, _)| key).collect();
+        let crowds = Arc::new(of_more_than(kind.most_records(), held));
+        Self { kind, starts, entries, late: ByKey::default(), crowds }
     }
 
     /// Returns the keys that too many hold.
@@ -111,12 +100,12 @@ impl Holders {
         came: &Held,
         left: &Held,
     ) -> Result<BTreeSet<u32>, StoreError> {
-        let mut by: HashMap<Key, isize, BuildHasherDefault<Itself>> = HashMap::default();
+        let mut by: ByKey<isize> = ByKey::default();
         for (key, row) in came {
             *by.entry(*key).or_default() += 1;
             // Somebody who was in the sweep before has an entry.
-            if !self.may_hold(key).any(|known| known == *row) {
-                self.late.entry(beginning(key)).or_default().push(*row);
+            if !self.may_hold(*key).any(|known| known == *row) {
+                self.late.entry(*key).or_default().push(*row);
             }
         }
         left.iter().for_each(|(key, _)| *by.entry(*key).or_default() -= 1);
@@ -124,11 +113,11 @@ impl Holders {
         let mut concerned = BTreeSet::new();
         for (key, more) in by.into_iter().filter(|(_, more)| *more != 0) {
             let before = |now: usize| now.saturating_add_signed(-more);
-            let mut holders: BTreeSet<u32> = self.may_hold(&key).filter(is_in).collect();
+            let mut holders: BTreeSet<u32> = self.may_hold(key).filter(is_in).collect();
             if holders.len().max(before(holders.len())) <= self.limit() {
                 continue;
             }
-            self.verify((&mut *conn, shelf), &key, &mut holders).await?;
+            self.verify((&mut *conn, shelf), key, &mut holders).await?;
             let (was, is) = (before(holders.len()) > self.limit(), holders.len() > self.limit());
             if was != is {
                 let crowds = Arc::make_mut(&mut self.crowds);
@@ -147,7 +136,7 @@ impl Holders {
     async fn verify(
         &self,
         (conn, shelf): (&mut SqliteConnection, &Shelf),
-        key: &Key,
+        key: u64,
         rows: &mut BTreeSet<u32>,
     ) -> Result<(), StoreError> {
         for row in std::mem::take(rows) {
@@ -155,7 +144,10 @@ impl Holders {
             let segment = u64::from(row) / SEGMENT_ROWS as u64;
             let one = SegmentRows { segment, places: vec![place] };
             let segment = shelf.of_rows(conn, &one, &[self.kind]).await?;
-            if segment.each_row(self.kind, &one).any(|(_, keys)| keys.contains(key)) {
+            if segment
+                .each_row(self.kind, &one)
+                .any(|(_, keys)| distinct(keys).any(|held| held == key))
+            {
                 rows.insert(row);
             }
         }
@@ -163,8 +155,7 @@ impl Holders {
     }
 
     /// Rows that hold a key, and by chance others.
-    fn may_hold(&self, key: &Key) -> impl Iterator<Item = u32> {
-        let key = beginning(key);
+    fn may_hold(&self, key: u64) -> impl Iterator<Item = u32> {
         let at = bucket(key, self.starts.len() - 1);
         let entries = self.starts[at] as usize..self.starts[at + 1] as usize;
         let same = move |entry: &&[u32; 2]| entry[0] == key as u32;
@@ -196,7 +187,7 @@ pub(super) async fn held(
     for rows in records {
         let segment = shelf.of_rows(conn, rows, MatchKeyKind::ALL).await?;
         for (row, keys) in segment.each_row(kind, rows) {
-            held.extend(distinct(keys).map(|key| (*key, narrow(row))));
+            held.extend(distinct(keys).map(|key| (key, narrow(row))));
         }
     }
     Ok(held)
@@ -226,6 +217,10 @@ mod tests {
         [n; KEY_BYTES]
     }
 
+    fn begins(n: u8) -> u64 {
+        u64::from_le_bytes([n; 8])
+    }
+
     async fn append(conn: &mut SqliteConnection, people: &[[u8; 3]]) {
         let mut rows = Rows::default();
         for keys in people {
@@ -236,13 +231,13 @@ mod tests {
     }
 
     /// What counting everybody gives: the crowds, and who holds one of some keys.
-    fn counted(people: &[[u8; 3]], standings: &[Standing]) -> (Crowds, BTreeSet<(Key, u32)>) {
-        let mut held: BTreeSet<(Key, u32)> = BTreeSet::new();
+    fn counted(people: &[[u8; 3]], standings: &[Standing]) -> (Crowds, BTreeSet<(u64, u32)>) {
+        let mut held: BTreeSet<(u64, u32)> = BTreeSet::new();
         let here = people.iter().zip(0u32..).filter(|(_, row)| standings[*row as usize].is_in());
         for (keys, row) in here {
-            held.extend(keys.iter().filter(|n| **n != 0).map(|n| (key(*n), row)));
+            held.extend(keys.iter().filter(|n| **n != 0).map(|n| (begins(*n), row)));
         }
-        let mut counts: HashMap<Key, usize> = HashMap::new();
+        let mut counts: HashMap<u64, usize> = HashMap::new();
         held.iter().for_each(|(key, _)| *counts.entry(*key).or_default() += 1);
         counts.retain(|_, count| *count > KIND.most_records());
         (counts.into_keys().collect(), held)

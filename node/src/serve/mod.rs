@@ -3,6 +3,7 @@
 //! Handlers decode, ask, and encode. Who may call was settled by a layer before they run; what may
 //! be told is settled by the policy; and every answer is in the audit table before it leaves.
 
+mod agreement;
 mod alerts;
 mod answer;
 mod changes;

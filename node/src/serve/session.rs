@@ -67,7 +67,7 @@ pub(super) struct SegmentRows {
 
 impl SegmentRows {
     /// Returns the row numbers.
-    pub(super) fn rows(&self) -> impl Iterator<Item = u64> + Clone {
+    pub(super) fn rows(&self) -> impl Iterator<Item = u64> {
         self.places.iter().map(|place| self.segment * SEGMENT_ROWS as u64 + u64::from(*place))
     }
 }

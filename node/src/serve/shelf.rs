@@ -75,7 +75,7 @@ impl Segment {
         &'a self,
         kind: MatchKeyKind,
         rows: &'a SegmentRows,
-    ) -> impl Iterator<Item = (u64, &'a [Key])> + Clone {
+    ) -> impl Iterator<Item = (u64, &'a [Key])> {
         let keys = self.keys(kind);
         rows.places.iter().zip(rows.rows()).map(move |(place, row)| {
             let first = usize::from(*place) * kind.slots();

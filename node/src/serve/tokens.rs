@@ -146,7 +146,7 @@ pub(super) fn tokens(
     for (place, row) in rows.places.iter().zip(rows.rows()) {
         for slot in 0..slots {
             let key = &keys[usize::from(*place) * slots + slot];
-            if is_empty(key) || crowds.contains(key) {
+            if is_empty(key) || crowds::is_crowd(crowds, key) {
                 empty.push((blocks.len(), row, slot));
             }
             blocks.push(Block::from(*key));

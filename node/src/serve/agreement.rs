@@ -1,0 +1,160 @@
+//! Counts how often different people of this agency agree, field by field: what the u-probabilities are
+//! estimated from.
+//!
+//! Random pairs show how often strangers are alike. That two have the very same birth date or phone number
+//! is too seldom for any sample of pairs, so it is counted over all pairs of the people there are.
+
+use causeway_proto::{
+    limits::K_THRESHOLD,
+    linkage::{
+        comparison::{Comparison, Presence},
+        levels::{ComparisonField as F, Levels},
+    },
+    pb,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::tokenise::sketch::{Sketch, Value};
+
+/// Fields that are compared as a whole, each in one place of [`Wholes`].
+const WHOLE: [F; 8] =
+    [F::Forename, F::Surname, F::Birth, F::Address, F::Town, F::OtherId, F::Email, F::Phone];
+
+/// Two different values look the same to a comparison in so many cases: an atom has 16 bits.
+const BY_CHANCE: f64 = 1.0 / 65_536.0;
+
+/// By field of [`WHOLE`]: a number for the value, and the level that two with this value reach.
+type Wholes = [Option<(u64, usize)>; WHOLE.len()];
+
+/// The people who are compared with each other.
+#[derive(Default)]
+pub(super) struct People {
+    comparisons: Vec<Comparison>,
+    wholes: Vec<Wholes>,
+}
+
+impl People {
+    /// Adds somebody. All comparisons have the same salt.
+    pub(super) fn push(&mut self, comparison: Comparison, sketch: &Sketch<'_>) {
+        self.comparisons.push(comparison);
+        self.wholes.push(wholes(sketch));
+    }
+
+    /// Returns how many they are.
+    pub(super) fn len(&self) -> usize {
+        self.comparisons.len()
+    }
+
+    /// Counts levels of agreement over random pairs, and over all pairs where they are the same.
+    pub(super) fn agreement(&self, pairs: u32, seed: [u8; 32]) -> Vec<pb::FieldAgreement> {
+        let people = &self.comparisons;
+        let mut random = StdRng::from_seed(seed);
+        let mut counts = [[0u64; F::MOST_LEVELS]; F::COUNT];
+        // Drawing the same few pairs over and over would only look like evidence.
+        let there_are = people.len() * people.len().saturating_sub(1) / 2;
+        for _ in 0..(pairs as usize).min(there_are) {
+            let a = random.random_range(0..people.len());
+            let b = (a + random.random_range(1..people.len())) % people.len();
+            let levels = Levels::of(&people[a], &people[b]);
+            for field in F::ALL {
+                if let Some(level) = levels.get(*field) {
+                    counts[*field as usize][level] += 1;
+                }
+            }
+        }
+        let told = |count: &u64| if *count < K_THRESHOLD { 0.0 } else { *count as f64 };
+        let field = |field: &F| {
+            let counts = &counts[*field as usize][..field.levels()];
+            let compared = counts.iter().sum::<u64>() as f64;
+            let mut counts: Vec<f64> = counts.iter().map(told).collect();
+            for (level, share) in self.same(*field) {
+                counts[level] = compared * share;
+            }
+            pb::FieldAgreement { field: field.to_wire(), compared, counts }
+        };
+        F::ALL.iter().map(field).collect()
+    }
+
+    /// The levels of a field at which two have the same value, and which share of all pairs does; where
+    /// enough do.
+    fn same(&self, field: F) -> Vec<(usize, f64)> {
+        let Some(at) = WHOLE.iter().position(|whole| *whole == field) else { return Vec::new() };
+        let mut values: Vec<(u64, usize)> = self.wholes.iter().filter_map(|all| all[at]).collect();
+        values.sort_unstable();
+        let pairs = |people: usize| people as u64 * people.saturating_sub(1) as u64 / 2;
+        let mut same = [0u64; F::MOST_LEVELS];
+        for alike in values.chunk_by(|x, y| x == y) {
+            same[alike[0].1] += pairs(alike.len());
+        }
+        let enough = same.iter().enumerate().filter(|(_, same)| **same >= K_THRESHOLD);
+        let all = pairs(values.len()) as f64;
+        let chance = if matches!(field, F::Birth | F::Address) { 0.0 } else { BY_CHANCE };
+        enough.map(|(level, same)| (level, *same as f64 / all + chance)).collect()
+    }
+}
+
+fn wholes(sketch: &Sketch<'_>) -> Wholes {
+    let value = |value: Value| u64::from(sketch.values[value as usize]);
+    let one = |of: Value, level: usize| Some((value(of), level)).filter(|(value, _)| *value != 0);
+    let full_name = !sketch.presence.has(Presence::FORENAME_INITIAL);
+    let birth = sketch.birth;
+    let day = birth.year.zip(birth.month).zip(birth.day).map(|((year, month), day)| {
+        (i64::from(year) * 10_000 + i64::from(month) * 100 + i64::from(day)).cast_unsigned()
+    });
+    let home = [Value::Postcode, Value::House, Value::Street].map(value);
+    let spread = |sum: u64, part: &u64| (sum ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let there = home.iter().all(|part| *part != 0);
+    [
+        one(Value::Forename, 5).filter(|_| full_name),
+        one(Value::Surname, 4 + usize::from(sketch.has_rare_surname())),
+        day.map(|day| (day, 5)),
+        there.then(|| (home.iter().fold(0, spread), 5)),
+        one(Value::Town, 2),
+        one(Value::OtherId, 3),
+        one(Value::Email, 3),
+        one(Value::Phone, 2),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use aes::{Aes128, cipher::KeyInit};
+
+    use super::*;
+    use crate::tokenise::{
+        compare::Comparer,
+        profile::{Birth, Profile},
+        sketch,
+    };
+
+    #[test]
+    fn what_is_seldom_the_same_is_counted_over_all_pairs() {
+        let cipher = Aes128::new_from_slice(&[9; 16]).unwrap();
+        let mut people = People::default();
+        // Everybody shares a birth date with one other: 100 of 19,900 pairs.
+        for n in 0..200u16 {
+            let day = i8::try_from(1 + n % 25).unwrap();
+            let birth = Birth {
+                year: Some(1950 + (n / 25 % 4).cast_signed()),
+                month: Some(3),
+                day: Some(day),
+            };
+            let profile = Profile {
+                births: vec![birth],
+                phone: if n < 5 { "5550100".into() } else { format!("55{n}") },
+                ..Profile::default()
+            };
+            let packed = sketch::encode(&profile);
+            let sketch = Sketch::read(&packed).unwrap();
+            let mut comparer = Comparer::new(&cipher);
+            people.push(comparer.compare(&[0; 16], n.into(), &sketch), &sketch);
+        }
+        let told = people.agreement(40, [1; 32]);
+        let of = |field: F| told.iter().find(|told| told.field == field.to_wire()).unwrap();
+        let birth = of(F::Birth);
+        assert!((birth.compared - 40.0).abs() < 1e-9);
+        assert!((birth.counts[5] / 40.0 - 100.0 / 19_900.0).abs() < 1e-9, "{:?}", birth.counts);
+        let phone = of(F::Phone).counts[2] / 40.0;
+        assert!((phone - (10.0 / 19_900.0 + BY_CHANCE)).abs() < 1e-9, "{phone}");
+    }
+}
