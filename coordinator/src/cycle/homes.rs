@@ -55,18 +55,33 @@ impl House {
 
 /// What the agencies said of their people so far in this sweep. What changes is forgotten, and asked
 /// again.
-#[derive(Default)]
 pub struct Known {
+    /// Of whom anything may be said.
+    spoken_of: BTreeSet<u32>,
     homes: BTreeMap<u32, Residence>,
     signals: BTreeMap<u32, Vec<Signal>>,
 }
 
 impl Known {
-    /// Forgets what was said of a record.
-    pub fn forget(&mut self, record: u32) {
+    /// Knows of whom anything may be said, and nothing else yet.
+    pub fn new(records: &Records) -> Self {
+        let spoken_of = records.present().filter(|record| is_spoken_of(records, *record)).collect();
+        Self { spoken_of, homes: BTreeMap::new(), signals: BTreeMap::new() }
+    }
+
+    /// Forgets what was said of a record that came, is gone, or of which other things are said now.
+    pub fn forget(&mut self, records: &Records, record: u32) {
+        match is_spoken_of(records, record) && !records.is_gone(record) {
+            true => self.spoken_of.insert(record),
+            false => self.spoken_of.remove(&record),
+        };
         self.homes.remove(&record);
         self.signals.remove(&record);
     }
+}
+
+fn is_spoken_of(records: &Records, record: u32) -> bool {
+    records.flags(record).any(PersonFlags::HARM | PersonFlags::CONTEXT)
 }
 
 /// What became of everybody's homes.
@@ -125,10 +140,7 @@ async fn residents(
     known: &mut Known,
 ) -> Vec<Resident> {
     let Linked { records, decision, .. } = linked;
-    let spoken_of =
-        |record: &u32| records.flags(*record).any(PersonFlags::HARM | PersonFlags::CONTEXT);
-    let residents: Vec<u32> = records.present().filter(spoken_of).collect();
-    let new = residents.iter().filter(|record| !known.homes.contains_key(record));
+    let new = known.spoken_of.iter().filter(|record| !known.homes.contains_key(record));
     let new: Vec<u32> = new.copied().collect();
     let call: Call<Residence> =
         |client, handles, sweep| Box::pin(async move { client.dwellings(sweep, &handles).await });
@@ -138,7 +150,8 @@ async fn residents(
     }
     known.homes.extend(told);
     let homes = &known.homes;
-    residents
+    known
+        .spoken_of
         .iter()
         .map(|record| Resident {
             record: *record,

@@ -249,10 +249,9 @@ async fn apply<'a>(
         seconds.cluster = clustering.elapsed().as_secs_f64();
     }
 
-    leave.iter().for_each(|record| known.forget(*record));
-    for (record, flags) in &facts {
-        linked.records.set_flags(*record, *flags);
-        known.forget(*record);
+    facts.iter().for_each(|(record, flags)| linked.records.set_flags(*record, *flags));
+    for record in leave.iter().chain(&replaced.came).chain(facts.keys()) {
+        known.forget(&linked.records, *record);
     }
     let (houses, surfaced) = cycle.tell(open, &mut seconds).await?;
     let Open { agencies, linked, .. } = open;

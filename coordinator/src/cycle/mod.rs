@@ -255,7 +255,7 @@ impl<'a> Cycle<'a> {
         let gather::Gathered { records, pairs, .. } = gathered;
         let linked =
             second_look::link(self, sweep, &mut agencies, (records, pairs), &mut seconds).await;
-        let known = Known::default();
+        let known = Known::new(&linked.records);
         let scores = Scores::default();
         let learn_again = false;
         let mut open =

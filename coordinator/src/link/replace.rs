@@ -11,9 +11,6 @@ use rayon::prelude::*;
 
 use super::{Pair, Records, block::MOST_IN_BLOCK, decide::Decision};
 
-/// Tokens scanned by one task at a time.
-const SCAN: usize = 1 << 16;
-
 /// Somebody who comes into the sweep while it is open.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -81,23 +78,42 @@ pub fn replace(
 }
 
 /// The blocks of some records' tokens, by kind.
-struct Blocks(Vec<HashMap<u64, Holders>>);
+struct Blocks(Vec<Holding>);
+
+/// Who holds some tokens of one kind.
+struct Holding {
+    /// In order.
+    tokens: Vec<u64>,
+    /// By their places.
+    holders: Vec<Holders>,
+}
+
+impl Holding {
+    /// Looks up everybody who holds a token of some records.
+    fn of(records: &Records, kind: MatchKeyKind, whose: &BTreeSet<u32>) -> Self {
+        let wanted = whose.iter().flat_map(|record| tokens(records, *record, kind));
+        let mut wanted: Vec<u64> = wanted.copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let holders = vec![Holders::new(); wanted.len()];
+        let mut holding = Self { tokens: wanted, holders };
+        for (token, record, slot) in scan(records, kind, &holding) {
+            if let Ok(at) = holding.tokens.binary_search(&token) {
+                holding.holders[at].push((record, slot));
+            }
+        }
+        holding
+    }
+
+    fn get(&self, token: u64) -> Option<&Holders> {
+        Some(&self.holders[self.tokens.binary_search(&token).ok()?])
+    }
+}
 
 impl Blocks {
     /// Looks up everybody who holds a token of some records. Who is gone holds none.
     fn of(records: &Records, whose: &BTreeSet<u32>) -> Self {
-        let kinds = MatchKeyKind::ALL.iter().map(|kind| {
-            let mut wanted: HashMap<u64, Holders> = HashMap::new();
-            for record in whose {
-                wanted.extend(
-                    tokens(records, *record, *kind).iter().map(|token| (*token, Vec::new())),
-                );
-            }
-            for (token, record, slot) in scan(records, *kind, &wanted) {
-                wanted.entry(token).or_default().push((record, slot));
-            }
-            wanted
-        });
+        let kinds = MatchKeyKind::ALL.par_iter().map(|kind| Holding::of(records, *kind, whose));
         Self(kinds.collect())
     }
 
@@ -116,7 +132,7 @@ impl Blocks {
                     *lost.entry(*token).or_default() += 1;
                 }
             }
-            for (token, holders) in blocks {
+            for (token, holders) in blocks.tokens.iter().zip(&blocks.holders) {
                 let stayed = holders.iter().filter(|(record, _)| !came.contains(record));
                 let before = stayed.clone().count() + lost.get(token).copied().unwrap_or(0);
                 if (before > MOST_IN_BLOCK) != (holders.len() > MOST_IN_BLOCK) {
@@ -135,7 +151,8 @@ impl Blocks {
             let carrier = u8::try_from(carrier).expect("few kinds");
             for record in whose {
                 for (slot, token) in (0u8..).zip(tokens(records, *record, *kind)) {
-                    let Some(block) = blocks.get(token).filter(|b| b.len() <= MOST_IN_BLOCK) else {
+                    let Some(block) = blocks.get(*token).filter(|b| b.len() <= MOST_IN_BLOCK)
+                    else {
                         continue;
                     };
                     for (other, theirs) in block {
@@ -168,31 +185,17 @@ fn tokens(records: &Records, record: u32, kind: MatchKeyKind) -> &[u64] {
     &records.rolls[agency].columns[kind.index()][from..from + kind.slots()]
 }
 
-/// Finds every place where one of some tokens stands, in the order of records.
-fn scan(
-    records: &Records,
-    kind: MatchKeyKind,
-    wanted: &HashMap<u64, Holders>,
-) -> Vec<(u64, u32, u8)> {
-    let filter = Filter::of(wanted.keys().copied());
+/// Finds every place where one of some tokens may stand, in the order of rows.
+fn scan(records: &Records, kind: MatchKeyKind, wanted: &Holding) -> Vec<(u64, u32, u8)> {
+    let filter = Filter::of(&wanted.tokens);
     let mut found = Vec::new();
     for (agency, roll) in records.rolls.iter().enumerate() {
-        let column = &roll.columns[kind.index()];
-        let hits: Vec<(usize, u64)> = column
-            .par_chunks(SCAN)
-            .enumerate()
-            .flat_map_iter(|(chunk, tokens)| {
-                let tokens = tokens.iter().enumerate();
-                let hits = tokens.filter(|(_, token)| filter.may_hold(**token));
-                hits.map(move |(at, token)| (chunk * SCAN + at, *token))
-            })
-            .filter(|(_, token)| wanted.contains_key(token))
-            .collect();
-        for (at, token) in hits {
+        let column = roll.columns[kind.index()].iter().enumerate();
+        for (at, token) in column.filter(|(_, token)| filter.may_hold(**token)) {
             let record = records.number(agency, at / kind.slots());
             let slot = u8::try_from(at % kind.slots()).expect("few slots");
             if !records.is_gone(record) {
-                found.push((token, record, slot));
+                found.push((*token, record, slot));
             }
         }
     }
@@ -206,7 +209,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn of(tokens: impl ExactSizeIterator<Item = u64>) -> Self {
+    fn of(tokens: &[u64]) -> Self {
         let bits = (64 * tokens.len() as u64).next_power_of_two().max(1 << 12);
         let mut filter = Self { words: vec![0; bits as usize / 64], mask: bits - 1 };
         for token in tokens {
