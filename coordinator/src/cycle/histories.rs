@@ -294,13 +294,14 @@ impl Town {
             }
         }
         let linked = Linked::new(records, Vec::new(), Vec::new(), 0, Clear::default(), decision);
+        let known = Known::new(&linked.records);
         Open {
             sweep,
             as_at: self.as_at,
             agencies,
             rekey: Arc::new(Rekey::random().unwrap()),
             linked,
-            known: Known::default(),
+            known,
             continuity,
             scores: Scores::default(),
             learn_again: false,

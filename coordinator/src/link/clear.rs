@@ -206,7 +206,10 @@ impl Clear {
 mod tests {
     use causeway_proto::{
         ids::Handle,
-        linkage::{levels::ComparisonField as F, weights::Strangers},
+        linkage::{
+            levels::ComparisonField as F,
+            weights::{self, Strangers},
+        },
         token::PersonFlags,
     };
 
@@ -271,10 +274,39 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_is_hardly_ever_one_person_is_clear_and_one_mistake_in_thousands_is_none() {
+        let records = records([[0; 3]; 2]);
+        let top = |field: F| field.levels() - 1;
+        let all = |level: fn(usize) -> usize| {
+            [F::Forename, F::Surname, F::Birth, F::Address]
+                .into_iter()
+                .fold(Levels::NONE, |all, field| all.with(field, level(top(field))))
+        };
+        let (same, chance) = (all(|top| top.min(5)), all(|_| 0));
+        let mut looked_at = vec![(pair(1), same); 9000];
+        looked_at.push((pair(1), chance));
+        looked_at.extend(vec![(pair(2), chance); 4000]);
+        looked_at.push((pair(2), same));
+        looked_at.extend(vec![(pair(4), chance); 400]);
+        looked_at.push((pair(4), same));
+        let met = [(same, 1, 9e5), (chance, 2, 4e5)];
+        let met = met.map(|(levels, kinds, pairs)| weights::Pattern { levels, kinds, pairs });
+        let weights = Weights::estimate(&met, &Strangers::new(), 1e10);
+        assert!(weights.score(chance, 0) < SURELY_NOT, "{}", weights.score(chance, 0));
+        assert!(weights.score(same, 0) > 13.0, "{}", weights.score(same, 0));
+        let clear = Clear::learn(&records, &looked_at, &weights, &[]);
+        assert_eq!(clear.levels(&records, &pair(1)), Some(same.supposed()));
+        assert_eq!(clear.levels(&records, &pair(2)), Some(chance.supposed()));
+        assert_eq!(clear.levels(&records, &pair(4)), None, "one in 400 is too many");
+    }
+
+    #[test]
     fn numbers_that_differ_need_no_look() {
         let records = records([[1, 0, 0], [2, 0, 0]]);
-        assert!(is_vetoed(&records, &pair(1)));
-        assert_eq!(Clear::default().levels(&records, &pair(1)), Some(Levels::NONE));
+        let mut pairs = [pair(1)];
+        records.compare_all_numbers(&mut pairs);
+        assert!(is_vetoed(&records, &pairs[0]));
+        assert_eq!(Clear::default().levels(&records, &pairs[0]), Some(Levels::NONE));
     }
 
     #[test]

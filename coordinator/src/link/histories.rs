@@ -126,6 +126,7 @@ fn gather(town: &Town, order: impl Fn(&Handle) -> u64) -> (Records, Vec<Pair>) {
         }
         pairs = block::merge(pairs, column.pairs());
     }
+    records.compare_all_numbers(&mut pairs);
     (records, pairs)
 }
 

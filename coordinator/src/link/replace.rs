@@ -202,7 +202,7 @@ fn scan(records: &Records, kind: MatchKeyKind, wanted: &Holding) -> Vec<(u64, u3
     found
 }
 
-/// A bitmap that most tokens fail: tokens are uniform, so their lower bits say enough.
+/// A bitmap that most tokens fail: tokens are uniform, so two parts of one say enough.
 struct Filter {
     words: Vec<u64>,
     mask: u64,
@@ -212,15 +212,17 @@ impl Filter {
     fn of(tokens: &[u64]) -> Self {
         let bits = (64 * tokens.len() as u64).next_power_of_two().max(1 << 12);
         let mut filter = Self { words: vec![0; bits as usize / 64], mask: bits - 1 };
-        for token in tokens {
-            let bit = token & filter.mask;
+        for bit in tokens.iter().flat_map(|token| filter.bits(*token)).collect::<Vec<u64>>() {
             filter.words[bit as usize / 64] |= 1 << (bit % 64);
         }
         filter
     }
 
+    fn bits(&self, token: u64) -> [u64; 2] {
+        [token & self.mask, (token >> 32) & self.mask]
+    }
+
     fn may_hold(&self, token: u64) -> bool {
-        let bit = token & self.mask;
-        self.words[bit as usize / 64] & (1 << (bit % 64)) != 0
+        self.bits(token).iter().all(|bit| self.words[*bit as usize / 64] & (1 << (bit % 64)) != 0)
     }
 }

@@ -34,9 +34,11 @@ fn agreeing(forename: usize) -> Levels {
 
 /// Decides pairs that were all looked at.
 fn decided(records: &Records, pairs: &[Pair], levels: &[Levels]) -> Decision {
+    let mut pairs = pairs.to_vec();
+    records.compare_all_numbers(&mut pairs);
     let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
     let weights = learn(records, &looked_at, 1.0, &Strangers::new());
-    decide(records, pairs, levels, weights)
+    decide(records, &pairs, levels, weights)
 }
 
 #[test]
