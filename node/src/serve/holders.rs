@@ -281,7 +281,7 @@ mod tests {
                 // Most have no keys; those who have are at both ends.
                 let mut people = vec![[0; 3]; FIRST];
                 for (at, n) in (0..20).chain(FIRST - 20..FIRST).zip(1u8..) {
-                    people[at] = [n, n, (n * 7) % 60];
+                    people[at] = [n, n, n.wrapping_mul(7) % 60];
                 }
                 append(&mut conn, &people).await;
                 let mut all = Holders::of_all(&mut conn, &shelf, &standings).await.unwrap();
