@@ -18,7 +18,6 @@ use causeway_proto::{
         weights::{Pattern, Strangers, Weights},
     },
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 
 use crate::tokenise::{
@@ -26,6 +25,7 @@ use crate::tokenise::{
     profile::Profile,
     recipe::Y,
     sketch::{self, Sketch},
+    strangers,
 };
 
 /// One record, ready to be compared.
@@ -206,25 +206,11 @@ fn learn(
 /// Counts how random pairs agree.
 fn strangers(comparisons: &[Comparison]) -> Strangers {
     let mut strangers = Strangers::new();
-    if comparisons.len() < 2 {
-        return strangers;
-    }
     // A fixed seed: the same records give the same weights.
-    let mut random = StdRng::from_seed([0; 32]);
-    let mut counts = [[0.0; ComparisonField::MOST_LEVELS]; ComparisonField::COUNT];
-    let there_are = comparisons.len() * (comparisons.len() - 1) / 2;
-    for _ in 0..SAMPLED_PAIRS.min(there_are) {
-        let a = random.random_range(0..comparisons.len());
-        let b = (a + random.random_range(1..comparisons.len())) % comparisons.len();
-        let levels = Levels::of(&comparisons[a], &comparisons[b]);
-        for field in ComparisonField::ALL {
-            if let Some(level) = levels.get(*field) {
-                counts[*field as usize][level] += 1.0;
-            }
-        }
-    }
+    let counts = strangers::count(comparisons, SAMPLED_PAIRS, [0; 32]);
     for field in ComparisonField::ALL {
-        strangers.add(*field, &counts[*field as usize][..field.levels()]);
+        let counts = counts[*field as usize][..field.levels()].iter();
+        strangers.add(*field, &counts.map(|count| *count as f64).collect::<Vec<f64>>());
     }
     strangers
 }

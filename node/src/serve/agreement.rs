@@ -8,13 +8,15 @@ use causeway_proto::{
     limits::K_THRESHOLD,
     linkage::{
         comparison::{Comparison, Presence},
-        levels::{ComparisonField as F, Levels},
+        levels::ComparisonField as F,
     },
     pb,
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::tokenise::sketch::{Sketch, Value};
+use crate::tokenise::{
+    sketch::{Sketch, Value},
+    strangers,
+};
 
 /// Fields that are compared as a whole, each in one place of [`Wholes`].
 const WHOLE: [F; 8] =
@@ -47,21 +49,7 @@ impl People {
 
     /// Counts levels of agreement over random pairs, and over all pairs where they are the same.
     pub(super) fn agreement(&self, pairs: u32, seed: [u8; 32]) -> Vec<pb::FieldAgreement> {
-        let people = &self.comparisons;
-        let mut random = StdRng::from_seed(seed);
-        let mut counts = [[0u64; F::MOST_LEVELS]; F::COUNT];
-        // Drawing the same few pairs over and over would only look like evidence.
-        let there_are = people.len() * people.len().saturating_sub(1) / 2;
-        for _ in 0..(pairs as usize).min(there_are) {
-            let a = random.random_range(0..people.len());
-            let b = (a + random.random_range(1..people.len())) % people.len();
-            let levels = Levels::of(&people[a], &people[b]);
-            for field in F::ALL {
-                if let Some(level) = levels.get(*field) {
-                    counts[*field as usize][level] += 1;
-                }
-            }
-        }
+        let counts = strangers::count(&self.comparisons, pairs as usize, seed);
         let told = |count: &u64| if *count < K_THRESHOLD { 0.0 } else { *count as f64 };
         let field = |field: &F| {
             let counts = &counts[*field as usize][..field.levels()];

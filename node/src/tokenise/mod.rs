@@ -17,3 +17,4 @@ mod minhash;
 pub mod profile;
 pub mod recipe;
 pub mod sketch;
+pub mod strangers;
