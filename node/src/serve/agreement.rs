@@ -22,9 +22,6 @@ use crate::tokenise::{
 const WHOLE: [F; 8] =
     [F::Forename, F::Surname, F::Birth, F::Address, F::Town, F::OtherId, F::Email, F::Phone];
 
-/// Two different values look the same to a comparison in so many cases: an atom has 16 bits.
-const BY_CHANCE: f64 = 1.0 / 65_536.0;
-
 /// By field of [`WHOLE`]: a number for the value, and the level that two with this value reach.
 type Wholes = [Option<(u64, usize)>; WHOLE.len()];
 
@@ -76,8 +73,7 @@ impl People {
         }
         let enough = same.iter().enumerate().filter(|(_, same)| **same >= K_THRESHOLD);
         let all = pairs(values.len()) as f64;
-        let chance = if matches!(field, F::Birth | F::Address) { 0.0 } else { BY_CHANCE };
-        enough.map(|(level, same)| (level, *same as f64 / all + chance)).collect()
+        enough.map(|(level, same)| (level, *same as f64 / all)).collect()
     }
 }
 
@@ -143,6 +139,6 @@ mod tests {
         assert!((birth.compared - 40.0).abs() < 1e-9);
         assert!((birth.counts[5] / 40.0 - 100.0 / 19_900.0).abs() < 1e-9, "{:?}", birth.counts);
         let phone = of(F::Phone).counts[2] / 40.0;
-        assert!((phone - (10.0 / 19_900.0 + BY_CHANCE)).abs() < 1e-9, "{phone}");
+        assert!((phone - 10.0 / 19_900.0).abs() < 1e-9, "{phone}");
     }
 }
