@@ -117,13 +117,18 @@ pub async fn gather(
                 received.tokens(*kind, records.first(agency), &tokens);
             }
             column.add(agency, records.first(agency), &tokens);
-            if cycle.follows {
-                records.rolls[agency].columns.push(tokens);
-            }
         }
         let grouping = Instant::now();
-        let found = tokio::task::block_in_place(|| column.pairs());
-        pairs = tokio::task::block_in_place(|| block::merge(pairs, found));
+        pairs = tokio::task::block_in_place(|| {
+            let found = if cycle.follows {
+                let (found, postings) = column.pairs_and_postings();
+                records.postings.push(postings);
+                found
+            } else {
+                column.pairs()
+            };
+            block::merge(pairs, found)
+        });
         seconds.group += grouping.elapsed().as_secs_f64();
         cycle.progress.step(Step::Group, None, at, kinds);
     }

@@ -8,13 +8,16 @@
 use causeway_proto::kind::MatchKeyKind;
 use rayon::prelude::*;
 
-use super::Pair;
+use super::{
+    Pair,
+    postings::{self, Indexed, Postings},
+};
 
 /// A token that more records than this share names a crowd, not a person. LINKAGE.md 2.2.
 pub(super) const MOST_IN_BLOCK: usize = 200;
 
 /// Partitions by the upper bits: more scatter over too many pages. STACK.md 5.
-const PARTITION_BITS: u32 = 8;
+pub(super) const PARTITION_BITS: u32 = 8;
 
 /// Bits of the bitmap for each token: one in eight of the lonely ones is sorted for nothing.
 const BITS_PER_TOKEN: usize = 8;
@@ -23,7 +26,7 @@ const BITS_PER_TOKEN: usize = 8;
 ///
 /// The upper bits of the token are its partition; in their place stands the slot.
 #[derive(Clone, Copy, Debug)]
-struct Entry([u32; 3]);
+pub(super) struct Entry([u32; 3]);
 
 impl Entry {
     fn new(token: u64, slot: u8, record: u32) -> Self {
@@ -39,12 +42,26 @@ impl Entry {
         self.key() >> PARTITION_BITS
     }
 
-    fn slot(self) -> u8 {
+    pub(super) fn slot(self) -> u8 {
         self.key() as u8
     }
 
-    fn record(self) -> u32 {
+    pub(super) fn record(self) -> u32 {
         self.0[2]
+    }
+}
+
+/// The tokens that have their upper bits in common.
+#[derive(Debug)]
+pub(super) struct Partition {
+    upper: u64,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Partition {
+    /// Returns the whole token of one of its entries.
+    pub(super) fn token(&self, entry: Entry) -> u64 {
+        self.upper << (u64::BITS - PARTITION_BITS) | entry.token()
     }
 }
 
@@ -52,7 +69,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Column {
     kind: MatchKeyKind,
-    partitions: Vec<Vec<Entry>>,
+    partitions: Vec<Partition>,
     /// The number after an agency's last record, and which agency it is.
     ends: Vec<(u32, usize)>,
 }
@@ -62,8 +79,9 @@ impl Column {
     pub fn new(kind: MatchKeyKind, records: usize) -> Self {
         let expected = (records * kind.slots()) >> PARTITION_BITS;
         // A little more than on average, so that most partitions never grow.
-        let partition = || Vec::with_capacity(expected + expected / 16 + 16);
-        let partitions = (0..1 << PARTITION_BITS).map(|_| partition()).collect();
+        let room = expected + expected / 16 + 16;
+        let partition = |upper| Partition { upper, entries: Vec::with_capacity(room) };
+        let partitions = (0..1 << PARTITION_BITS).map(partition).collect();
         Self { kind, partitions, ends: Vec::new() }
     }
 
@@ -79,7 +97,7 @@ impl Column {
         for (record, row) in (first_record..).zip(tokens.chunks_exact(slots)) {
             for (slot, token) in (0..).zip(row) {
                 let partition = &mut self.partitions[(token >> (64 - PARTITION_BITS)) as usize];
-                partition.push(Entry::new(*token, slot, record));
+                partition.entries.push(Entry::new(*token, slot, record));
             }
         }
     }
@@ -87,42 +105,76 @@ impl Column {
     /// Returns every pair of records of different agencies that share a token, once, in order. What their
     /// numbers say is for [`compare_all_numbers`](super::Records::compare_all_numbers).
     pub fn pairs(self) -> Vec<Pair> {
-        let Self { kind, partitions, ends } = self;
-        let agency = |record| ends[ends.partition_point(|(end, _)| *end <= record)].1;
-        let (kinds, carrier) = (1 << kind.index(), kind.index());
+        let blocks = Blocks::of(&self);
+        let found = self.partitions.into_par_iter();
+        in_order(found.flat_map_iter(|partition| blocks.pairs(partition, |_| ())).collect())
+    }
+
+    /// Returns the same pairs, and who holds a token.
+    pub fn pairs_and_postings(self) -> (Vec<Pair>, Postings) {
+        let blocks = Blocks::of(&self);
+        let tokens = self.partitions.iter().map(|partition| partition.entries.len()).sum();
+        let bits = postings::bucket_bits(tokens);
+        let found = self.partitions.into_par_iter().map(|partition| {
+            let mut indexed = Indexed::of(&partition, bits);
+            let pairs = blocks.pairs(partition, |crowd| indexed.crowds.push(crowd));
+            (pairs, indexed)
+        });
+        let (pairs, parts): (Vec<Vec<Pair>>, Vec<Indexed>) = found.unzip();
+        (in_order(pairs.into_iter().flatten().collect()), Postings::new(bits, parts))
+    }
+}
+
+/// How the blocks of one kind become pairs.
+struct Blocks {
+    kind: MatchKeyKind,
+    /// The number after an agency's last record, and which agency it is.
+    ends: Vec<(u32, usize)>,
+}
+
+impl Blocks {
+    fn of(column: &Column) -> Self {
+        Self { kind: column.kind, ends: column.ends.clone() }
+    }
+
+    fn agency(&self, record: u32) -> usize {
+        self.ends[self.ends.partition_point(|(end, _)| *end <= record)].1
+    }
+
+    /// Returns the pairs in one partition, and tells of its tokens that name crowds.
+    fn pairs(&self, mut partition: Partition, mut crowd: impl FnMut(u64)) -> Vec<Pair> {
+        let (kinds, carrier) = (1 << self.kind.index(), self.kind.index());
         let carrier = u8::try_from(carrier).expect("few kinds");
-        let mut pairs: Vec<Pair> = partitions
-            .into_par_iter()
-            .flat_map_iter(|entries| {
-                let mut pairs = Vec::new();
-                let mut agencies = Vec::new();
-                let shared = shared(entries);
-                for block in shared.chunk_by(|x, y| x.token() == y.token()) {
-                    if block.len() < 2 || block.len() > MOST_IN_BLOCK {
-                        continue;
-                    }
-                    agencies.clear();
-                    agencies.extend(block.iter().map(|entry| agency(entry.record())));
-                    for (at, x) in block.iter().enumerate() {
-                        for (after, y) in block.iter().enumerate().skip(at + 1) {
-                            if agencies[at] != agencies[after] {
-                                let in_order = x.record() < y.record();
-                                let (a, b) = if in_order { (x, y) } else { (y, x) };
-                                let slots = a.slot() | b.slot() << 4;
-                                let (a, b) = (a.record(), b.record());
-                                let numbers = 0;
-                                pairs.push(Pair { a, b, kinds, carrier, slots, numbers });
-                            }
-                        }
+        let mut pairs = Vec::new();
+        let mut agencies = Vec::new();
+        let shared = shared(std::mem::take(&mut partition.entries));
+        for block in shared.chunk_by(|x, y| x.token() == y.token()) {
+            if block.len() > MOST_IN_BLOCK {
+                crowd(partition.token(block[0]));
+                continue;
+            }
+            agencies.clear();
+            agencies.extend(block.iter().map(|entry| self.agency(entry.record())));
+            for (at, x) in block.iter().enumerate() {
+                for (after, y) in block.iter().enumerate().skip(at + 1) {
+                    if agencies[at] != agencies[after] {
+                        let (a, b) = if x.record() < y.record() { (x, y) } else { (y, x) };
+                        let slots = a.slot() | b.slot() << 4;
+                        let (a, b) = (a.record(), b.record());
+                        pairs.push(Pair { a, b, kinds, carrier, slots, numbers: 0 });
                     }
                 }
-                pairs
-            })
-            .collect();
-        pairs.par_sort_unstable_by_key(|pair| (Pair::place(pair), pair.slots));
-        pairs.dedup_by_key(|pair| pair.place());
+            }
+        }
         pairs
     }
+}
+
+/// Sorts pairs, and leaves each of them once.
+fn in_order(mut pairs: Vec<Pair>) -> Vec<Pair> {
+    pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.slots));
+    pairs.dedup_by_key(|pair| pair.place());
+    pairs
 }
 
 /// Returns the entries whose token may be another's, too, in the order of their tokens.

@@ -105,26 +105,26 @@ fn gather(town: &Town, order: impl Fn(&Handle) -> u64) -> (Records, Vec<Pair>) {
     let mut rolls: Vec<Roll> = (0..AGENCIES).map(|_| Roll::default()).collect();
     let mut people: Vec<(&Handle, &Person)> = town.iter().collect();
     people.sort_by_key(|(handle, _)| order(handle));
-    for roll in &mut rolls {
-        roll.columns = vec![Vec::new(); MatchKeyKind::COUNT];
-    }
+    let mut columns = vec![vec![Vec::new(); MatchKeyKind::COUNT]; AGENCIES];
     for (handle, person) in people {
         let roll = &mut rolls[person.agency];
         let tokens = person.tokens(*handle);
         roll.handles.push(*handle);
         roll.flags.push(person.flags());
         roll.strong_ids.push(STRONG_KINDS.map(|kind| tokens[kind.index()][0]));
-        roll.columns.iter_mut().zip(&tokens).for_each(|(column, tokens)| column.extend(tokens));
+        let columns = columns[person.agency].iter_mut().zip(&tokens);
+        columns.for_each(|(column, tokens)| column.extend(tokens));
     }
-    let records = Records::new(rolls);
+    let mut records = Records::new(rolls);
     let mut pairs = Vec::new();
     for kind in MatchKeyKind::ALL {
         let mut column = Column::new(*kind, records.len());
-        for agency in 0..AGENCIES {
-            let tokens = &records.rolls[agency].columns[kind.index()];
-            column.add(agency, records.first(agency), tokens);
+        for (agency, columns) in columns.iter().enumerate() {
+            column.add(agency, records.first(agency), &columns[kind.index()]);
         }
-        pairs = block::merge(pairs, column.pairs());
+        let (found, postings) = column.pairs_and_postings();
+        records.postings.push(postings);
+        pairs = block::merge(pairs, found);
     }
     records.compare_all_numbers(&mut pairs);
     (records, pairs)

@@ -15,6 +15,7 @@ pub mod around;
 pub mod block;
 pub mod clear;
 pub mod decide;
+pub mod postings;
 pub mod quality;
 pub mod rekey;
 pub mod replace;
@@ -30,6 +31,8 @@ use causeway_proto::{
 };
 use rayon::prelude::*;
 
+use self::postings::Postings;
+
 /// Everything known of one agency's records in this sweep.
 #[derive(Debug, Default)]
 pub struct Roll {
@@ -39,8 +42,6 @@ pub struct Roll {
     pub flags: Vec<PersonFlags>,
     /// By row: keyed national numbers (NHS, UPN, NINO); noise where there is none.
     pub strong_ids: Vec<[u64; 3]>,
-    /// By kind: every row's tokens, where changes will be followed; otherwise empty.
-    pub columns: Vec<Vec<u64>>,
 }
 
 /// All agencies' records under one numbering.
@@ -48,6 +49,8 @@ pub struct Roll {
 pub struct Records {
     /// One roll an agency, in the federation's order; empty for an agency that is missing.
     pub rolls: Vec<Roll>,
+    /// By kind: who holds a token, where changes will be followed; otherwise empty.
+    pub postings: Vec<Postings>,
     firsts: Vec<u32>,
     /// Agency and row of the records that came after the stream, in the order of their numbers.
     late: Vec<(u16, u32)>,
@@ -89,7 +92,7 @@ impl Records {
         firsts.push(next);
         let (late, late_numbers) = (Vec::new(), vec![Vec::new(); rolls.len()]);
         let (gone, apart) = (BTreeSet::new(), BTreeMap::new());
-        Self { rolls, firsts, late, late_numbers, gone, apart }
+        Self { rolls, postings: Vec::new(), firsts, late, late_numbers, gone, apart }
     }
 
     /// Returns how many numbers there are, those of records that are gone among them.
@@ -141,7 +144,7 @@ impl Records {
         (agency, (record - self.firsts[agency]) as usize)
     }
 
-    /// Adds a record that came after the stream. Its tokens, by kind, are kept where the others' are.
+    /// Adds a record that came after the stream, with its tokens by kind.
     ///
     /// # Panics
     /// If there are more than 2^32 records in one sweep.
@@ -158,8 +161,8 @@ impl Records {
         roll.handles.push(handle);
         roll.flags.push(flags);
         roll.strong_ids.push(STRONG_KINDS.map(|kind| tokens[kind.index()][0]));
-        for (column, tokens) in roll.columns.iter_mut().zip(tokens) {
-            column.extend(tokens);
+        for (postings, tokens) in self.postings.iter_mut().zip(tokens) {
+            (0..).zip(tokens).for_each(|(slot, token)| postings.add(*token, number, slot));
         }
         self.late.push((u16::try_from(agency).expect("the settings bound the agencies"), row));
         self.late_numbers[agency].push(number);
@@ -171,14 +174,11 @@ impl Records {
         self.gone.insert(record);
     }
 
-    /// Takes all of an agency's records out, with what of their tokens arrived.
+    /// Takes all of an agency's records out.
     pub fn leave_out(&mut self, agency: usize) {
-        let rows = self.rows(agency);
-        for row in 0..rows {
+        for row in 0..self.rows(agency) {
             self.gone.insert(self.number(agency, row));
         }
-        let columns = MatchKeyKind::ALL.iter().map(|kind| vec![0; rows * kind.slots()]);
-        self.rolls[agency].columns = columns.collect();
     }
 
     /// Changes what is said of a record, but for the numbers that it has: those come with its tokens.
@@ -376,7 +376,6 @@ mod tests {
             handles: vec![Handle::from_bytes([0; 16]); rows],
             flags: vec![PersonFlags(0); rows],
             strong_ids: vec![[0; 3]; rows],
-            columns: MatchKeyKind::ALL.iter().map(|kind| vec![0; rows * kind.slots()]).collect(),
         }
     }
 
@@ -391,13 +390,15 @@ mod tests {
     #[test]
     fn who_comes_late_has_the_next_number_and_the_next_row_of_its_agency() {
         let mut records = Records::new(vec![roll(2), roll(1)]);
+        records.postings.resize_with(MatchKeyKind::COUNT, Postings::default);
         let tokens: Vec<Vec<u64>> =
             MatchKeyKind::ALL.iter().map(|kind| vec![7; kind.slots()]).collect();
         let late = records.add(0, Handle::from_bytes([1; 16]), PersonFlags(1), &tokens);
         records.remove(1);
         assert_eq!((late, records.place(late), records.number(0, 2)), (3, (0, 2), late));
         assert_eq!(records.present().collect::<Vec<_>>(), [0, 2, 3]);
-        assert_eq!(records.rolls[0].columns[0].len(), 3 * MatchKeyKind::ALL[0].slots());
+        let postings = &records.postings[0];
+        assert_eq!(postings.holders(postings.name(7)).next(), Some((late, 0)));
         assert_eq!(records.by_agency([0, 2, 3]), [vec![0, 3], vec![2]]);
         let handle = Handle::from_bytes([1; 16]);
         assert_eq!(records.find(0, &HashSet::from([handle]))[&handle], late);

@@ -4,12 +4,12 @@
 //! The pairs afterwards are those that a full pass over the same tokens finds. That a token names a
 //! crowd ([`MOST_IN_BLOCK`]) may change with one record, and then concerns all who share it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
 use rayon::prelude::*;
 
-use super::{Pair, Records, block::MOST_IN_BLOCK, decide::Decision};
+use super::{Pair, Records, block::MOST_IN_BLOCK, decide::Decision, postings::Postings};
 
 /// Somebody who comes into the sweep while it is open.
 #[derive(Clone, Debug)]
@@ -37,9 +37,6 @@ pub struct Replaced {
     pub touched: BTreeSet<u32>,
 }
 
-/// Who holds a token: record and slot.
-type Holders = Vec<(u32, u8)>;
-
 /// Takes records out and others in, and finds what that does to the pairs. The caller then forgets the
 /// pairs that are gone and looks at the new ones.
 pub fn replace(
@@ -54,175 +51,159 @@ pub fn replace(
         .iter()
         .map(|new| records.add(new.agency, new.handle, new.flags, &new.tokens))
         .collect();
-    let moved: BTreeSet<u32> = leave.iter().chain(&came).copied().collect();
-    let mut fresh: BTreeSet<u32> = came.iter().copied().collect();
-    let mut blocks = Blocks::of(records, &moved);
-    let crowds = blocks.crossed(records, leave, &fresh);
-    if !crowds.is_empty() {
-        fresh.extend(crowds);
-        blocks = Blocks::of(records, &fresh.union(leave).copied().collect());
+    records.postings.par_iter_mut().for_each(Postings::settle);
+    let mut moved: BTreeSet<u32> = came.iter().copied().collect();
+    let tokens: Vec<Vec<Token>> = MatchKeyKind::ALL
+        .iter()
+        .zip(&records.postings)
+        .map(|(kind, postings)| arrived(come, &came, *kind, postings))
+        .collect();
+    let burst = Burst { records, leave, came: &moved };
+    let crossed = burst.crossed(&tokens);
+    let mut new = burst.pairs(&tokens);
+    if crossed.iter().any(|crossed| !crossed.holders.is_empty()) {
+        let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied().collect();
+        new.extend(burst.pairs(&burst.tokens_of(&holders)));
+        new = joined(new);
+        for (postings, crossed) in records.postings.iter_mut().zip(&crossed) {
+            crossed.crowds.iter().for_each(|name| postings.add_crowd(*name));
+        }
+        moved.extend(holders);
     }
+    records.compare_all_numbers(&mut new);
 
     let dropped: BTreeSet<u32> = leave
         .iter()
-        .chain(&fresh)
+        .chain(&moved)
         .flat_map(|record| decision.around.of(*record))
         .copied()
         .collect();
     let gone: Vec<(u32, Pair)> = dropped.into_iter().map(|at| (at, pairs[at as usize])).collect();
-    let new = blocks.pairs(records, &fresh);
-    let mut touched: BTreeSet<u32> = moved;
-    touched.extend(&fresh);
+    let mut touched = moved;
+    touched.extend(leave);
     touched.extend(gone.iter().map(|(_, pair)| pair).chain(&new).flat_map(|pair| [pair.a, pair.b]));
     Replaced { came, gone, new, touched }
 }
 
-/// The blocks of some records' tokens, by kind.
-struct Blocks(Vec<Holding>);
-
-/// Who holds some tokens of one kind.
-struct Holding {
-    /// In order.
-    tokens: Vec<u64>,
-    /// By their places.
-    holders: Vec<Holders>,
+/// A token by its name, whose it is, and in which slot.
+#[derive(Clone, Copy)]
+struct Token {
+    name: u64,
+    record: u32,
+    slot: u8,
 }
 
-impl Holding {
-    /// Looks up everybody who holds a token of some records.
-    fn of(records: &Records, kind: MatchKeyKind, whose: &BTreeSet<u32>) -> Self {
-        let wanted = whose.iter().flat_map(|record| tokens(records, *record, kind));
-        let mut wanted: Vec<u64> = wanted.copied().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let holders = vec![Holders::new(); wanted.len()];
-        let mut holding = Self { tokens: wanted, holders };
-        for (token, record, slot) in scan(records, kind, &holding) {
-            if let Ok(at) = holding.tokens.binary_search(&token) {
-                holding.holders[at].push((record, slot));
+/// The tokens of those who came, of one kind.
+fn arrived(come: &[Arrival], came: &[u32], kind: MatchKeyKind, postings: &Postings) -> Vec<Token> {
+    let of = |(new, record): (&Arrival, &u32)| {
+        let record = *record;
+        let tokens = (0u8..).zip(new.tokens[kind.index()].clone());
+        tokens.map(move |(slot, token)| Token { name: postings.name(token), record, slot })
+    };
+    come.iter().zip(came).flat_map(of).collect()
+}
+
+/// What one kind's tokens name crowds now and did not before, or the other way round.
+#[derive(Default)]
+struct Crossed {
+    /// Everybody who holds one and was there before.
+    holders: BTreeSet<u32>,
+    /// Those that name crowds now.
+    crowds: Vec<u64>,
+}
+
+/// What one burst does to the blocks.
+struct Burst<'a> {
+    records: &'a Records,
+    leave: &'a BTreeSet<u32>,
+    came: &'a BTreeSet<u32>,
+}
+
+impl Burst<'_> {
+    /// Finds, by kind, whom it concerns that a token names a crowd now, or does not any more.
+    ///
+    /// Only a token of somebody who came can come to name one, and only one that did can cease to.
+    fn crossed(&self, tokens: &[Vec<Token>]) -> Vec<Crossed> {
+        let kinds = self.records.postings.par_iter().zip(tokens);
+        let crossed = kinds.map(|(postings, tokens)| {
+            let mut crossed = Crossed::default();
+            let mut names: Vec<u64> = tokens.iter().map(|token| token.name).collect();
+            if !self.leave.is_empty() {
+                names.extend(postings.crowds());
             }
-        }
-        holding
-    }
-
-    fn get(&self, token: u64) -> Option<&Holders> {
-        Some(&self.holders[self.tokens.binary_search(&token).ok()?])
-    }
-}
-
-impl Blocks {
-    /// Looks up everybody who holds a token of some records. Who is gone holds none.
-    fn of(records: &Records, whose: &BTreeSet<u32>) -> Self {
-        let kinds = MatchKeyKind::ALL.par_iter().map(|kind| Holding::of(records, *kind, whose));
-        Self(kinds.collect())
-    }
-
-    /// Those who hold a token that named a crowd before and does not now, or the other way round.
-    fn crossed(
-        &self,
-        records: &Records,
-        left: &BTreeSet<u32>,
-        came: &BTreeSet<u32>,
-    ) -> BTreeSet<u32> {
-        let mut crossed = BTreeSet::new();
-        for (kind, blocks) in MatchKeyKind::ALL.iter().zip(&self.0) {
-            let mut lost: HashMap<u64, usize> = HashMap::new();
-            for record in left {
-                for token in tokens(records, *record, *kind) {
-                    *lost.entry(*token).or_default() += 1;
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let holders = || postings.holders(name).map(|(record, _)| record);
+                if holders().nth(MOST_IN_BLOCK).is_none() {
+                    continue;
+                }
+                let is_here = |record: &u32| !self.records.is_gone(*record);
+                let was_here = |record: &u32| {
+                    !self.came.contains(record) && (is_here(record) || self.leave.contains(record))
+                };
+                let now = holders().filter(is_here).count() > MOST_IN_BLOCK;
+                let before = holders().filter(was_here).count() > MOST_IN_BLOCK;
+                if now != before {
+                    let stayed = holders().filter(|record| is_here(record) && was_here(record));
+                    crossed.holders.extend(stayed);
+                    crossed.crowds.extend(now.then_some(name));
                 }
             }
-            for (token, holders) in blocks.tokens.iter().zip(&blocks.holders) {
-                let stayed = holders.iter().filter(|(record, _)| !came.contains(record));
-                let before = stayed.clone().count() + lost.get(token).copied().unwrap_or(0);
-                if (before > MOST_IN_BLOCK) != (holders.len() > MOST_IN_BLOCK) {
-                    crossed.extend(stayed.map(|(record, _)| record));
-                }
-            }
-        }
-        crossed
+            crossed
+        });
+        crossed.collect()
     }
 
-    /// Every pair of some records, with the kinds they share.
-    fn pairs(&self, records: &Records, whose: &BTreeSet<u32>) -> Vec<Pair> {
-        let mut found: BTreeMap<(u32, u32), Pair> = BTreeMap::new();
-        for (kind, blocks) in MatchKeyKind::ALL.iter().zip(&self.0) {
-            let (bit, carrier) = (1u32 << kind.index(), kind.index());
-            let carrier = u8::try_from(carrier).expect("few kinds");
-            for record in whose {
-                for (slot, token) in (0u8..).zip(tokens(records, *record, *kind)) {
-                    let Some(block) = blocks.get(*token).filter(|b| b.len() <= MOST_IN_BLOCK)
-                    else {
-                        continue;
-                    };
-                    for (other, theirs) in block {
-                        if records.agency(*record) == records.agency(*other) {
-                            continue;
-                        }
-                        let (a, b) = ((*record).min(*other), (*record).max(*other));
-                        let slots =
-                            if a == *record { slot | theirs << 4 } else { theirs | slot << 4 };
-                        let pair = Pair { a, b, kinds: bit, carrier, slots, numbers: 0 };
-                        let known = found.entry((a, b)).or_insert(pair);
-                        known.kinds |= bit;
-                        if known.carrier == carrier {
-                            known.slots = known.slots.min(slots);
-                        }
-                    }
-                }
-            }
+    /// Returns the tokens of some records, by kind.
+    fn tokens_of(&self, records: &BTreeSet<u32>) -> Vec<Vec<Token>> {
+        let tokens = self.records.postings.iter().map(|postings| {
+            let held = postings.of(records).into_iter();
+            held.flat_map(|(record, tokens)| {
+                tokens.into_iter().map(move |(name, slot)| Token { name, record, slot })
+            })
+            .collect()
+        });
+        tokens.collect()
+    }
+
+    /// Returns every pair that some records' tokens make, with the kinds they share, in order.
+    fn pairs(&self, tokens: &[Vec<Token>]) -> Vec<Pair> {
+        let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
+        let found = kinds.flat_map_iter(|((kind, postings), tokens)| {
+            tokens.iter().flat_map(move |token| self.pairs_of(token, *kind, postings))
+        });
+        joined(found.collect())
+    }
+
+    fn pairs_of(&self, token: &Token, kind: MatchKeyKind, postings: &Postings) -> Vec<Pair> {
+        let Token { name, record, slot } = *token;
+        let (kinds, carrier) = (1 << kind.index(), kind.index());
+        let carrier = u8::try_from(carrier).expect("few kinds");
+        let present = |(other, _): &(u32, u8)| !self.records.is_gone(*other);
+        let block: Vec<(u32, u8)> = postings.holders(name).filter(present).collect();
+        if block.len() < 2 || block.len() > MOST_IN_BLOCK {
+            return Vec::new();
         }
-        let mut found: Vec<Pair> = found.into_values().collect();
-        records.compare_all_numbers(&mut found);
-        found
+        let agency = self.records.agency(record);
+        let others = block.into_iter().filter(|(other, _)| self.records.agency(*other) != agency);
+        let pairs = others.map(|(other, theirs)| {
+            let (a, b) = (record.min(other), record.max(other));
+            let slots = if a == record { slot | theirs << 4 } else { theirs | slot << 4 };
+            Pair { a, b, kinds, carrier, slots, numbers: 0 }
+        });
+        pairs.collect()
     }
 }
 
-/// A record's tokens of one kind.
-fn tokens(records: &Records, record: u32, kind: MatchKeyKind) -> &[u64] {
-    let (agency, row) = records.place(record);
-    let from = row * kind.slots();
-    &records.rolls[agency].columns[kind.index()][from..from + kind.slots()]
-}
-
-/// Finds every place where one of some tokens may stand, in the order of rows.
-fn scan(records: &Records, kind: MatchKeyKind, wanted: &Holding) -> Vec<(u64, u32, u8)> {
-    let filter = Filter::of(&wanted.tokens);
-    let mut found = Vec::new();
-    for (agency, roll) in records.rolls.iter().enumerate() {
-        let column = roll.columns[kind.index()].iter().enumerate();
-        for (at, token) in column.filter(|(_, token)| filter.may_hold(**token)) {
-            let record = records.number(agency, at / kind.slots());
-            let slot = u8::try_from(at % kind.slots()).expect("few slots");
-            if !records.is_gone(record) {
-                found.push((*token, record, slot));
-            }
-        }
-    }
+/// Makes one pair of all that are about the same records: with every kind, and the carrier and the slots
+/// that a full pass finds first.
+fn joined(mut found: Vec<Pair>) -> Vec<Pair> {
+    found.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, pair.slots));
+    found.dedup_by(|pair, first| {
+        let same = pair.place() == first.place();
+        first.kinds |= if same { pair.kinds } else { 0 };
+        same
+    });
     found
-}
-
-/// A bitmap that most tokens fail: tokens are uniform, so two parts of one say enough.
-struct Filter {
-    words: Vec<u64>,
-    mask: u64,
-}
-
-impl Filter {
-    fn of(tokens: &[u64]) -> Self {
-        let bits = (64 * tokens.len() as u64).next_power_of_two().max(1 << 12);
-        let mut filter = Self { words: vec![0; bits as usize / 64], mask: bits - 1 };
-        for bit in tokens.iter().flat_map(|token| filter.bits(*token)).collect::<Vec<u64>>() {
-            filter.words[bit as usize / 64] |= 1 << (bit % 64);
-        }
-        filter
-    }
-
-    fn bits(&self, token: u64) -> [u64; 2] {
-        [token & self.mask, (token >> 32) & self.mask]
-    }
-
-    fn may_hold(&self, token: u64) -> bool {
-        self.bits(token).iter().all(|bit| self.words[*bit as usize / 64] & (1 << (bit % 64)) != 0)
-    }
 }
