@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -58,7 +59,7 @@ impl House {
 pub struct Known {
     /// Of whom anything may be said.
     spoken_of: BTreeSet<u32>,
-    homes: BTreeMap<u32, Residence>,
+    homes: BTreeMap<u32, Arc<Residence>>,
     signals: BTreeMap<u32, Vec<Signal>>,
 }
 
@@ -108,8 +109,10 @@ pub async fn houses(
     let residents = residents(cycle, sweep, agencies, linked, known).await;
     let mut households = household::households(&residents, Limits::default());
     // Who was found to be somebody else is not pooled because of an address either.
-    for house in &mut households {
-        house.leave_out_strangers(|one, other| linked.records.is_stranger(one, other));
+    if linked.records.have_findings() {
+        for house in &mut households {
+            house.leave_out_strangers(|one, other| linked.records.is_stranger(one, other));
+        }
     }
     let worth: Vec<Household> =
         households.iter().filter(|house| is_worth_it(&linked.records, house)).cloned().collect();
@@ -148,7 +151,8 @@ async fn residents(
     if let Some(received) = cycle.received {
         received.homes(&told);
     }
-    known.homes.extend(told);
+    known.homes.extend(told.into_iter().map(|(record, home)| (record, Arc::new(home))));
+    let withheld = Arc::new(Residence::Withheld);
     let homes = &known.homes;
     known
         .spoken_of
@@ -159,7 +163,7 @@ async fn residents(
             // Proves no person by itself, and nothing linked it to one.
             thin: (records.flags(*record).any(PersonFlags::THIN) && !linked.is_linked(*record))
                 || decision.ambiguous[*record as usize],
-            residence: homes.get(record).cloned().unwrap_or(Residence::Withheld),
+            residence: homes.get(record).unwrap_or(&withheld).clone(),
         })
         .collect()
 }
@@ -167,8 +171,9 @@ async fn residents(
 /// Single-agency risk is that agency's own business already.
 fn is_worth_it(records: &Records, house: &Household) -> bool {
     let harmed = house.members.iter().filter(|m| records.flags(m.record).any(PersonFlags::HARM));
-    let agencies: BTreeSet<usize> = harmed.map(|member| records.agency(member.record)).collect();
-    agencies.len() >= 2
+    let mut agencies = harmed.map(|member| records.agency(member.record));
+    let first = agencies.next();
+    agencies.any(|agency| Some(agency) != first)
 }
 
 /// Asks for the signals of some records.

@@ -5,13 +5,19 @@
 //! family with strangers. What cannot be told apart is left out: a building whose flats are not
 //! named, a house of many unrelated adults (DOMAIN.md 5.5, D8).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use causeway_proto::{
     day::Day,
     dwelling::{Dwelling, Residence},
     ids::DwellingKey,
+    linkage::cluster::Groups,
 };
+use rayon::prelude::*;
 
 /// One record of a person, and where its agency says they live.
 #[derive(Clone, Debug)]
@@ -23,7 +29,17 @@ pub struct Resident {
     /// The record proves no person: it attaches to a household and nothing more.
     pub thin: bool,
     /// What the agency says.
-    pub residence: Residence,
+    pub residence: Arc<Residence>,
+}
+
+impl Resident {
+    /// Returns where they live or lived, as far as it is known and told.
+    fn homes(&self) -> &[Dwelling] {
+        match &*self.residence {
+            Residence::Known(homes) => homes,
+            Residence::Uncertain | Residence::Withheld => &[],
+        }
+    }
 }
 
 /// People who share a home, or one person alone.
@@ -70,6 +86,11 @@ impl Household {
         self.members.iter().map(|member| member.person).collect()
     }
 
+    /// Where it stands among others: larger ones come first.
+    fn place(&self) -> (Reverse<usize>, Option<u32>) {
+        (Reverse(self.members.len()), self.members.first().map(|member| member.record))
+    }
+
     /// Leaves out records that professionals found not to belong with one of the others, and returns
     /// them.
     pub fn leave_out_strangers(&mut self, is_stranger: impl Fn(u32, u32) -> bool) -> Vec<Member> {
@@ -91,14 +112,55 @@ struct Stay {
     records: Vec<u32>,
 }
 
-/// Puts people together who share a dwelling; everybody else is a household of one.
+/// Puts people together who share a dwelling; everybody else is a household of one. Larger ones come first.
 pub fn households(residents: &[Resident], limits: Limits) -> Vec<Household> {
+    let mut found: Vec<Household> = connected(residents)
+        .into_par_iter()
+        .flat_map_iter(|group| match &group[..] {
+            [resident] if resident.homes().len() < 2 => Vec::from_iter(by_itself(resident)),
+            group => among(group, limits),
+        })
+        .collect();
+    found.par_sort_by_cached_key(Household::place);
+    found
+}
+
+/// Sets of residents that share persons or keys of dwellings, directly or through others: nothing in one
+/// set says anything of another.
+fn connected(residents: &[Resident]) -> Vec<Vec<&Resident>> {
+    let mut groups = Groups::new(residents.len());
+    let mut persons: HashMap<u32, u32> = HashMap::with_capacity(residents.len());
+    let mut keys: HashMap<DwellingKey, u32> = HashMap::with_capacity(residents.len());
+    for (at, resident) in (0u32..).zip(residents) {
+        groups.join(*persons.entry(resident.person).or_insert(at), at);
+        for key in
+            resident.homes().iter().flat_map(|home| home.property.iter().chain(&home.address))
+        {
+            groups.join(*keys.entry(*key).or_insert(at), at);
+        }
+    }
+    let roots = (0u32..).zip(residents).map(|(at, resident)| (groups.root(at), resident));
+    let mut roots: Vec<(u32, &Resident)> = roots.collect();
+    roots.sort_by_key(|(root, _)| *root);
+    let sets = roots.chunk_by(|x, y| x.0 == y.0);
+    sets.map(|set| set.iter().map(|(_, resident)| *resident).collect()).collect()
+}
+
+/// The household of a resident with whom nobody shares anything, and who has one home at most.
+fn by_itself(resident: &Resident) -> Option<Household> {
+    let home = resident.homes().iter().find(|home| home.property.or(home.address).is_some());
+    let (record, person) = (resident.record, resident.person);
+    let member = Member { record, person, attached: false, until: home.and_then(|home| home.to) };
+    (!resident.thin).then(|| Household { members: vec![member] })
+}
+
+/// The households of residents that may share dwellings.
+fn among(residents: &[&Resident], limits: Limits) -> Vec<Household> {
     let dwellings = Dwellings::of(residents);
     // By dwelling, then by person.
     let mut stays: BTreeMap<usize, BTreeMap<u32, Stay>> = BTreeMap::new();
     for resident in residents {
-        let Residence::Known(homes) = &resident.residence else { continue };
-        for home in homes {
+        for home in resident.homes() {
             let Some(place) = dwellings.place(home) else { continue };
             let stay = Stay::of(resident, home);
             stays
@@ -132,14 +194,10 @@ impl Dwellings {
     /// Learns which addresses are which properties, from agencies that know both.
     ///
     /// An address that goes with two properties names a building and no dwelling.
-    fn of(residents: &[Resident]) -> Self {
-        let homes = residents.iter().filter_map(|resident| match &resident.residence {
-            Residence::Known(homes) => Some(homes),
-            Residence::Uncertain | Residence::Withheld => None,
-        });
+    fn of(residents: &[&Resident]) -> Self {
         let mut properties: BTreeMap<DwellingKey, BTreeSet<DwellingKey>> = BTreeMap::new();
         let mut by_property = BTreeMap::new();
-        for home in homes.flatten() {
+        for home in residents.iter().flat_map(|resident| resident.homes()) {
             if let Some(address) = home.address {
                 properties.entry(address).or_default().extend(home.property);
             }
@@ -249,7 +307,7 @@ fn household(people: &BTreeMap<u32, Stay>, of_person: &HashMap<u32, Vec<&Residen
 }
 
 /// Firm people whom no dwelling puts with anybody.
-fn alone(residents: &[Resident], found: &[Household]) -> Vec<Household> {
+fn alone(residents: &[&Resident], found: &[Household]) -> Vec<Household> {
     let housed: BTreeSet<u32> =
         found.iter().flat_map(|household| household.members.iter().map(|m| m.person)).collect();
     let mut by_person: BTreeMap<u32, Household> = BTreeMap::new();
@@ -264,10 +322,7 @@ fn alone(residents: &[Resident], found: &[Household]) -> Vec<Household> {
 /// Leaves out households whose people all belong to a larger one: the same family at an address
 /// that one agency wrote without its flat.
 fn without_subsets(mut found: Vec<Household>) -> Vec<Household> {
-    found.sort_by_cached_key(|household| {
-        let first = household.members.first().map(|member| member.record);
-        (std::cmp::Reverse(household.members.len()), first)
-    });
+    found.sort_by_cached_key(Household::place);
     let mut kept: Vec<Household> = Vec::new();
     let mut by_person: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for household in found {
@@ -287,6 +342,8 @@ fn without_subsets(mut found: Vec<Household>) -> Vec<Household> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(byte: u8) -> DwellingKey {
@@ -303,7 +360,7 @@ mod tests {
     }
 
     fn resident(record: u32, person: u32, homes: Vec<Dwelling>) -> Resident {
-        Resident { record, person, thin: false, residence: Residence::Known(homes) }
+        Resident { record, person, thin: false, residence: Arc::new(Residence::Known(homes)) }
     }
 
     fn persons(found: &[Household]) -> Vec<Vec<u32>> {
@@ -429,5 +486,40 @@ mod tests {
         let found = households(&residents, Limits::default());
         assert_eq!(persons(&found), [[0, 1, 2]]);
         assert_eq!(found[0].members.len(), 5);
+    }
+
+    fn a_home() -> impl Strategy<Value = Dwelling> {
+        let key_of = |keys| proptest::option::of(keys).prop_map(|byte| byte.map(key));
+        let day = || {
+            proptest::option::of(
+                (0..4).prop_map(|n| "2025-01-01".parse::<Day>().unwrap().plus(n * 20)),
+            )
+        };
+        (key_of(0u8..6), key_of(100u8..104), day(), day(), 0u8..3, any::<bool>()).prop_map(
+            |(address, property, from, to, tag, adult)| Dwelling {
+                address,
+                property,
+                from,
+                to,
+                surname_tags: vec![[tag; 2]],
+                adult,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_shares_nothing_can_be_told_apart_before_households_are_made(
+            people in proptest::collection::vec(
+                (0u32..12, any::<bool>(), proptest::collection::vec(a_home(), 0..3)), 1..20),
+        ) {
+            let resident = |(record, (person, thin, homes)): (u32, (u32, bool, Vec<Dwelling>))| {
+                Resident { thin, ..resident(record, person, homes) }
+            };
+            let residents: Vec<Resident> = (0..).zip(people).map(resident).collect();
+            let all: Vec<&Resident> = residents.iter().collect();
+            let limits = Limits { most_surnames: 2, most_people: 4, least_days: 14 };
+            prop_assert_eq!(households(&residents, limits), among(&all, limits));
+        }
     }
 }
