@@ -60,7 +60,7 @@ impl Linked {
     pub(super) fn settle(
         &mut self,
         new: impl IntoIterator<Item = (Pair, Levels)>,
-        touched: &BTreeSet<u32>,
+        touched: &[u32],
     ) {
         for (pair, levels) in new {
             self.pairs.push(pair);

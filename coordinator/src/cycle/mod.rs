@@ -312,7 +312,7 @@ impl<'a> Cycle<'a> {
         let apart = (&mut *linked, &mut houses);
         let out = disputes::settle(self, (sweep, as_at), agencies, apart, continuity).await?;
         if !out.is_empty() {
-            linked.settle([], &out.into_iter().collect());
+            linked.settle([], &out.into_iter().collect::<Vec<u32>>());
             houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         }
         let (found, kept) = ((&*linked, &houses), (continuity, scores));

@@ -7,7 +7,7 @@
 mod persons;
 mod uniqueness;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use causeway_proto::linkage::{
     ambiguity,
@@ -123,7 +123,7 @@ impl Decision {
     /// Decides again about what new pairs and missing ones touch. New pairs stand at the end of the
     /// list, and `touched` are the records of all of them. Returns every record that is another
     /// person's now, with the person before; somebody new was a person of their own.
-    pub fn settle(&mut self, of: &Candidates<'_>, touched: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+    pub fn settle(&mut self, of: &Candidates<'_>, touched: &[u32]) -> Vec<(u32, u32)> {
         let known = self.verdicts.len();
         let (verdicts, alone) = judge(of, known, &self.learnt.weights);
         self.verdicts.extend(verdicts);
@@ -139,19 +139,18 @@ impl Decision {
 
         // A pair's bits depend on the others of both its records, and a record's ambiguity on its
         // candidates' bits and theirs.
-        let weighed: BTreeSet<u32> =
-            touched.iter().flat_map(|record| self.around.of(*record)).copied().collect();
+        let weighed = in_order(touched.iter().flat_map(|record| self.around.of(*record)).copied());
         for at in weighed.iter().map(|at| *at as usize) {
             // Somebody may have found that the two are two people.
             self.verdicts[at] = verdict(of, at);
         }
-        for at in weighed.iter().map(|at| *at as usize) {
-            self.bits[at] = self.weigh(of, at);
-        }
+        let bits: Vec<Option<f64>> =
+            weighed.par_iter().map(|at| self.weigh(of, *at as usize)).collect();
+        weighed.iter().zip(bits).for_each(|(at, bits)| self.bits[*at as usize] = bits);
         let near = self.with_neighbours(of, &self.with_neighbours(of, touched));
-        let unclear: Vec<(u32, bool)> =
-            near.iter().map(|record| (*record, self.is_ambiguous(of, *record))).collect();
-        unclear.iter().for_each(|(record, unclear)| self.ambiguous[*record as usize] = *unclear);
+        let unclear: Vec<bool> =
+            near.par_iter().map(|record| self.is_ambiguous(of, *record)).collect();
+        near.iter().zip(unclear).for_each(|(at, unclear)| self.ambiguous[*at as usize] = unclear);
 
         let components = self.components_of(of, &near);
         let before: Vec<(u32, u32)> = components
@@ -164,10 +163,11 @@ impl Decision {
         before.into_iter().filter(|(record, was)| persons[*record as usize] != *was).collect()
     }
 
-    fn with_neighbours(&self, of: &Candidates<'_>, records: &BTreeSet<u32>) -> BTreeSet<u32> {
-        let pairs = records.iter().flat_map(|record| self.around.of(*record));
-        let both = pairs.flat_map(|at| [of.pairs[*at as usize].a, of.pairs[*at as usize].b]);
-        both.chain(records.iter().copied()).collect()
+    /// Returns some records and all they are paired with, in order.
+    fn with_neighbours(&self, of: &Candidates<'_>, records: &[u32]) -> Vec<u32> {
+        let pairs = |record: &u32| self.around.of(*record).iter().map(|at| of.pairs[*at as usize]);
+        let others = records.iter().flat_map(|one| pairs(one).map(|pair| pair.other(*one)));
+        in_order(others.chain(records.iter().copied()))
     }
 
     /// A pair's match weight after the guards, with what the other pairs of its records say.
@@ -243,6 +243,14 @@ impl Decision {
             }
         }
     }
+}
+
+/// Returns some numbers in order, each once.
+pub(super) fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 fn may_link(verdict: Verdict) -> bool {

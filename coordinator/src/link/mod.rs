@@ -21,7 +21,7 @@ pub mod rekey;
 pub mod replace;
 pub mod subgroups;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use causeway_proto::{
     ids::{Handle, MemoId},
@@ -56,7 +56,10 @@ pub struct Records {
     late: Vec<(u16, u32)>,
     /// Their numbers, by agency, in the order of their rows.
     late_numbers: Vec<Vec<u32>>,
-    gone: BTreeSet<u32>,
+    /// By record: whether it was taken out; of those beyond its end none was.
+    gone: Vec<bool>,
+    /// By agency: how many of its records were taken out.
+    left: Vec<usize>,
     /// By record: findings that it shares with records that are somebody else.
     apart: BTreeMap<u32, Vec<Apart>>,
 }
@@ -91,8 +94,8 @@ impl Records {
         }
         firsts.push(next);
         let (late, late_numbers) = (Vec::new(), vec![Vec::new(); rolls.len()]);
-        let (gone, apart) = (BTreeSet::new(), BTreeMap::new());
-        Self { rolls, postings: Vec::new(), firsts, late, late_numbers, gone, apart }
+        let (gone, left, apart) = (Vec::new(), vec![0; rolls.len()], BTreeMap::new());
+        Self { rolls, postings: Vec::new(), firsts, late, late_numbers, gone, left, apart }
     }
 
     /// Returns how many numbers there are, those of records that are gone among them.
@@ -144,7 +147,7 @@ impl Records {
         (agency, (record - self.firsts[agency]) as usize)
     }
 
-    /// Adds a record that came after the stream, with its tokens by kind.
+    /// Adds a record that came after the stream. Its tokens, by kind, are for the caller to post.
     ///
     /// # Panics
     /// If there are more than 2^32 records in one sweep.
@@ -161,9 +164,6 @@ impl Records {
         roll.handles.push(handle);
         roll.flags.push(flags);
         roll.strong_ids.push(STRONG_KINDS.map(|kind| tokens[kind.index()][0]));
-        for (postings, tokens) in self.postings.iter_mut().zip(tokens) {
-            (0..).zip(tokens).for_each(|(slot, token)| postings.add(*token, number, slot));
-        }
         self.late.push((u16::try_from(agency).expect("the settings bound the agencies"), row));
         self.late_numbers[agency].push(number);
         number
@@ -171,13 +171,19 @@ impl Records {
 
     /// Takes a record out of the sweep. Its number is nobody's from now on.
     pub fn remove(&mut self, record: u32) {
-        self.gone.insert(record);
+        if !self.is_gone(record) {
+            let at = record as usize;
+            self.gone.resize(self.gone.len().max(at + 1), false);
+            self.gone[at] = true;
+            let agency = self.agency(record);
+            self.left[agency] += 1;
+        }
     }
 
     /// Takes all of an agency's records out.
     pub fn leave_out(&mut self, agency: usize) {
         for row in 0..self.rows(agency) {
-            self.gone.insert(self.number(agency, row));
+            self.remove(self.number(agency, row));
         }
     }
 
@@ -191,7 +197,7 @@ impl Records {
 
     /// Returns whether a record was taken out of the sweep.
     pub fn is_gone(&self, record: u32) -> bool {
-        self.gone.contains(&record)
+        self.gone.get(record as usize).copied().unwrap_or(false)
     }
 
     /// Returns the records that are in the sweep, in order.
@@ -201,14 +207,12 @@ impl Records {
 
     /// Returns how many records each agency has in the sweep.
     pub fn held(&self) -> Vec<usize> {
-        let mut held: Vec<usize> = (0..self.rolls.len()).map(|agency| self.rows(agency)).collect();
-        self.gone.iter().for_each(|record| held[self.agency(*record)] -= 1);
-        held
+        (0..self.rolls.len()).map(|agency| self.rows(agency) - self.left[agency]).collect()
     }
 
     /// Returns how many records are in the sweep.
     pub fn count(&self) -> usize {
-        self.len() - self.gone.len()
+        self.len() - self.left.iter().sum::<usize>()
     }
 
     /// Sorts records by their agency; they keep their order.
@@ -311,6 +315,11 @@ impl Records {
         mine.iter().filter(move |apart| shared(apart)).copied()
     }
 
+    /// Returns whether somebody found anything of any record.
+    pub fn have_findings(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
     /// Returns whether somebody found anything of a record.
     pub fn has_findings(&self, record: u32) -> bool {
         self.apart.contains_key(&record)
@@ -390,15 +399,12 @@ mod tests {
     #[test]
     fn who_comes_late_has_the_next_number_and_the_next_row_of_its_agency() {
         let mut records = Records::new(vec![roll(2), roll(1)]);
-        records.postings.resize_with(MatchKeyKind::COUNT, Postings::default);
         let tokens: Vec<Vec<u64>> =
             MatchKeyKind::ALL.iter().map(|kind| vec![7; kind.slots()]).collect();
         let late = records.add(0, Handle::from_bytes([1; 16]), PersonFlags(1), &tokens);
         records.remove(1);
         assert_eq!((late, records.place(late), records.number(0, 2)), (3, (0, 2), late));
         assert_eq!(records.present().collect::<Vec<_>>(), [0, 2, 3]);
-        let postings = &records.postings[0];
-        assert_eq!(postings.holders(postings.name(7)).next(), Some((late, 0)));
         assert_eq!(records.by_agency([0, 2, 3]), [vec![0, 3], vec![2]]);
         let handle = Handle::from_bytes([1; 16]);
         assert_eq!(records.find(0, &HashSet::from([handle]))[&handle], late);

@@ -6,7 +6,7 @@
 //! one in fewer than one of ten million lookups, and then a pair is looked at that has nothing in
 //! common. Tokens that come later are few, and stand in a tree until there are many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use rayon::prelude::*;
 
@@ -25,14 +25,25 @@ struct Posting {
     record: u32,
 }
 
+/// A token by its name ([`Postings::name`]), whose it is, and in which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token {
+    /// What it is known by.
+    pub name: u64,
+    /// Who holds it.
+    pub record: u32,
+    /// Where.
+    pub slot: u8,
+}
+
 /// Everybody who holds a token of one kind, those who are gone among them.
 #[derive(Debug, Default)]
 pub struct Postings {
     bucket_bits: u32,
     /// By the upper bits of the token.
     parts: Vec<Part>,
-    /// What came later: name of the token, record, slot.
-    late: BTreeSet<(u64, u32, u8)>,
+    /// What came later, in order.
+    late: Vec<Token>,
     /// The names of tokens that name crowds, or did once.
     crowds: BTreeSet<u64>,
 }
@@ -62,7 +73,7 @@ impl Postings {
         let crowds = parts.iter().flat_map(|part| &part.crowds);
         let crowds = crowds.map(|token| name(bucket_bits, *token)).collect();
         let parts = parts.into_iter().map(|part| part.part).collect();
-        Self { bucket_bits, parts, late: BTreeSet::new(), crowds }
+        Self { bucket_bits, parts, late: Vec::new(), crowds }
     }
 
     /// Returns by what a token is known here.
@@ -71,8 +82,18 @@ impl Postings {
     }
 
     /// Adds what came later.
-    pub fn add(&mut self, token: u64, record: u32, slot: u8) {
-        self.late.insert((self.name(token), record, slot));
+    pub fn add(&mut self, tokens: &[Token]) {
+        /// So many are put in their places one by one.
+        const FEW: usize = 16;
+        if tokens.len() > FEW {
+            self.late.extend(tokens);
+            self.late.sort();
+            return self.settle();
+        }
+        for token in tokens {
+            let at = self.late.partition_point(|other| other < token);
+            self.late.insert(at, *token);
+        }
     }
 
     /// Returns every record that holds a token, and in which slot, by the token's name.
@@ -82,14 +103,20 @@ impl Postings {
         let mine = part.map_or(&[][..], |part| part.bucket(bucket));
         let same = move |posting: &&Posting| posting.rest >> 2 == rest;
         let streamed = mine.iter().filter(same).map(|posting| (posting.record, posting.slot()));
-        let late = self.late.range((name, 0, 0)..=(name, u32::MAX, u8::MAX));
-        streamed.chain(late.map(|(_, record, slot)| (*record, *slot)))
+        let late = self.late_in(name..=name).iter();
+        streamed.chain(late.map(|token| (token.record, token.slot)))
     }
 
-    /// Returns the names of the tokens of some records, by record, with their slots. Reads everything.
-    pub fn of(&self, records: &BTreeSet<u32>) -> BTreeMap<u32, Vec<(u64, u8)>> {
+    fn late_in(&self, names: RangeInclusive<u64>) -> &[Token] {
+        let from = self.late.partition_point(|token| token.name < *names.start());
+        let late = &self.late[from..];
+        &late[..late.partition_point(|token| token.name <= *names.end())]
+    }
+
+    /// Returns the tokens of some records. Reads everything.
+    pub fn of(&self, records: &BTreeSet<u32>) -> Vec<Token> {
         let Some((first, last)) = records.first().zip(records.last()) else {
-            return BTreeMap::new();
+            return Vec::new();
         };
         let mut wanted = vec![false; (last - first) as usize + 1];
         records.iter().for_each(|record| wanted[(record - first) as usize] = true);
@@ -103,16 +130,11 @@ impl Postings {
                 let bucket = part.firsts.partition_point(|first| *first as usize <= at) as u64 - 1;
                 let upper = (upper as u64) << self.bucket_bits | bucket;
                 let name = upper << REST_BITS | u64::from(posting.rest >> 2);
-                (posting.record, (name, posting.slot()))
+                Token { name, record: posting.record, slot: posting.slot() }
             })
         });
-        let streamed: Vec<(u32, (u64, u8))> = streamed.collect();
-        let late = self.late.iter().filter(|(_, record, _)| is_wanted(*record));
-        let late = late.map(|(name, record, slot)| (*record, (*name, *slot)));
-        let mut found: BTreeMap<u32, Vec<(u64, u8)>> = BTreeMap::new();
-        for (record, token) in streamed.into_iter().chain(late) {
-            found.entry(record).or_default().push(token);
-        }
+        let mut found: Vec<Token> = streamed.collect();
+        found.extend(self.late.iter().filter(|token| is_wanted(token.record)));
         found
     }
 
@@ -127,26 +149,26 @@ impl Postings {
     }
 
     /// Puts what came later among the rest, if it has become much.
-    pub fn settle(&mut self) {
-        /// Fewer are found in the tree fast enough.
+    fn settle(&mut self) {
+        /// Fewer are found fast enough where they are.
         const FEW: usize = 1 << 16;
         let held: usize = self.parts.iter().map(|part| part.postings.len()).sum();
         if self.parts.is_empty() || self.late.len() < FEW + held / 8 {
             return;
         }
-        let (late, parts) = (std::mem::take(&mut self.late), std::mem::take(&mut self.parts));
+        let parts = std::mem::take(&mut self.parts);
         let (shift, buckets) = (self.bucket_bits + REST_BITS, 1 << self.bucket_bits);
         let settled = parts.into_par_iter().enumerate().map(|(upper, part)| {
-            let upper = upper as u64;
-            let new = late.range((upper << shift, 0, 0)..((upper + 1) << shift, 0, 0));
-            let new = new.map(|(name, record, slot)| {
-                let (bucket, rest) = self.place(*name);
-                (bucket, Posting { rest: rest << 2 | u32::from(*slot), record: *record })
+            let first = (upper as u64) << shift;
+            let new = self.late_in(first..=first + ((1 << shift) - 1)).iter().map(|token| {
+                let (bucket, rest) = self.place(token.name);
+                let rest = rest << 2 | u32::from(token.slot);
+                (bucket, Posting { rest, record: token.record })
             });
             Part::of(part.entries().chain(new), buckets)
         });
         let settled = settled.collect();
-        self.parts = settled;
+        (self.parts, self.late) = (settled, Vec::new());
     }
 
     /// The bucket of a token within its partition, and what is kept of it there.
@@ -236,15 +258,18 @@ mod tests {
             for (at, token) in streamed.iter().enumerate() {
                 all.push((*token, at as u32 / 2, at as u8 % 2));
             }
+            let add = |postings: &mut Postings, value: u64, record: u32, slot: u8| {
+                postings.add(&[Token { name: postings.name(token(value)), record, slot }]);
+            };
             for (at, value) in late.iter().enumerate() {
-                postings.add(token(*value), 100 + at as u32, 0);
+                add(&mut postings, *value, 100 + at as u32, 0);
                 all.push((token(*value), 100 + at as u32, 0));
             }
             if settled {
                 // As if there were many.
-                let many = (0..(1 << 16) + 16).map(|n| (token(n + 1000), 1000 + n as u32));
-                many.for_each(|(token, record)| postings.add(token, record, 1));
-                postings.settle();
+                let many = (0..(1 << 16) + 16).map(|n| (postings.name(token(n + 1000)), 1000 + n));
+                let many = many.map(|(name, record)| Token { name, record: record as u32, slot: 1 });
+                postings.add(&many.collect::<Vec<_>>());
                 prop_assert!(postings.late.is_empty());
             }
             for value in 0..55 {
@@ -256,15 +281,14 @@ mod tests {
                 prop_assert_eq!(found, expected);
             }
             let some = BTreeSet::from([3, 7, 100, 99]);
-            let found = postings.of(&some);
-            for record in some {
-                let mut mine = found.get(&record).cloned().unwrap_or_default();
-                mine.sort_unstable_by_key(|(_, slot)| *slot);
-                let holds = all.iter().filter(|(_, holder, _)| *holder == record);
-                let expected: Vec<(u64, u8)> =
-                    holds.map(|(token, _, slot)| (postings.name(*token), *slot)).collect();
-                prop_assert_eq!(mine, expected);
-            }
+            let mut found = postings.of(&some);
+            found.sort();
+            let holds = all.iter().filter(|(_, record, _)| some.contains(record));
+            let holds = holds.map(|(token, record, slot)| (postings.name(*token), *record, *slot));
+            let mut expected: Vec<Token> =
+                holds.map(|(name, record, slot)| Token { name, record, slot }).collect();
+            expected.sort();
+            prop_assert_eq!(found, expected);
         }
     }
 }

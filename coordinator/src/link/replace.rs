@@ -9,7 +9,12 @@ use std::collections::BTreeSet;
 use causeway_proto::{ids::Handle, kind::MatchKeyKind, token::PersonFlags};
 use rayon::prelude::*;
 
-use super::{Pair, Records, block::MOST_IN_BLOCK, decide::Decision, postings::Postings};
+use super::{
+    Pair, Records,
+    block::MOST_IN_BLOCK,
+    decide::{self, Decision},
+    postings::{Postings, Token},
+};
 
 /// Somebody who comes into the sweep while it is open.
 #[derive(Clone, Debug)]
@@ -34,7 +39,7 @@ pub struct Replaced {
     /// New pairs, in order.
     pub new: Vec<Pair>,
     /// Every record that lost or gained a pair, came or went.
-    pub touched: BTreeSet<u32>,
+    pub touched: Vec<u32>,
 }
 
 /// Takes records out and others in, and finds what that does to the pairs. The caller then forgets the
@@ -51,148 +56,126 @@ pub fn replace(
         .iter()
         .map(|new| records.add(new.agency, new.handle, new.flags, &new.tokens))
         .collect();
-    records.postings.par_iter_mut().for_each(Postings::settle);
+    let kinds = MatchKeyKind::ALL.par_iter().zip(&mut records.postings);
+    let posted = kinds.map(|(kind, postings)| {
+        let tokens = arrived(come, &came, *kind, postings);
+        postings.add(&tokens);
+        tokens
+    });
+    let tokens: Vec<Vec<Token>> = posted.collect();
+    let burst = Burst { records, leave, first: came.first().copied().unwrap_or(u32::MAX) };
+    let (mut new, crossed) = burst.look_up(&tokens);
     let mut moved: BTreeSet<u32> = came.iter().copied().collect();
-    let tokens: Vec<Vec<Token>> = MatchKeyKind::ALL
-        .iter()
-        .zip(&records.postings)
-        .map(|(kind, postings)| arrived(come, &came, *kind, postings))
-        .collect();
-    let burst = Burst { records, leave, came: &moved };
-    let crossed = burst.crossed(&tokens);
-    let mut new = burst.pairs(&tokens);
-    if crossed.iter().any(|crossed| !crossed.holders.is_empty()) {
+    if !crossed.is_empty() {
         let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied().collect();
-        new.extend(burst.pairs(&burst.tokens_of(&holders)));
+        new.extend(burst.look_up(&burst.tokens_of(&holders)).0);
         new = joined(new);
-        for (postings, crossed) in records.postings.iter_mut().zip(&crossed) {
-            crossed.crowds.iter().for_each(|name| postings.add_crowd(*name));
+        for crossed in crossed.iter().filter(|crossed| crossed.is_crowd) {
+            records.postings[crossed.kind].add_crowd(crossed.name);
         }
         moved.extend(holders);
     }
     records.compare_all_numbers(&mut new);
 
-    let dropped: BTreeSet<u32> = leave
-        .iter()
-        .chain(&moved)
-        .flat_map(|record| decision.around.of(*record))
-        .copied()
-        .collect();
+    let all = || leave.iter().chain(&moved).copied();
+    let dropped = decide::in_order(all().flat_map(|record| decision.around.of(record)).copied());
     let gone: Vec<(u32, Pair)> = dropped.into_iter().map(|at| (at, pairs[at as usize])).collect();
-    let mut touched = moved;
-    touched.extend(leave);
-    touched.extend(gone.iter().map(|(_, pair)| pair).chain(&new).flat_map(|pair| [pair.a, pair.b]));
+    let changed = gone.iter().map(|(_, pair)| pair).chain(&new);
+    let touched = decide::in_order(all().chain(changed.flat_map(|pair| [pair.a, pair.b])));
     Replaced { came, gone, new, touched }
 }
 
-/// A token by its name, whose it is, and in which slot.
-#[derive(Clone, Copy)]
-struct Token {
-    name: u64,
-    record: u32,
-    slot: u8,
-}
-
-/// The tokens of those who came, of one kind.
+/// The tokens of those who came, of one kind, in order.
 fn arrived(come: &[Arrival], came: &[u32], kind: MatchKeyKind, postings: &Postings) -> Vec<Token> {
     let of = |(new, record): (&Arrival, &u32)| {
         let record = *record;
         let tokens = (0u8..).zip(new.tokens[kind.index()].clone());
         tokens.map(move |(slot, token)| Token { name: postings.name(token), record, slot })
     };
-    come.iter().zip(came).flat_map(of).collect()
+    let mut tokens: Vec<Token> = come.iter().zip(came).flat_map(of).collect();
+    tokens.sort_unstable();
+    tokens
 }
 
-/// What one kind's tokens name crowds now and did not before, or the other way round.
-#[derive(Default)]
+/// A token that names a crowd now and did not before, or the other way round.
 struct Crossed {
-    /// Everybody who holds one and was there before.
-    holders: BTreeSet<u32>,
-    /// Those that name crowds now.
-    crowds: Vec<u64>,
+    /// The place of its kind.
+    kind: usize,
+    name: u64,
+    is_crowd: bool,
+    /// Everybody who holds it and was there before.
+    holders: Vec<u32>,
 }
 
 /// What one burst does to the blocks.
 struct Burst<'a> {
     records: &'a Records,
     leave: &'a BTreeSet<u32>,
-    came: &'a BTreeSet<u32>,
+    /// Who came has this number or a higher one.
+    first: u32,
 }
 
 impl Burst<'_> {
-    /// Finds, by kind, whom it concerns that a token names a crowd now, or does not any more.
-    ///
-    /// Only a token of somebody who came can come to name one, and only one that did can cease to.
-    fn crossed(&self, tokens: &[Vec<Token>]) -> Vec<Crossed> {
-        let kinds = self.records.postings.par_iter().zip(tokens);
-        let crossed = kinds.map(|(postings, tokens)| {
-            let mut crossed = Crossed::default();
-            let mut names: Vec<u64> = tokens.iter().map(|token| token.name).collect();
-            if !self.leave.is_empty() {
-                names.extend(postings.crowds());
+    /// Returns every pair that some records' tokens make, in order, and the tokens that crossed.
+    fn look_up(&self, tokens: &[Vec<Token>]) -> (Vec<Pair>, Vec<Crossed>) {
+        let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
+        let found = kinds.map(|((kind, postings), tokens)| self.of_kind(*kind, postings, tokens));
+        let (pairs, crossed): (Vec<Vec<Pair>>, Vec<Vec<Crossed>>) = found.unzip();
+        (joined(pairs.concat()), crossed.into_iter().flatten().collect())
+    }
+
+    fn of_kind(
+        &self,
+        kind: MatchKeyKind,
+        postings: &Postings,
+        tokens: &[Token],
+    ) -> (Vec<Pair>, Vec<Crossed>) {
+        let (kinds, carrier) = (1 << kind.index(), kind.index());
+        let carrier = u8::try_from(carrier).expect("few kinds");
+        let (mut pairs, mut block, mut large) = (Vec::new(), Vec::new(), Vec::new());
+        for Token { name, record, slot } in tokens {
+            block.clear();
+            block.extend(postings.holders(*name));
+            if block.len() > MOST_IN_BLOCK {
+                large.push(*name);
             }
-            names.sort_unstable();
-            names.dedup();
-            for name in names {
-                let holders = || postings.holders(name).map(|(record, _)| record);
-                if holders().nth(MOST_IN_BLOCK).is_none() {
-                    continue;
-                }
-                let is_here = |record: &u32| !self.records.is_gone(*record);
-                let was_here = |record: &u32| {
-                    !self.came.contains(record) && (is_here(record) || self.leave.contains(record))
-                };
-                let now = holders().filter(is_here).count() > MOST_IN_BLOCK;
-                let before = holders().filter(was_here).count() > MOST_IN_BLOCK;
-                if now != before {
-                    let stayed = holders().filter(|record| is_here(record) && was_here(record));
-                    crossed.holders.extend(stayed);
-                    crossed.crowds.extend(now.then_some(name));
-                }
+            block.retain(|(other, _)| !self.records.is_gone(*other));
+            if block.len() < 2 || block.len() > MOST_IN_BLOCK {
+                continue;
             }
-            crossed
-        });
-        crossed.collect()
+            let agency = self.records.agency(*record);
+            let others = block.iter().filter(|(other, _)| self.records.agency(*other) != agency);
+            pairs.extend(others.map(|(other, theirs)| {
+                let (a, b) = (*record.min(other), *record.max(other));
+                let slots = if a == *record { slot | theirs << 4 } else { theirs | slot << 4 };
+                Pair { a, b, kinds, carrier, slots, numbers: 0 }
+            }));
+        }
+        // Only a token of somebody who came can come to name a crowd, and only one that did can cease to.
+        if !self.leave.is_empty() {
+            large.extend(postings.crowds());
+        }
+        large.sort_unstable();
+        large.dedup();
+        let crossed = large.into_iter().filter_map(|name| self.crossed(kind, postings, name));
+        (pairs, crossed.collect())
+    }
+
+    fn crossed(&self, kind: MatchKeyKind, postings: &Postings, name: u64) -> Option<Crossed> {
+        let holders = || postings.holders(name).map(|(record, _)| record);
+        let is_here = |record: &u32| !self.records.is_gone(*record);
+        let was_here =
+            |record: &u32| *record < self.first && (is_here(record) || self.leave.contains(record));
+        let is_crowd = holders().filter(is_here).count() > MOST_IN_BLOCK;
+        let was_crowd = holders().filter(was_here).count() > MOST_IN_BLOCK;
+        let stayed = || holders().filter(|record| is_here(record) && was_here(record)).collect();
+        let kind = kind.index();
+        (is_crowd != was_crowd).then(|| Crossed { kind, name, is_crowd, holders: stayed() })
     }
 
     /// Returns the tokens of some records, by kind.
     fn tokens_of(&self, records: &BTreeSet<u32>) -> Vec<Vec<Token>> {
-        let tokens = self.records.postings.iter().map(|postings| {
-            let held = postings.of(records).into_iter();
-            held.flat_map(|(record, tokens)| {
-                tokens.into_iter().map(move |(name, slot)| Token { name, record, slot })
-            })
-            .collect()
-        });
-        tokens.collect()
-    }
-
-    /// Returns every pair that some records' tokens make, with the kinds they share, in order.
-    fn pairs(&self, tokens: &[Vec<Token>]) -> Vec<Pair> {
-        let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
-        let found = kinds.flat_map_iter(|((kind, postings), tokens)| {
-            tokens.iter().flat_map(move |token| self.pairs_of(token, *kind, postings))
-        });
-        joined(found.collect())
-    }
-
-    fn pairs_of(&self, token: &Token, kind: MatchKeyKind, postings: &Postings) -> Vec<Pair> {
-        let Token { name, record, slot } = *token;
-        let (kinds, carrier) = (1 << kind.index(), kind.index());
-        let carrier = u8::try_from(carrier).expect("few kinds");
-        let present = |(other, _): &(u32, u8)| !self.records.is_gone(*other);
-        let block: Vec<(u32, u8)> = postings.holders(name).filter(present).collect();
-        if block.len() < 2 || block.len() > MOST_IN_BLOCK {
-            return Vec::new();
-        }
-        let agency = self.records.agency(record);
-        let others = block.into_iter().filter(|(other, _)| self.records.agency(*other) != agency);
-        let pairs = others.map(|(other, theirs)| {
-            let (a, b) = (record.min(other), record.max(other));
-            let slots = if a == record { slot | theirs << 4 } else { theirs | slot << 4 };
-            Pair { a, b, kinds, carrier, slots, numbers: 0 }
-        });
-        pairs.collect()
+        self.records.postings.iter().map(|postings| postings.of(records)).collect()
     }
 }
 

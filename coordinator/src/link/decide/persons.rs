@@ -1,7 +1,5 @@
 //! Puts records that firm pairs connect into persons.
 
-use std::collections::BTreeSet;
-
 use causeway_proto::linkage::cluster::{self, Edge, Groups, Member};
 use rayon::prelude::*;
 
@@ -32,15 +30,12 @@ impl Decision {
     }
 
     /// The sets that some records belong to, also those of one record.
-    pub(super) fn components_of(
-        &self,
-        of: &Candidates<'_>,
-        records: &BTreeSet<u32>,
-    ) -> Vec<Vec<u32>> {
-        let mut seen: BTreeSet<u32> = BTreeSet::new();
+    pub(super) fn components_of(&self, of: &Candidates<'_>, records: &[u32]) -> Vec<Vec<u32>> {
+        let mut seen = vec![false; self.persons.len()];
+        let mut is_new = |record: u32| !std::mem::replace(&mut seen[record as usize], true);
         let mut sets = Vec::new();
         for record in records {
-            if !seen.insert(*record) {
+            if !is_new(*record) {
                 continue;
             }
             let (mut set, mut next) = (Vec::new(), vec![*record]);
@@ -48,7 +43,7 @@ impl Decision {
                 set.push(record);
                 for at in self.around.of(record).iter().map(|at| *at as usize) {
                     let other = of.pairs[at].other(record);
-                    if self.is_firm(&of.pairs[at], at) && seen.insert(other) {
+                    if self.is_firm(&of.pairs[at], at) && is_new(other) {
                         next.push(other);
                     }
                 }

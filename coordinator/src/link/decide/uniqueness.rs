@@ -1,9 +1,8 @@
 //! What it says that somebody has one candidate only at an agency that holds each person once.
 //! LINKAGE.md 2.8.
 
-use std::collections::BTreeMap;
-
 use causeway_proto::linkage::guards::Verdict;
+use rayon::prelude::*;
 
 use super::{Candidates, may_link};
 use crate::link::around::Around;
@@ -33,21 +32,36 @@ impl Uniqueness {
     ) -> Self {
         /// Sums of whole numbers are the same in any order.
         const UNIT: f64 = (1u64 << 40) as f64;
+        /// Records that one core counts in one go.
+        const PART: usize = 1 << 14;
         let agencies = of.records.rolls.len();
-        let mut found = vec![0u64; agencies * agencies];
-        for mine in of.records.present() {
-            let mut best: BTreeMap<usize, f64> = BTreeMap::new();
-            for at in around.of(mine).iter().map(|at| *at as usize) {
-                if may_link(verdicts[at]) {
-                    let theirs = of.records.agency(of.pairs[at].other(mine));
-                    best.entry(theirs).and_modify(|b| *b = b.max(alone[at])).or_insert(alone[at]);
+        let firsts: Vec<usize> = (0..of.records.len()).step_by(PART).collect();
+        let count = |first: &usize| {
+            let mut found = vec![0u64; agencies * agencies];
+            let mut best = vec![f64::NEG_INFINITY; agencies];
+            let records = (*first..of.records.len().min(first + PART)).map(|record| record as u32);
+            for mine in records.filter(|record| !of.records.is_gone(*record)) {
+                for at in around.of(mine).iter().map(|at| *at as usize) {
+                    if may_link(verdicts[at]) {
+                        let theirs = of.records.agency(of.pairs[at].other(mine));
+                        best[theirs] = best[theirs].max(alone[at]);
+                    }
+                }
+                let mine = of.records.agency(mine);
+                for (theirs, bits) in
+                    best.iter_mut().enumerate().filter(|(_, bits)| bits.is_finite())
+                {
+                    found[mine * agencies + theirs] += (posterior(*bits) * UNIT) as u64;
+                    *bits = f64::NEG_INFINITY;
                 }
             }
-            let mine = of.records.agency(mine);
-            for (theirs, bits) in best {
-                found[mine * agencies + theirs] += (posterior(bits) * UNIT) as u64;
-            }
-        }
+            found
+        };
+        let sum = |mut sum: Vec<u64>, found: Vec<u64>| {
+            sum.iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
+            sum
+        };
+        let found = firsts.par_iter().map(count).reduce(|| vec![0; agencies * agencies], sum);
         let held = of.records.held();
         let bits = found.iter().enumerate().map(|(at, found)| {
             let people = held[at / agencies] as f64 + FEW_PEOPLE;
