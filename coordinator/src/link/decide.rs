@@ -137,8 +137,7 @@ impl Decision {
         self.persons.extend(numbered..numbers);
         self.ambiguous.resize(of.records.len(), false);
 
-        // A pair's bits depend on the others of both its records, and a record's ambiguity on its
-        // candidates' bits and theirs.
+        // A pair's bits depend on the others of both its records.
         let weighed = in_order(touched.iter().flat_map(|record| self.around.of(*record)).copied());
         for at in weighed.iter().map(|at| *at as usize) {
             // Somebody may have found that the two are two people.
@@ -146,13 +145,26 @@ impl Decision {
         }
         let bits: Vec<Option<f64>> =
             weighed.par_iter().map(|at| self.weigh(of, *at as usize)).collect();
-        weighed.iter().zip(bits).for_each(|(at, bits)| self.bits[*at as usize] = bits);
-        let near = self.with_neighbours(of, &self.with_neighbours(of, touched));
+        let mut moved = touched.to_vec();
+        for (at, bits) in weighed.iter().map(|at| *at as usize).zip(bits) {
+            if std::mem::replace(&mut self.bits[at], bits) != bits {
+                moved.extend([of.pairs[at].a, of.pairs[at].b]);
+            }
+        }
+        // A record's ambiguity depends on its candidates' bits and theirs, and who is one person on both.
+        let mut moved = in_order(moved.into_iter());
+        let near = self.with_neighbours(of, &moved);
         let unclear: Vec<bool> =
             near.par_iter().map(|record| self.is_ambiguous(of, *record)).collect();
-        near.iter().zip(unclear).for_each(|(at, unclear)| self.ambiguous[*at as usize] = unclear);
+        let mut turned = Vec::new();
+        for (record, unclear) in near.iter().zip(unclear) {
+            if std::mem::replace(&mut self.ambiguous[*record as usize], unclear) != unclear {
+                turned.push(*record);
+            }
+        }
+        moved.extend(self.with_neighbours(of, &turned));
 
-        let components = self.components_of(of, &near);
+        let components = self.components_of(of, &in_order(moved.into_iter()));
         let before: Vec<(u32, u32)> = components
             .iter()
             .flatten()

@@ -1,10 +1,11 @@
 //! Who holds a token: an inverted index of one kind, kept while changes are followed.
 //!
-//! Eight bytes a token. What a full pass partitioned by the upper bits of tokens is put in buckets by the next
-//! bits, and of the token each posting keeps [`REST_BITS`] more: 44 bits of a small federation's tokens,
-//! and 50 of those of five million records. Two different tokens that agree in so many are taken for
-//! one in fewer than one of ten million lookups, and then a pair is looked at that has nothing in
-//! common. Tokens that come later are few, and stand in a tree until there are many.
+//! Eight bytes a token, and half a byte for its bucket. What a full pass partitioned by the upper bits of
+//! tokens is put in buckets by the next bits, and of the token each posting keeps [`REST_BITS`] more: 44
+//! bits of a small federation's tokens, and 51 or 52 of those of five million records. Two different tokens
+//! that agree in so many are taken for one in fewer than one of ten million lookups, and then a pair
+//! is looked at that has nothing in common. Tokens that come later are few, and stand apart until
+//! there are many.
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
@@ -16,7 +17,7 @@ use super::block::{PARTITION_BITS, Partition};
 const REST_BITS: u32 = 30;
 
 /// Postings in a bucket, on average.
-const IN_BUCKET: usize = 32;
+const IN_BUCKET: usize = 8;
 
 /// One token of one record: what the bucket does not say of the token, its slot, and the record.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ struct Part {
 /// How many bits of a token name its bucket within its partition, for about so many tokens.
 pub(super) fn bucket_bits(tokens: usize) -> u32 {
     let buckets = (tokens >> PARTITION_BITS) / IN_BUCKET;
-    buckets.next_power_of_two().ilog2().clamp(6, 18)
+    buckets.next_power_of_two().ilog2().clamp(6, 20)
 }
 
 /// The beginning of a token, by which it is known here.

@@ -87,12 +87,12 @@ pub fn replace(
 
 /// The tokens of those who came, of one kind, in order.
 fn arrived(come: &[Arrival], came: &[u32], kind: MatchKeyKind, postings: &Postings) -> Vec<Token> {
-    let of = |(new, record): (&Arrival, &u32)| {
-        let record = *record;
-        let tokens = (0u8..).zip(new.tokens[kind.index()].clone());
-        tokens.map(move |(slot, token)| Token { name: postings.name(token), record, slot })
-    };
-    let mut tokens: Vec<Token> = come.iter().zip(came).flat_map(of).collect();
+    let mut tokens = Vec::with_capacity(come.len() * kind.slots());
+    for (new, record) in come.iter().zip(came) {
+        let named = (0u8..).zip(&new.tokens[kind.index()]);
+        let named = named.map(|(slot, token)| (postings.name(*token), slot));
+        tokens.extend(named.map(|(name, slot)| Token { name, record: *record, slot }));
+    }
     tokens.sort_unstable();
     tokens
 }
