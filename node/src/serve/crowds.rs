@@ -6,6 +6,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
 use causeway_proto::kind::MatchKeyKind;
@@ -40,7 +41,11 @@ impl Hasher for Itself {
 }
 
 /// Returns the keys that too many of a sweep's records hold, of one kind's columns, segment by segment.
-pub(super) fn crowds(kind: MatchKeyKind, records: &[SegmentRows], columns: &[Vec<u8>]) -> Crowds {
+pub(super) fn crowds(
+    kind: MatchKeyKind,
+    records: &[SegmentRows],
+    columns: &[Arc<Vec<u8>>],
+) -> Crowds {
     let rows: usize = records.iter().map(|rows| rows.places.len()).sum();
     let mut held: Vec<u64> = Vec::with_capacity(kind.slots() * rows);
     for (rows, column) in records.iter().zip(columns) {
@@ -107,7 +112,8 @@ mod tests {
         let columns = [
             [key(1), none, none, key(2), key(2), none].concat(),
             [none, key(3), key(1), none, none, key(4)].concat(),
-        ];
+        ]
+        .map(Arc::new);
         let records = [0, 1].map(|segment| SegmentRows { segment, places: vec![1, 0] });
         assert_eq!(crowds(kind, &records, &columns), Crowds::from_iter([beginning(&key(1))]));
     }

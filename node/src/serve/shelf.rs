@@ -24,8 +24,9 @@ const STAYING_BYTES: usize = 2 << 30;
 const PASSING: usize = 4;
 
 /// One segment's sketches, and the keys of the kinds that were asked for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Segment {
+    /// Empty until they are asked for.
     sketches: Arc<Vec<u8>>,
     /// Where each sketch is.
     spans: Arc<Vec<(u32, u32)>>,
@@ -33,15 +34,15 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Begins with the packed sketches of a segment and no keys.
-    pub(super) fn new(packed: Vec<u8>) -> Self {
+    /// Puts the packed sketches of a segment in.
+    fn set_sketches(&mut self, packed: Vec<u8>) {
         let start = packed.as_ptr().addr();
         let span = |sketch: &[u8]| {
             let from = sketch.as_ptr().addr() - start;
             (from as u32, (from + sketch.len()) as u32)
         };
         let spans = segments::sketches(&packed).map(span).collect();
-        Self { sketches: Arc::new(packed), spans: Arc::new(spans), columns: Default::default() }
+        (self.sketches, self.spans) = (Arc::new(packed), Arc::new(spans));
     }
 
     /// Returns whether it has the keys of a kind up to a place.
@@ -105,14 +106,14 @@ impl Shelf {
         last: usize,
         kinds: &[MatchKeyKind],
     ) -> Result<Arc<Segment>, StoreError> {
-        let kept = self.segment(number).filter(|kept| kept.sketch(last).is_some());
-        if let Some(kept) = kept.as_ref().filter(|kept| kinds.iter().all(|k| kept.has(*k, last))) {
-            return Ok(kept.clone());
+        let kept = self.segment(number).unwrap_or_default();
+        if kept.sketch(last).is_some() && kinds.iter().all(|kind| kept.has(*kind, last)) {
+            return Ok(kept);
         }
-        let mut segment = match kept {
-            Some(kept) => Segment::clone(&kept),
-            None => Segment::new(segments::packed_sketches(conn, number).await?),
-        };
+        let mut segment = Segment::clone(&kept);
+        if kept.sketch(last).is_none() {
+            segment.set_sketches(segments::packed_sketches(conn, number).await?);
+        }
         for kind in kinds.iter().filter(|kind| !segment.has(**kind, last)).collect::<Vec<_>>() {
             let column = segments::keys(conn, number, *kind).await?;
             segment.columns[kind.index()] = Some(Arc::new(column));
@@ -132,6 +133,20 @@ impl Shelf {
     ) -> Result<Arc<Segment>, StoreError> {
         let last = rows.places.iter().max().copied().unwrap_or(0).into();
         self.read(conn, rows.segment, last, kinds).await
+    }
+
+    /// Keeps the keys of one kind that were read for something else, if there is room for them.
+    pub(super) fn keep_keys(&self, number: u64, kind: MatchKeyKind, keys: &Arc<Vec<u8>>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let segment = kept.staying.get(&number).cloned().unwrap_or_default();
+        let before = segment.bytes();
+        let mut segment = Segment::clone(&segment);
+        segment.columns[kind.index()] = Some(keys.clone());
+        let bytes = kept.bytes - before + segment.bytes();
+        if bytes <= STAYING_BYTES {
+            kept.bytes = bytes;
+            kept.staying.insert(number, Arc::new(segment));
+        }
     }
 
     /// Returns a segment if it is kept.

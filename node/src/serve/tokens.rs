@@ -180,7 +180,7 @@ fn is_empty(key: &Key) -> bool {
 struct StoredColumn {
     kind: MatchKeyKind,
     /// In the order of the stream.
-    segments: Vec<Vec<u8>>,
+    segments: Vec<Arc<Vec<u8>>>,
     crowds: Arc<Crowds>,
 }
 
@@ -192,7 +192,10 @@ impl StoredColumn {
     ) -> Result<Self, StoreError> {
         let mut segments = Vec::with_capacity(session.order.len());
         for rows in &session.order {
-            segments.push(segments::keys(conn, rows.segment, kind).await?);
+            let keys = Arc::new(segments::keys(conn, rows.segment, kind).await?);
+            // The second look will ask for them.
+            session.shelf.keep_keys(rows.segment, kind, &keys);
+            segments.push(keys);
         }
         let crowds = Arc::new(crowds::crowds(kind, &session.order, &segments));
         session.keep_crowds(kind, &crowds);

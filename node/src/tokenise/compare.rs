@@ -59,13 +59,14 @@ const _: () = assert!(Presence::COUNT == 2 * LANES);
 pub struct Comparer<'k> {
     cipher: &'k Aes128,
     blocks: Vec<Block>,
-    targets: Vec<Target>,
+    /// Where the blocks go, with how many go there one after the other.
+    targets: Vec<(Target, usize)>,
 }
 
 impl<'k> Comparer<'k> {
     /// Keys everything under the sweep's comparing key.
     pub fn new(cipher: &'k Aes128) -> Self {
-        Self { cipher, blocks: Vec::with_capacity(192), targets: Vec::with_capacity(192) }
+        Self { cipher, blocks: Vec::with_capacity(192), targets: Vec::with_capacity(96) }
     }
 
     /// Makes one record's comparison inside the block of `salt`.
@@ -86,21 +87,18 @@ impl<'k> Comparer<'k> {
         self.cipher.encrypt_blocks(&mut self.blocks);
 
         let mut comparison = Comparison::EMPTY;
-        let mut from = 0;
-        for alike in self
-            .targets
-            .chunk_by(|x, y| matches!((x, y), (Target::Pair(x), Target::Pair(y)) if x == y))
-        {
-            let blocks = &self.blocks[from..from + alike.len()];
-            from += alike.len();
+        let mut rest = &self.blocks[..];
+        for (target, count) in &self.targets {
+            let (blocks, after) = rest.split_at(*count);
+            rest = after;
             let block = &blocks[0];
-            match alike[0] {
+            match *target {
                 Target::Atoms(first) => {
                     let atoms = comparison.atoms[first..].iter_mut();
                     atoms.zip(lanes(block)).for_each(|(atom, lane)| *atom = lane);
                 }
                 Target::Marks(first) | Target::NoMarks(first) => {
-                    let there = matches!(alike[0], Target::Marks(_));
+                    let there = matches!(target, Target::Marks(_));
                     for (at, lane) in (first..).zip(lanes(block)) {
                         if sketch.presence.has(1 << at) == there {
                             comparison.marks[at] = lane.max(1);
@@ -126,11 +124,8 @@ impl<'k> Comparer<'k> {
     }
 
     fn put(&mut self, target: Target, domain: u8, value: u64) {
-        let mut block = Block::default();
-        block[0] = domain;
-        block[8..].copy_from_slice(&value.to_le_bytes());
-        self.blocks.push(block);
-        self.targets.push(target);
+        self.blocks.push(keyed(domain, value));
+        self.targets.push((target, 1));
     }
 
     fn atom(&mut self, atom: Atom, value: u64) {
@@ -186,9 +181,10 @@ impl<'k> Comparer<'k> {
         let mut before = b'^';
         for letter in text.iter().copied().chain([b'$']) {
             let pair = u64::from(before) << 8 | u64::from(letter);
-            self.put(Target::Pair(word as usize), domain, pair);
+            self.blocks.push(keyed(domain, pair));
             before = letter;
         }
+        self.targets.push((Target::Pair(word as usize), text.len() + 1));
     }
 
     fn ask(&mut self, sketch: &Sketch<'_>, noise: u64) {
@@ -324,6 +320,11 @@ impl<'k> Comparer<'k> {
         let sorted = sorted.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0'));
         self.atom(Atom::SortedDigits, sorted);
     }
+}
+
+/// What is keyed of a value.
+fn keyed(domain: u8, value: u64) -> Block {
+    (u128::from(value) << 64 | u128::from(domain)).to_le_bytes().into()
 }
 
 /// The eight 16-bit numbers in a block.
