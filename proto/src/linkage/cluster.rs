@@ -353,6 +353,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn those_of_whom_every_two_agree_are_one(tenths in prop::collection::vec(0i32..300, 15)) {
+            let mut tenths = tenths.into_iter().map(|tenths| f64::from(tenths) / 10.0);
+            let pairs = (0..6).flat_map(|a| (a + 1..6).map(move |b| (a, b)));
+            let edges: Vec<Edge> =
+                pairs.map(|(a, b)| edge(a, b, tenths.next().unwrap())).collect();
+            prop_assert_eq!(cluster(&members(&[0, 1, 2, 3, 4, 5]), &edges), [0; 6]);
+        }
+
+        #[test]
         fn the_order_of_records_and_pairs_changes_nothing(
             weights in prop::collection::vec((0u32..12, 0u32..12, -120i32..120), 0..60),
             order in Just((0u32..12).collect::<Vec<_>>()).prop_shuffle(),

@@ -65,6 +65,16 @@ impl Decision {
     }
 
     fn cluster(&self, of: &Candidates<'_>, set: &[u32]) -> Vec<u32> {
+        // Where every two of them are a link, they come together in whatever order: no link is between two
+        // records of one agency or against a national number.
+        let links = set.iter().map(|record| {
+            let links = self.around.of(*record).iter().map(|at| *at as usize);
+            let later = |at: &usize| of.pairs[*at].other(*record) > *record;
+            links.filter(later).filter(|at| self.is_firm(&of.pairs[*at], *at)).count()
+        });
+        if links.sum::<usize>() == set.len() * (set.len() - 1) / 2 {
+            return vec![0; set.len()];
+        }
         let members: Vec<Member> = set
             .iter()
             .map(|record| Member {
