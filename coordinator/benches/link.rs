@@ -56,7 +56,14 @@ fn group(criterion: &mut Criterion) {
     group.bench_function("partitions into pairs", |bencher| {
         bencher.iter_batched(|| column(kind), Column::pairs, BatchSize::LargeInput);
     });
-    let known = column(kind).pairs();
+    group.bench_function("partitions into pairs and postings", |bencher| {
+        bencher.iter_batched(|| column(kind), Column::pairs_and_postings, BatchSize::LargeInput);
+    });
+    let (known, postings) = column(kind).pairs_and_postings();
+    group.bench_function("who holds each token", |bencher| {
+        let held = |n: u32| postings.holders(postings.name(token(n))).count();
+        bencher.iter(|| people(0).chain(people(1)).map(held).sum::<usize>());
+    });
     group.bench_function("pairs of one more kind", |bencher| {
         let both = || (known.clone(), known.clone());
         bencher.iter_batched(both, |(x, y)| block::merge(x, y), BatchSize::LargeInput);
@@ -72,7 +79,6 @@ fn records() -> Records {
             .collect(),
         flags: vec![PersonFlags(0); ROWS as usize],
         strong_ids: vec![[0; 3]; ROWS as usize],
-        ..Roll::default()
     };
     Records::new((0..AGENCIES).map(roll).collect())
 }

@@ -225,7 +225,6 @@ mod tests {
             handles: vec![Handle::from_bytes([0; 16])],
             flags: vec![PersonFlags(if strong[0] == 0 { 0 } else { PersonFlags::NHS })],
             strong_ids: vec![strong],
-            ..Roll::default()
         };
         Records::new(strong.map(roll).into())
     }
