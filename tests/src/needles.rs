@@ -4,7 +4,14 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use aho_corasick::AhoCorasick;
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD},
+    },
+};
 
 use crate::data::Record;
 
@@ -21,7 +28,8 @@ pub struct Needles {
     plain_of: Vec<(usize, &'static str)>,
     /// Base64, where case matters.
     encoded: AhoCorasick,
-    encoded_of: Vec<usize>,
+    /// With how many bytes into a group the text begins.
+    encoded_of: Vec<(usize, usize)>,
 }
 
 /// Something that was found.
@@ -50,7 +58,7 @@ impl Needles {
                 plain_of.push((at, "hexadecimal"));
                 for shift in 0..3 {
                     encoded.push(base64(cased.as_bytes(), shift));
-                    encoded_of.push(at);
+                    encoded_of.push((at, shift));
                 }
             }
         }
@@ -81,10 +89,16 @@ impl Needles {
             let by_chance = is_short_number(&self.what[of]) && is_in_longer(bytes, hit.range());
             (form != "text" || !by_chance).then(|| found(of, form, hit.start()))
         });
-        let encoded = self
-            .encoded
-            .find_overlapping_iter(bytes)
-            .map(|hit| found(self.encoded_of[hit.pattern().as_usize()], "base64", hit.start()));
+        let encoded = self.encoded.find_overlapping_iter(bytes).filter_map(|hit| {
+            let (of, shift) = self.encoded_of[hit.pattern().as_usize()];
+            let what = &self.what[of];
+            let by_chance = is_short_number(what) && {
+                let (decoded, at) = decoded_around(bytes, hit.start(), shift);
+                decoded.get(at..at + what.len()) == Some(what.as_bytes())
+                    && is_in_longer(&decoded, at..at + what.len())
+            };
+            (!by_chance).then(|| found(of, "base64", hit.start()))
+        });
         plain.chain(encoded).collect()
     }
 }
@@ -99,6 +113,30 @@ fn is_in_longer(bytes: &[u8], range: Range<usize>) -> bool {
     let before = range.start.checked_sub(1).and_then(|at| bytes.get(at));
     let after = bytes.get(range.end);
     before.into_iter().chain(after).any(u8::is_ascii_hexdigit)
+}
+
+/// Decodes base64 from the group before a hit on, and returns where in it the text begins: nothing where
+/// that is not base64. Lines may break it.
+fn decoded_around(bytes: &[u8], hit: usize, shift: usize) -> (Vec<u8>, usize) {
+    /// Longer than any short number with the groups around it.
+    const SIGNS: usize = 24;
+    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let is_one = |byte: &&u8| is_sign(byte) || matches!(byte, b'\r' | b'\n');
+    let (before, after) = bytes.split_at(hit.saturating_sub(first_sign(shift)));
+    let before = before.iter().rev().take_while(is_one).filter(|byte| is_sign(byte)).take(4);
+    let mut signs: Vec<u8> = before.copied().collect();
+    signs.reverse();
+    // What stands before by itself is no group.
+    signs.truncate(signs.len() / 4 * 4);
+    let at = signs.len() / 4 * 3 + shift;
+    signs.extend(after.iter().take_while(is_one).filter(|byte| is_sign(byte)).take(SIGNS));
+    // Of a group that is cut off, one sign alone says nothing.
+    signs.truncate(signs.len() - usize::from(signs.len() % 4 == 1));
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+    let decoded = GeneralPurpose::new(&STANDARD, lenient).decode(signs);
+    (decoded.unwrap_or_default(), at)
 }
 
 /// Everything in a record that says who it is of, in the spellings that systems use.
@@ -174,9 +212,14 @@ fn base64(text: &[u8], shift: usize) -> String {
     padded.extend_from_slice(text);
     let signs = STANDARD_NO_PAD.encode(&padded);
     // Signs that hold bits of what stands before and after are not certain.
-    let first = (shift * 8).div_ceil(6);
+    let first = first_sign(shift);
     let last = padded.len() * 8 / 6;
     signs[first..last].to_owned()
+}
+
+/// The first sign of a group that says nothing of what stands in it before the place `shift`.
+fn first_sign(shift: usize) -> usize {
+    (shift * 8).div_ceil(6)
 }
 
 #[cfg(test)]
@@ -200,6 +243,20 @@ mod tests {
             [1; 3]
         );
         assert_eq!(count(b"elapsed=0.0019870406, id=a19870406f"), 0);
+        // In base64, with the line broken before it or not: a time as certificates write it, and a date.
+        for before in ["", "x", "xy", "xyz"] {
+            let encoded = |text: &str| {
+                let mut signs = STANDARD_NO_PAD.encode(format!("abcdef{before}{text}"));
+                let whole = signs.clone();
+                signs.insert(8, '\n');
+                [whole, signs]
+            };
+            for (text, times) in [("26198704063Z", 0), ("y:19870406.", 1), ("y:19870406", 1)] {
+                for signs in encoded(text) {
+                    assert_eq!(count(signs.as_bytes()), times, "{before}{text} {signs}");
+                }
+            }
+        }
     }
 
     #[test]
