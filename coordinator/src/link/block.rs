@@ -107,7 +107,7 @@ impl Column {
     pub fn pairs(self) -> Vec<Pair> {
         let blocks = Blocks::of(&self);
         let found = self.partitions.into_par_iter();
-        in_order(found.flat_map_iter(|partition| blocks.pairs(partition, |_| ())).collect())
+        Pair::join(found.flat_map_iter(|partition| blocks.pairs(partition, |_| ())).collect())
     }
 
     /// Returns the same pairs, and who holds a token.
@@ -121,7 +121,7 @@ impl Column {
             (pairs, indexed)
         });
         let (pairs, parts): (Vec<Vec<Pair>>, Vec<Indexed>) = found.unzip();
-        (in_order(pairs.into_iter().flatten().collect()), Postings::new(bits, parts))
+        (Pair::join(pairs.concat()), Postings::new(bits, parts))
     }
 }
 
@@ -143,8 +143,7 @@ impl Blocks {
 
     /// Returns the pairs in one partition, and tells of its tokens that name crowds.
     fn pairs(&self, mut partition: Partition, mut crowd: impl FnMut(u64)) -> Vec<Pair> {
-        let (kinds, carrier) = (1 << self.kind.index(), self.kind.index());
-        let carrier = u8::try_from(carrier).expect("few kinds");
+        let held = |entry: &Entry| (entry.record(), entry.slot());
         let mut pairs = Vec::new();
         let mut agencies = Vec::new();
         let shared = shared(std::mem::take(&mut partition.entries));
@@ -158,23 +157,13 @@ impl Blocks {
             for (at, x) in block.iter().enumerate() {
                 for (after, y) in block.iter().enumerate().skip(at + 1) {
                     if agencies[at] != agencies[after] {
-                        let (a, b) = if x.record() < y.record() { (x, y) } else { (y, x) };
-                        let slots = a.slot() | b.slot() << 4;
-                        let (a, b) = (a.record(), b.record());
-                        pairs.push(Pair { a, b, kinds, carrier, slots, numbers: 0 });
+                        pairs.push(Pair::of(held(x), held(y), self.kind));
                     }
                 }
             }
         }
         pairs
     }
-}
-
-/// Sorts pairs, and leaves each of them once.
-fn in_order(mut pairs: Vec<Pair>) -> Vec<Pair> {
-    pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.slots));
-    pairs.dedup_by_key(|pair| pair.place());
-    pairs
 }
 
 /// Returns the entries whose token may be another's, too, in the order of their tokens.

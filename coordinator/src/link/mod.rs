@@ -1,9 +1,9 @@
 //! Decides which records of different agencies are one person, without knowing who anybody is.
 //!
 //! ```text
-//! tokens --rekey--> columns --block--> candidate pairs --second look--> levels
-//!        levels --weights, guards--> edges --cluster--> persons
-//! changes --replace--> columns, pairs --second look--> levels --settle--> persons
+//! tokens --rekey--> columns --block--> candidate pairs, postings
+//!        pairs --second look--> levels --weights, guards--> edges --cluster--> persons
+//! changes --replace--> postings, pairs --second look--> levels --settle--> persons
 //! ```
 //!
 //! A record is a number here: the agency's first record plus its row in the token stream, and for
@@ -315,11 +315,6 @@ impl Records {
         mine.iter().filter(move |apart| shared(apart)).copied()
     }
 
-    /// Returns whether somebody found anything of any record.
-    pub fn have_findings(&self) -> bool {
-        !self.apart.is_empty()
-    }
-
     /// Returns whether somebody found anything of a record.
     pub fn has_findings(&self, record: u32) -> bool {
         self.apart.contains_key(&record)
@@ -352,6 +347,26 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Two records that hold a token of one kind, each in a slot.
+    fn of((x, slot): (u32, u8), (y, theirs): (u32, u8), kind: MatchKeyKind) -> Self {
+        let (a, b) = (x.min(y), x.max(y));
+        let slots = if a == x { slot | theirs << 4 } else { theirs | slot << 4 };
+        let carrier = u8::try_from(kind.index()).expect("few kinds");
+        Self { a, b, kinds: 1 << kind.index(), carrier, slots, numbers: 0 }
+    }
+
+    /// Puts pairs in order, and makes one of all that are about the same records: with every kind, and the
+    /// first carrier and slots.
+    fn join(mut pairs: Vec<Self>) -> Vec<Self> {
+        pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, pair.slots));
+        pairs.dedup_by(|pair, first| {
+            let same = pair.place() == first.place();
+            first.kinds |= if same { pair.kinds } else { 0 };
+            same
+        });
+        pairs
+    }
+
     /// Returns the other record.
     pub fn other(&self, record: u32) -> u32 {
         if self.a == record { self.b } else { self.a }

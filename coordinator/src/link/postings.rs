@@ -89,7 +89,7 @@ impl Postings {
         if tokens.len() > FEW {
             self.late.extend(tokens);
             self.late.sort();
-            return self.settle();
+            return self.take_in();
         }
         for token in tokens {
             let at = self.late.partition_point(|other| other < token);
@@ -99,7 +99,7 @@ impl Postings {
 
     /// Returns every record that holds a token, and in which slot, by the token's name.
     pub fn holders(&self, name: u64) -> impl Iterator<Item = (u32, u8)> + '_ {
-        let (bucket, rest) = self.place(name);
+        let (bucket, rest) = place(self.bucket_bits, name);
         let part = self.parts.get((name >> (self.bucket_bits + REST_BITS)) as usize);
         let mine = part.map_or(&[][..], |part| part.bucket(bucket));
         let same = move |posting: &&Posting| posting.rest >> 2 == rest;
@@ -114,8 +114,8 @@ impl Postings {
         &late[..late.partition_point(|token| token.name <= *names.end())]
     }
 
-    /// Returns the tokens of some records. Reads everything.
-    pub fn of(&self, records: &BTreeSet<u32>) -> Vec<Token> {
+    /// Returns the tokens of some records, which come in order. Reads everything.
+    pub fn of(&self, records: &[u32]) -> Vec<Token> {
         let Some((first, last)) = records.first().zip(records.last()) else {
             return Vec::new();
         };
@@ -150,7 +150,7 @@ impl Postings {
     }
 
     /// Puts what came later among the rest, if it has become much.
-    fn settle(&mut self) {
+    fn take_in(&mut self) {
         /// Fewer are found fast enough where they are.
         const FEW: usize = 1 << 16;
         let held: usize = self.parts.iter().map(|part| part.postings.len()).sum();
@@ -161,21 +161,27 @@ impl Postings {
         let (shift, buckets) = (self.bucket_bits + REST_BITS, 1 << self.bucket_bits);
         let settled = parts.into_par_iter().enumerate().map(|(upper, part)| {
             let first = (upper as u64) << shift;
-            let new = self.late_in(first..=first + ((1 << shift) - 1)).iter().map(|token| {
-                let (bucket, rest) = self.place(token.name);
-                let rest = rest << 2 | u32::from(token.slot);
-                (bucket, Posting { rest, record: token.record })
-            });
+            let new = self.late_in(first..=first + ((1 << shift) - 1)).iter();
+            let new = new.map(|token| token.posted(self.bucket_bits));
             Part::of(part.entries().chain(new), buckets)
         });
         let settled = settled.collect();
         (self.parts, self.late) = (settled, Vec::new());
     }
+}
 
-    /// The bucket of a token within its partition, and what is kept of it there.
-    fn place(&self, name: u64) -> (usize, u32) {
-        let bucket = name >> REST_BITS & ((1 << self.bucket_bits) - 1);
-        (bucket as usize, (name & ((1 << REST_BITS) - 1)) as u32)
+/// The bucket of a token within its partition, and what is kept of it there.
+fn place(bucket_bits: u32, name: u64) -> (usize, u32) {
+    let bucket = name >> REST_BITS & ((1 << bucket_bits) - 1);
+    (bucket as usize, (name & ((1 << REST_BITS) - 1)) as u32)
+}
+
+impl Token {
+    /// The bucket within its partition, and what stands there.
+    fn posted(&self, bucket_bits: u32) -> (usize, Posting) {
+        let (bucket, rest) = place(bucket_bits, self.name);
+        let rest = rest << 2 | u32::from(self.slot);
+        (bucket, Posting { rest, record: self.record })
     }
 }
 
@@ -190,9 +196,7 @@ impl Indexed {
     pub(super) fn of(partition: &Partition, bucket_bits: u32) -> Self {
         let entries = partition.entries.iter().map(|entry| {
             let name = name(bucket_bits, partition.token(*entry));
-            let bucket = name >> REST_BITS & ((1 << bucket_bits) - 1);
-            let rest = (name << 2) as u32 | u32::from(entry.slot());
-            (bucket as usize, Posting { rest, record: entry.record() })
+            Token { name, record: entry.record(), slot: entry.slot() }.posted(bucket_bits)
         });
         Self { part: Part::of(entries, 1 << bucket_bits), crowds: Vec::new() }
     }
@@ -281,7 +285,7 @@ mod tests {
                 let expected: Vec<(u32, u8)> = holds.map(|(_, record, slot)| (*record, *slot)).collect();
                 prop_assert_eq!(found, expected);
             }
-            let some = BTreeSet::from([3, 7, 100, 99]);
+            let some = [3, 7, 99, 100];
             let mut found = postings.of(&some);
             found.sort();
             let holds = all.iter().filter(|(_, record, _)| some.contains(record));

@@ -65,19 +65,20 @@ pub fn replace(
     let tokens: Vec<Vec<Token>> = posted.collect();
     let burst = Burst { records, leave, first: came.first().copied().unwrap_or(u32::MAX) };
     let (mut new, crossed) = burst.look_up(&tokens);
-    let mut moved: BTreeSet<u32> = came.iter().copied().collect();
+    let mut fresh = came.clone();
     if !crossed.is_empty() {
-        let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied().collect();
+        let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied();
+        let holders = decide::in_order(holders);
         new.extend(burst.look_up(&burst.tokens_of(&holders)).0);
-        new = joined(new);
+        new = Pair::join(new);
         for crossed in crossed.iter().filter(|crossed| crossed.is_crowd) {
             records.postings[crossed.kind].add_crowd(crossed.name);
         }
-        moved.extend(holders);
+        fresh.extend(holders);
     }
     records.compare_all_numbers(&mut new);
 
-    let all = || leave.iter().chain(&moved).copied();
+    let all = || leave.iter().chain(&fresh).copied();
     let dropped = decide::in_order(all().flat_map(|record| decision.around.of(record)).copied());
     let gone: Vec<(u32, Pair)> = dropped.into_iter().map(|at| (at, pairs[at as usize])).collect();
     let changed = gone.iter().map(|(_, pair)| pair).chain(&new);
@@ -121,7 +122,7 @@ impl Burst<'_> {
         let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
         let found = kinds.map(|((kind, postings), tokens)| self.of_kind(*kind, postings, tokens));
         let (pairs, crossed): (Vec<Vec<Pair>>, Vec<Vec<Crossed>>) = found.unzip();
-        (joined(pairs.concat()), crossed.into_iter().flatten().collect())
+        (Pair::join(pairs.concat()), crossed.into_iter().flatten().collect())
     }
 
     fn of_kind(
@@ -130,8 +131,6 @@ impl Burst<'_> {
         postings: &Postings,
         tokens: &[Token],
     ) -> (Vec<Pair>, Vec<Crossed>) {
-        let (kinds, carrier) = (1 << kind.index(), kind.index());
-        let carrier = u8::try_from(carrier).expect("few kinds");
         let (mut pairs, mut block, mut large) = (Vec::new(), Vec::new(), Vec::new());
         for Token { name, record, slot } in tokens {
             block.clear();
@@ -145,11 +144,7 @@ impl Burst<'_> {
             }
             let agency = self.records.agency(*record);
             let others = block.iter().filter(|(other, _)| self.records.agency(*other) != agency);
-            pairs.extend(others.map(|(other, theirs)| {
-                let (a, b) = (*record.min(other), *record.max(other));
-                let slots = if a == *record { slot | theirs << 4 } else { theirs | slot << 4 };
-                Pair { a, b, kinds, carrier, slots, numbers: 0 }
-            }));
+            pairs.extend(others.map(|other| Pair::of((*record, *slot), *other, kind)));
         }
         // Only a token of somebody who came can come to name a crowd, and only one that did can cease to.
         if !self.leave.is_empty() {
@@ -174,19 +169,7 @@ impl Burst<'_> {
     }
 
     /// Returns the tokens of some records, by kind.
-    fn tokens_of(&self, records: &BTreeSet<u32>) -> Vec<Vec<Token>> {
+    fn tokens_of(&self, records: &[u32]) -> Vec<Vec<Token>> {
         self.records.postings.iter().map(|postings| postings.of(records)).collect()
     }
-}
-
-/// Makes one pair of all that are about the same records: with every kind, and the carrier and the slots
-/// that a full pass finds first.
-fn joined(mut found: Vec<Pair>) -> Vec<Pair> {
-    found.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, pair.slots));
-    found.dedup_by(|pair, first| {
-        let same = pair.place() == first.place();
-        first.kinds |= if same { pair.kinds } else { 0 };
-        same
-    });
-    found
 }
