@@ -109,10 +109,8 @@ pub async fn houses(
     let residents = residents(cycle, sweep, agencies, linked, known).await;
     let mut households = household::households(&residents, Limits::default());
     // Who was found to be somebody else is not pooled because of an address either.
-    if linked.records.have_findings() {
-        for house in &mut households {
-            house.leave_out_strangers(|one, other| linked.records.is_stranger(one, other));
-        }
+    for house in &mut households {
+        house.leave_out_strangers(|one, other| linked.records.is_stranger(one, other));
     }
     let worth: Vec<Household> =
         households.iter().filter(|house| is_worth_it(&linked.records, house)).cloned().collect();
