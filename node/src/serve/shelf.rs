@@ -138,15 +138,10 @@ impl Shelf {
     /// Keeps the keys of one kind that were read for something else, if there is room for them.
     pub(super) fn keep_keys(&self, number: u64, kind: MatchKeyKind, keys: &Arc<Vec<u8>>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let segment = kept.staying.get(&number).cloned().unwrap_or_default();
-        let before = segment.bytes();
-        let mut segment = Segment::clone(&segment);
+        let mut segment =
+            kept.staying.get(&number).map_or_else(Segment::default, |s| (**s).clone());
         segment.columns[kind.index()] = Some(keys.clone());
-        let bytes = kept.bytes - before + segment.bytes();
-        if bytes <= STAYING_BYTES {
-            kept.bytes = bytes;
-            kept.staying.insert(number, Arc::new(segment));
-        }
+        kept.stay(number, &Arc::new(segment));
     }
 
     /// Returns a segment if it is kept.
@@ -160,11 +155,7 @@ impl Shelf {
     fn keep(&self, number: u64, segment: Segment) -> Arc<Segment> {
         let segment = Arc::new(segment);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = kept.staying.get(&number).map_or(0, |before| before.bytes());
-        let bytes = kept.bytes - before + segment.bytes();
-        if bytes <= STAYING_BYTES {
-            kept.bytes = bytes;
-            kept.staying.insert(number, segment.clone());
+        if kept.stay(number, &segment) {
             return segment;
         }
         kept.passing.retain(|(passing, _)| *passing != number);
@@ -173,5 +164,19 @@ impl Shelf {
         }
         kept.passing.push_back((number, segment.clone()));
         segment
+    }
+}
+
+impl Kept {
+    /// Has a segment stay, in place of what stayed of it, if there is room. Returns whether there was.
+    fn stay(&mut self, number: u64, segment: &Arc<Segment>) -> bool {
+        let before = self.staying.get(&number).map_or(0, |before| before.bytes());
+        let bytes = self.bytes - before + segment.bytes();
+        let fits = bytes <= STAYING_BYTES;
+        if fits {
+            self.bytes = bytes;
+            self.staying.insert(number, segment.clone());
+        }
+        fits
     }
 }
