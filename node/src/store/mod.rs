@@ -127,6 +127,7 @@ fn migrator() -> Migrator {
         (10, "live", include_str!("../../migrations/0010_live.sql")),
         (20, "reviews", include_str!("../../migrations/0020_reviews.sql")),
         (30, "feeds", include_str!("../../migrations/0030_feeds.sql")),
+        (40, "segments", include_str!("../../migrations/0040_segments.sql")),
     ];
     Migrator::with_migrations(
         migrations
@@ -152,4 +153,29 @@ fn signed(value: u64) -> i64 {
 /// Reads a fixed-size blob.
 fn fixed<const N: usize>(what: &'static str, value: Vec<u8>) -> Result<[u8; N], StoreError> {
     value.try_into().map_err(|_| StoreError::Corrupt(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_of_an_older_release_keeps_its_segments() {
+        let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None);
+        let pool = pool.connect_with(SqliteConnectOptions::new().in_memory(true)).await.unwrap();
+        let older = migrator().iter().filter(|one| one.version < 40).cloned().collect();
+        Migrator::with_migrations(older).run(&pool).await.unwrap();
+        sqlx::query("insert into segment values (7, 1, 2, x'c0ffee'), (7, 0, 2, x'8001')")
+            .execute(&pool)
+            .await
+            .unwrap();
+        migrator().run(&pool).await.unwrap();
+        let store = Store { pool };
+        let mut conn = store.read().await.unwrap();
+        let sketches = segments::packed_sketches(&mut conn, 7).await.unwrap();
+        assert_eq!(sketches, [0xc0, 0xff, 0xee]);
+        let first = 7 * causeway_proto::limits::SEGMENT_ROWS as u64;
+        let states = segments::states_of(&mut conn, &[first, first + 1]).await.unwrap();
+        assert_eq!(states, [(first, 0x80), (first + 1, 1)].into());
+    }
 }

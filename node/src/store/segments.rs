@@ -236,23 +236,27 @@ async fn picked<const N: usize>(
     rows: &[u64],
     of: i64,
 ) -> Result<Vec<(u64, [u8; N])>, StoreError> {
-    let mut by_segment: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let mut by_segment: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
     for row in rows {
-        by_segment.entry(row / SEGMENT_ROWS as u64).or_default().push(*row);
+        let number = (row / SEGMENT_ROWS as u64).cast_signed();
+        by_segment.entry(number).or_default().push(*row);
     }
+    let numbers: Vec<&i64> = by_segment.keys().collect();
+    let numbers = serde_json::to_string(&numbers).expect("numbers are JSON");
+    let bodies: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select number, body from segment \
+         where column_kind = ? and number in (select value from json_each(?))",
+    )
+    .bind(of)
+    .bind(numbers)
+    .fetch_all(conn)
+    .await?;
     let mut picked = Vec::with_capacity(rows.len());
-    for (number, rows) in by_segment {
-        let body: Option<(Vec<u8>,)> =
-            sqlx::query_as("select body from segment where number = ? and column_kind = ?")
-                .bind(number.cast_signed())
-                .bind(of)
-                .fetch_optional(&mut *conn)
-                .await?;
-        let body = body.map(|(body,)| body).unwrap_or_default();
+    for (number, body) in bodies {
         let (cells, _) = body.as_chunks::<N>();
-        picked.extend(rows.into_iter().filter_map(|row| {
+        picked.extend(by_segment[&number].iter().filter_map(|row| {
             let cell = cells.get((row % SEGMENT_ROWS as u64) as usize)?;
-            Some((row, *cell))
+            Some((*row, *cell))
         }));
     }
     Ok(picked)
