@@ -60,14 +60,14 @@ impl Linked {
     pub(super) fn settle(
         &mut self,
         new: impl IntoIterator<Item = (Pair, Levels)>,
-        touched: &[u32],
+        replaced: &Replaced,
     ) {
         for (pair, levels) in new {
             self.pairs.push(pair);
             self.levels.push(levels);
         }
         let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
-        let moved = self.decision.settle(&of, touched);
+        let moved = self.decision.settle(&of, replaced);
         // Who comes is a person of their own at first.
         self.person_sizes.resize(self.records.len(), 1);
         for (record, before) in moved {

@@ -245,7 +245,7 @@ async fn apply<'a>(
         // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
         let new = replaced.new.iter().zip(levels);
         let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
-        tokio::task::block_in_place(|| linked.settle(new, &replaced.touched));
+        tokio::task::block_in_place(|| linked.settle(new, &replaced));
         seconds.cluster = clustering.elapsed().as_secs_f64();
     }
 

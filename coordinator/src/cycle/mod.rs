@@ -67,6 +67,7 @@ use crate::{
     link::{
         quality::LinkQuality,
         rekey::{NoRandomness, Rekey},
+        replace::Replaced,
     },
     score::Model,
 };
@@ -312,7 +313,8 @@ impl<'a> Cycle<'a> {
         let apart = (&mut *linked, &mut houses);
         let out = disputes::settle(self, (sweep, as_at), agencies, apart, continuity).await?;
         if !out.is_empty() {
-            linked.settle([], &out.into_iter().collect::<Vec<u32>>());
+            let touched = out.into_iter().collect();
+            linked.settle([], &Replaced { touched, ..Replaced::default() });
             houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         }
         let (found, kept) = ((&*linked, &houses), (continuity, scores));

@@ -164,7 +164,7 @@ pub async fn link_again(
 /// whose node did not answer.
 ///
 /// Everybody who `came` is asked about, also where nothing has to be known: a node that was asked
-/// about some of its changes only would learn who of them is known elsewhere.
+/// about some of its changes only would learn who of them is known elsewhere. `came` is in order.
 pub async fn look_again(
     cycle: &Cycle<'_>,
     sweep: SweepId,
@@ -181,10 +181,12 @@ pub async fn look_again(
     let mut came = came;
     for portion in undecided.chunks(pairs_at_once(records.len())) {
         let came = std::mem::take(&mut came);
-        agreed.extend(look(cycle, sweep, agencies, records, (portion, came)).await);
+        let asked = Asked { pairs: portion, came, like: &linked.pairs };
+        agreed.extend(look(cycle, sweep, agencies, records, asked).await);
     }
     if !came.is_empty() {
-        look(cycle, sweep, agencies, records, (&[], came)).await;
+        let asked = Asked { pairs: &[], came, like: &linked.pairs };
+        look(cycle, sweep, agencies, records, asked).await;
     }
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
     let mut agreed = undecided.iter().zip(agreed);
@@ -226,10 +228,22 @@ async fn look_at(
 ) -> Vec<Levels> {
     let mut levels = Vec::with_capacity(pairs.len());
     for portion in pairs.chunks(pairs_at_once(records.len())) {
-        levels.extend(look(cycle, sweep, agencies, records, (portion, &[])).await);
+        let asked = Asked { pairs: portion, came: &[], like: portion };
+        levels.extend(look(cycle, sweep, agencies, records, asked).await);
         cycle.progress.step(Step::Compare, None, levels.len() as u64, pairs.len() as u64);
     }
     levels
+}
+
+/// What is asked in one go.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Pairs that have to be known.
+    pairs: &'a [Pair],
+    /// Everybody who came, in order: each of them is asked about.
+    came: &'a [u32],
+    /// Pairs as what has to be known is usually asked for.
+    like: &'a [Pair],
 }
 
 /// Asks every node about its part of the pairs, and about who `came`, decoys among them, and returns how
@@ -241,19 +255,13 @@ async fn look(
     sweep: SweepId,
     agencies: &mut [Taking<'_>],
     records: &Records,
-    (pairs, came): (&[Pair], &[u32]),
+    asked: Asked<'_>,
 ) -> Vec<Levels> {
+    let Asked { pairs, .. } = asked;
     let mut asks: Vec<Ask> = Vec::with_capacity(2 * pairs.len());
     for pair in pairs {
         let (kind, [a, b]) = pair.carrier();
         asks.extend([(pair.a, kind, a), (pair.b, kind, b)]);
-    }
-    if !came.is_empty() {
-        let asked: HashSet<u32> = asks.iter().map(|(record, ..)| *record).collect();
-        let others = came.iter().filter(|record| !asked.contains(record));
-        let any =
-            |record: &u32| (*record, MatchKeyKind::ALL[*record as usize % MatchKeyKind::COUNT], 0);
-        asks.extend(others.map(any));
     }
     asks.par_sort_unstable();
     asks.dedup();
@@ -263,7 +271,7 @@ async fn look(
     let mut asking = Vec::with_capacity(agencies.len());
     for (at, (agency, part)) in agencies.iter().zip(&parts).enumerate() {
         let mine = if agency.is_in() { &part[..] } else { &[] };
-        asking.push(compare_one(cycle, sweep, agency.member, records, mine, at));
+        asking.push(compare_one(cycle, sweep, agency.member, (records, at), (mine, asked)));
     }
     let answers = join_all(asking).await;
     let mut compared = Vec::with_capacity(agencies.len());
@@ -292,14 +300,13 @@ async fn compare_one(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     member: &Member,
-    records: &Records,
-    asks: &[Ask],
-    agency: usize,
+    (records, agency): (&Records, usize),
+    (asks, asked): (&[Ask], Asked<'_>),
 ) -> Result<Vec<Comparison>, Problem> {
     let client = member.client(cycle.limits.call());
     let mut compared = Vec::with_capacity(asks.len());
     let mut genuine = asks.iter().peekable();
-    let all = with_decoys(records, agency, asks)?;
+    let all = with_decoys(records, agency, asks, asked)?;
     let question = |(record, kind, slot): &Ask| Question {
         handle: records.handle(*record),
         kind: *kind,
@@ -336,23 +343,50 @@ async fn compare_batch(
     client.compare(sweep, &questions).await
 }
 
-/// Adds as many decoys, records of the same agency with kinds drawn from the genuine questions, and
-/// puts everything in the order of the stream, in which the node keeps its rows.
+/// Adds whoever came and has to be asked about for nothing else, and decoys: as many records of the same
+/// agency as are asked about and did not come, since a node knows who of its people changed. Kinds are
+/// drawn from genuine questions. Everything is put in the order of the stream, in which the node keeps
+/// its rows.
 ///
 /// Without randomness there are no decoys, and without decoys nobody is asked.
-fn with_decoys(records: &Records, agency: usize, asks: &[Ask]) -> Result<Vec<Ask>, Problem> {
+fn with_decoys(
+    records: &Records,
+    agency: usize,
+    asks: &[Ask],
+    Asked { came, like, .. }: Asked<'_>,
+) -> Result<Vec<Ask>, Problem> {
+    let is_asked = |record: &u32| asks.binary_search_by_key(record, |(record, ..)| *record).is_ok();
+    let is_other = |record: &&u32| records.agency(**record) == agency && !is_asked(record);
+    let others: Vec<u32> = came.iter().filter(is_other).copied().collect();
     let mut all = asks.to_vec();
-    let mut seed = [0; 32];
-    if asks.is_empty() {
+    if all.is_empty() && others.is_empty() {
         return Ok(all);
     }
+    let mut seed = [0; 32];
     SystemRandom::new().fill(&mut seed).map_err(|_| Problem::NoDecoys)?;
     let mut random = StdRng::from_seed(seed);
-    for (_, kind, slot) in asks.iter().cycle().take(asks.len().max(LEAST_DECOYS)) {
+    let mut as_usual = || match like.len() {
+        0 => (MatchKeyKind::ALL[random.random_range(0..MatchKeyKind::COUNT)], 0),
+        pairs => {
+            let (kind, slots) = like[random.random_range(0..pairs)].carrier();
+            (kind, slots[random.random_range(0..2)])
+        }
+    };
+    for record in others {
+        let (kind, slot) = as_usual();
+        all.push((record, kind, slot));
+    }
+    let unchanged = asks.iter().filter(|(record, ..)| came.binary_search(record).is_err());
+    let mut unchanged: Vec<(MatchKeyKind, u8)> =
+        unchanged.map(|(_, kind, slot)| (*kind, *slot)).collect();
+    for _ in unchanged.len()..LEAST_DECOYS {
+        unchanged.push(as_usual());
+    }
+    for (kind, slot) in unchanged {
         let decoy = records.number(agency, random.random_range(0..records.rows(agency)));
         // Somebody who left the sweep would stand out.
         if !records.is_gone(decoy) {
-            all.push((decoy, *kind, *slot));
+            all.push((decoy, kind, slot));
         }
     }
     all.sort_unstable();

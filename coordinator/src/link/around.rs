@@ -3,7 +3,7 @@
 //! The full pass lays them out in two flat lists. Records that a change touched get a list of their
 //! own, so that one changed record costs what it touches and no more.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::Pair;
 

@@ -18,7 +18,7 @@ use causeway_proto::linkage::{
 use rayon::prelude::*;
 
 use self::uniqueness::Uniqueness;
-use super::{Pair, Records, around::Around};
+use super::{Pair, Records, around::Around, replace::Replaced};
 
 /// What was learnt from the data of a sweep, and holds until it closes.
 #[derive(Clone, Debug)]
@@ -121,9 +121,9 @@ impl Decision {
     }
 
     /// Decides again about what new pairs and missing ones touch. New pairs stand at the end of the
-    /// list, and `touched` are the records of all of them. Returns every record that is another
-    /// person's now, with the person before; somebody new was a person of their own.
-    pub fn settle(&mut self, of: &Candidates<'_>, touched: &[u32]) -> Vec<(u32, u32)> {
+    /// list. Returns every record that is another person's now, with the person before; somebody new was a
+    /// person of their own.
+    pub fn settle(&mut self, of: &Candidates<'_>, replaced: &Replaced) -> Vec<(u32, u32)> {
         let known = self.verdicts.len();
         let (verdicts, alone) = judge(of, known, &self.learnt.weights);
         self.verdicts.extend(verdicts);
@@ -137,23 +137,11 @@ impl Decision {
         self.persons.extend(numbered..numbers);
         self.ambiguous.resize(of.records.len(), false);
 
-        // A pair's bits depend on the others of both its records.
-        let weighed = in_order(touched.iter().flat_map(|record| self.around.of(*record)).copied());
-        for at in weighed.iter().map(|at| *at as usize) {
-            // Somebody may have found that the two are two people.
-            self.verdicts[at] = verdict(of, at);
-        }
-        let bits: Vec<Option<f64>> =
-            weighed.par_iter().map(|at| self.weigh(of, *at as usize)).collect();
-        let mut moved = touched.to_vec();
-        for (at, bits) in weighed.iter().map(|at| *at as usize).zip(bits) {
-            if std::mem::replace(&mut self.bits[at], bits) != bits {
-                moved.extend([of.pairs[at].a, of.pairs[at].b]);
-            }
-        }
+        let mut moved = replaced.touched.clone();
+        moved.extend(self.weigh_again(of, known, replaced));
         // A record's ambiguity depends on its candidates' bits and theirs, and who is one person on both.
         let mut moved = in_order(moved.into_iter());
-        let near = self.with_neighbours(of, &moved);
+        let near = self.with_candidates(of, &moved);
         let unclear: Vec<bool> =
             near.par_iter().map(|record| self.is_ambiguous(of, *record)).collect();
         let mut turned = Vec::new();
@@ -162,7 +150,7 @@ impl Decision {
                 turned.push(*record);
             }
         }
-        moved.extend(self.with_neighbours(of, &turned));
+        moved.extend(self.with_candidates(of, &turned));
 
         let components = self.components_of(of, &in_order(moved.into_iter()));
         let before: Vec<(u32, u32)> = components
@@ -175,10 +163,45 @@ impl Decision {
         before.into_iter().filter(|(record, was)| persons[*record as usize] != *was).collect()
     }
 
-    /// Returns some records and all they are paired with, in order.
-    fn with_neighbours(&self, of: &Candidates<'_>, records: &[u32]) -> Vec<u32> {
-        let pairs = |record: &u32| self.around.of(*record).iter().map(|at| of.pairs[*at as usize]);
-        let others = records.iter().flat_map(|one| pairs(one).map(|pair| pair.other(*one)));
+    /// Weighs the new pairs, those from a place on, and those of whose records another pair may be a link now
+    /// and could not be before, or the other way round. Returns the records of all whose bits changed.
+    fn weigh_again(&mut self, of: &Candidates<'_>, from: usize, replaced: &Replaced) -> Vec<u32> {
+        let mut rivals: Vec<u32> = Vec::new();
+        let changed = replaced.gone.iter().map(|(at, _)| *at as usize);
+        for at in changed.chain(from..of.pairs.len()).filter(|at| self.is_rival(*at)) {
+            rivals.extend([of.pairs[at].a, of.pairs[at].b]);
+        }
+        // Somebody may have found that the two are two people.
+        let found = replaced.touched.iter().filter(|record| of.records.has_findings(**record));
+        let found = in_order(found.flat_map(|record| self.around.of(*record)).copied());
+        for at in found.into_iter().map(|at| at as usize) {
+            let verdict = verdict(of, at);
+            if std::mem::replace(&mut self.verdicts[at], verdict) != verdict {
+                rivals.extend([of.pairs[at].a, of.pairs[at].b]);
+            }
+        }
+        let rivals = in_order(rivals.into_iter());
+        let old = rivals.iter().flat_map(|record| self.around.of(*record)).copied();
+        let new = (0u32..).zip(of.pairs).skip(from).map(|(at, _)| at);
+        let weighed = in_order(old.chain(new));
+        let bits: Vec<Option<f64>> =
+            weighed.par_iter().map(|at| self.weigh(of, *at as usize)).collect();
+        let mut moved = Vec::new();
+        for (at, bits) in weighed.iter().map(|at| *at as usize).zip(bits) {
+            if std::mem::replace(&mut self.bits[at], bits) != bits {
+                moved.extend([of.pairs[at].a, of.pairs[at].b]);
+            }
+        }
+        moved
+    }
+
+    /// Returns some records and all whom they may be, in order.
+    fn with_candidates(&self, of: &Candidates<'_>, records: &[u32]) -> Vec<u32> {
+        let fits = |at: &usize| self.bits[*at].is_some_and(|bits| bits >= 0.0);
+        let around = |record: &u32| self.around.of(*record).iter().map(|at| *at as usize);
+        let others = records
+            .iter()
+            .flat_map(|one| around(one).filter(fits).map(|at| of.pairs[at].other(*one)));
         in_order(others.chain(records.iter().copied()))
     }
 
@@ -209,10 +232,14 @@ impl Decision {
         let agency = of.records.agency(theirs);
         !self.around.of(mine).iter().map(|rival| *rival as usize).any(|rival| {
             rival != at
-                && self.alone[rival] >= 0.0
-                && may_link(self.verdicts[rival])
+                && self.is_rival(rival)
                 && of.records.agency(of.pairs[rival].other(mine)) == agency
         })
+    }
+
+    /// Returns whether a pair speaks against the others of its records.
+    fn is_rival(&self, at: usize) -> bool {
+        self.alone[at] >= 0.0 && may_link(self.verdicts[at])
     }
 
     fn is_ambiguous(&self, of: &Candidates<'_>, record: u32) -> bool {

@@ -165,12 +165,12 @@ impl Live {
         }
         let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
         self.decision.forget(&of, &replaced.gone);
-        for pair in replaced.new {
-            self.levels.push(levels_of(town, &self.records, &pair));
-            self.pairs.push(pair);
+        for pair in &replaced.new {
+            self.levels.push(levels_of(town, &self.records, pair));
+            self.pairs.push(*pair);
         }
         let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
-        self.decision.settle(&of, &replaced.touched);
+        self.decision.settle(&of, &replaced);
     }
 
     /// A fresh pass over the same people with the same weights, that come in another order.

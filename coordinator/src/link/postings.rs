@@ -7,7 +7,7 @@
 //! is looked at that has nothing in common. Tokens that come later are few, and stand apart until
 //! there are many.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{collections::BTreeSet, hint::black_box, ops::RangeInclusive};
 
 use rayon::prelude::*;
 
@@ -99,13 +99,42 @@ impl Postings {
 
     /// Returns every record that holds a token, and in which slot, by the token's name.
     pub fn holders(&self, name: u64) -> impl Iterator<Item = (u32, u8)> + '_ {
-        let (bucket, rest) = place(self.bucket_bits, name);
-        let part = self.parts.get((name >> (self.bucket_bits + REST_BITS)) as usize);
-        let mine = part.map_or(&[][..], |part| part.bucket(bucket));
+        let (_, rest) = place(self.bucket_bits, name);
         let same = move |posting: &&Posting| posting.rest >> 2 == rest;
-        let streamed = mine.iter().filter(same).map(|posting| (posting.record, posting.slot()));
+        let streamed = self.bucket(name).iter().filter(same);
+        let streamed = streamed.map(|posting| (posting.record, posting.slot()));
         let late = self.late_in(name..=name).iter();
         streamed.chain(late.map(|token| (token.record, token.slot)))
+    }
+
+    /// Finds every record that holds each of some tokens, which come in order of their names, and in which
+    /// slot, and hands both over. Looks ahead, so that one bucket comes out of memory while others are on
+    /// their way.
+    pub fn each_block(&self, tokens: &[Token], mut found: impl FnMut(&Token, &mut Vec<(u32, u8)>)) {
+        const AHEAD: usize = 32;
+        let (mut late, mut block) = (&self.late[..], Vec::new());
+        for some in tokens.chunks(AHEAD) {
+            let buckets: Vec<&[Posting]> =
+                some.iter().map(|token| self.bucket(token.name)).collect();
+            let firsts = buckets.iter().filter_map(|bucket| bucket.first());
+            black_box(firsts.fold(0, |all, posting| all ^ posting.record));
+            for (token, bucket) in some.iter().zip(buckets) {
+                late = from(late, token.name);
+                let (_, rest) = place(self.bucket_bits, token.name);
+                let same = bucket.iter().filter(|posting| posting.rest >> 2 == rest);
+                let later = late.iter().take_while(|other| other.name == token.name);
+                block.clear();
+                block.extend(same.map(|posting| (posting.record, posting.slot())));
+                block.extend(later.map(|token| (token.record, token.slot)));
+                found(token, &mut block);
+            }
+        }
+    }
+
+    /// What came with the streams and may hold a token of a name.
+    fn bucket(&self, name: u64) -> &[Posting] {
+        let part = self.parts.get((name >> (self.bucket_bits + REST_BITS)) as usize);
+        part.map_or(&[], |part| part.bucket(place(self.bucket_bits, name).0))
     }
 
     fn late_in(&self, names: RangeInclusive<u64>) -> &[Token] {
@@ -168,6 +197,16 @@ impl Postings {
         let settled = settled.collect();
         (self.parts, self.late) = (settled, Vec::new());
     }
+}
+
+/// Those of some tokens in order whose name is this or a later one, where it is most often near.
+fn from(tokens: &[Token], name: u64) -> &[Token] {
+    let mut near = 1;
+    while tokens.get(near).is_some_and(|token| token.name < name) {
+        near *= 2;
+    }
+    let near = &tokens[..tokens.len().min(near + 1)];
+    &tokens[near.partition_point(|token| token.name < name)..]
 }
 
 /// The bucket of a token within its partition, and what is kept of it there.
@@ -277,6 +316,16 @@ mod tests {
                 postings.add(&many.collect::<Vec<_>>());
                 prop_assert!(postings.late.is_empty());
             }
+            let mut names: Vec<Token> = (0..55)
+                .map(|value| Token { name: postings.name(token(value)), record: 0, slot: 0 })
+                .collect();
+            names.sort();
+            let mut blocks = 0;
+            postings.each_block(&names, |token, block| {
+                assert_eq!(*block, postings.holders(token.name).collect::<Vec<_>>());
+                blocks += 1;
+            });
+            prop_assert_eq!(blocks, names.len());
             for value in 0..55 {
                 let name = postings.name(token(value));
                 let mut found: Vec<(u32, u8)> = postings.holders(name).collect();

@@ -117,7 +117,8 @@ struct Burst<'a> {
 }
 
 impl Burst<'_> {
-    /// Returns every pair that some records' tokens make, in order, and the tokens that crossed.
+    /// Returns every pair that some records' tokens make, in order, and the tokens that crossed. Tokens
+    /// come in order.
     fn look_up(&self, tokens: &[Vec<Token>]) -> (Vec<Pair>, Vec<Crossed>) {
         let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
         let found = kinds.map(|((kind, postings), tokens)| self.of_kind(*kind, postings, tokens));
@@ -131,21 +132,22 @@ impl Burst<'_> {
         postings: &Postings,
         tokens: &[Token],
     ) -> (Vec<Pair>, Vec<Crossed>) {
-        let (mut pairs, mut block, mut large) = (Vec::new(), Vec::new(), Vec::new());
-        for Token { name, record, slot } in tokens {
-            block.clear();
-            block.extend(postings.holders(*name));
+        let (mut pairs, mut large) = (Vec::new(), Vec::new());
+        postings.each_block(tokens, |Token { name, record, slot }, block| {
+            if block.len() < 2 {
+                return;
+            }
             if block.len() > MOST_IN_BLOCK {
                 large.push(*name);
             }
             block.retain(|(other, _)| !self.records.is_gone(*other));
-            if block.len() < 2 || block.len() > MOST_IN_BLOCK {
-                continue;
+            if block.len() > MOST_IN_BLOCK {
+                return;
             }
             let agency = self.records.agency(*record);
             let others = block.iter().filter(|(other, _)| self.records.agency(*other) != agency);
             pairs.extend(others.map(|other| Pair::of((*record, *slot), *other, kind)));
-        }
+        });
         // Only a token of somebody who came can come to name a crowd, and only one that did can cease to.
         if !self.leave.is_empty() {
             large.extend(postings.crowds());
@@ -168,8 +170,13 @@ impl Burst<'_> {
         (is_crowd != was_crowd).then(|| Crossed { kind, name, is_crowd, holders: stayed() })
     }
 
-    /// Returns the tokens of some records, by kind.
+    /// Returns the tokens of some records, by kind, in order.
     fn tokens_of(&self, records: &[u32]) -> Vec<Vec<Token>> {
-        self.records.postings.iter().map(|postings| postings.of(records)).collect()
+        let tokens = self.records.postings.iter().map(|postings| postings.of(records));
+        let sorted = tokens.map(|mut tokens| {
+            tokens.sort_unstable();
+            tokens
+        });
+        sorted.collect()
     }
 }
