@@ -7,23 +7,22 @@
 //! DOMAIN.md 3.4 and 7.3; every number is in the model's `[surfacing]`.
 
 mod ages;
+mod capacity;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_proto::{
-    alert::Tier,
     catalogue::{AgencyKind, SignalCode},
     day::Day,
     ids::EventKey,
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::ages::Ages;
-use crate::score::{
-    Event, Model, Scored, Tenths,
-    model::Rule,
-    surface::{Rank, eligible_from},
+pub use self::{
+    ages::Ages,
+    capacity::{Candidate, Capacity, choose},
 };
+use crate::score::{Event, Model, Scored, Tenths, model::Rule, surface::eligible_from};
 
 /// A household's score and what each agency alone would give, as at one day.
 #[derive(Clone, Debug, PartialEq)]
@@ -415,108 +414,6 @@ pub fn waiting_days(told: Option<&Told>, scored: &Scored) -> i32 {
     let unseen = scored.lines.iter().map(|line| line.latest);
     let oldest = unseen.filter(|latest| seen.is_none_or(|seen| *latest > seen)).min();
     oldest.map_or(0, |oldest| scored.as_at.since(oldest))
-}
-
-/// The places of a week and how many are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Capacity {
-    /// How many households may be told of in a week below T4.
-    pub places: usize,
-    /// How many were.
-    pub used: usize,
-    /// How many T4 households were told of.
-    pub highest: usize,
-    /// More of them mean a fault in the data.
-    pub ceiling: usize,
-    /// Whether places are halved because reviewers find too little to do.
-    pub braked: bool,
-}
-
-impl Capacity {
-    /// Returns what is left. `week` holds the tiers of what was told in the last days, `useful` whether
-    /// the latest reviews found something to do.
-    pub fn of(model: &Model, week: &[Tier], useful: &[bool]) -> Self {
-        let limits = &model.surfacing;
-        let braked = is_braked(model, useful);
-        let highest = week.iter().filter(|tier| **tier == Tier::T4).count();
-        Self {
-            places: if braked { limits.top_k.div_ceil(2) } else { limits.top_k },
-            used: week.len() - highest,
-            highest,
-            ceiling: limits.t4_ceiling,
-            braked,
-        }
-    }
-
-    /// Returns whether so many are in the highest tier that it must be a fault.
-    pub fn is_flooded(&self) -> bool {
-        self.highest > self.ceiling
-    }
-
-    /// Takes a place, if there is one for this tier.
-    fn take(&mut self, tier: Tier) -> bool {
-        if tier == Tier::T4 {
-            self.highest += 1;
-            return true;
-        }
-        let free = self.used < self.places;
-        self.used += usize::from(free);
-        free
-    }
-}
-
-/// Returns whether reviewers found too little to do in what they were told.
-fn is_braked(model: &Model, useful: &[bool]) -> bool {
-    let limits = &model.surfacing;
-    let last = limits.brake_reviews as usize;
-    if useful.len() < last {
-        return false;
-    }
-    let useless = useful.iter().take(last).filter(|useful| !**useful).count();
-    useless * 100 > last * limits.brake_percent as usize
-}
-
-/// A household with what was decided about it.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// What was decided.
-    pub decision: Decision,
-    /// How pressing it is.
-    pub rank: Rank,
-    /// Whether it has an alert already.
-    pub is_told: bool,
-    /// The people whom its signals are about.
-    pub harmed: BTreeSet<u32>,
-    /// Orders equals; different for every household.
-    pub first: u32,
-}
-
-/// Returns the places of those whose decision stands, most pressing first.
-///
-/// Somebody with two addresses is told of once: with the household that was told of, or weighs more.
-pub fn choose(capacity: &mut Capacity, candidates: &[Candidate]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|a, b| {
-        let (a, b) = (&candidates[*a], &candidates[*b]);
-        b.rank.cmp(&a.rank).then(a.first.cmp(&b.first))
-    });
-    let is_told = |at: &&usize| candidates[**at].is_told;
-    let mut told: BTreeSet<u32> =
-        order.iter().filter(is_told).flat_map(|at| candidates[*at].harmed.clone()).collect();
-    order.retain(|at| {
-        let candidate = &candidates[*at];
-        match candidate.decision {
-            Decision::Nothing => return false,
-            Decision::New(_) if candidate.harmed.is_subset(&told) => return false,
-            _ => {}
-        }
-        let stands = !candidate.decision.needs_a_place() || capacity.take(candidate.rank.tier);
-        if stands {
-            told.extend(&candidate.harmed);
-        }
-        stands
-    });
-    order
 }
 
 /// Returns whether an open alert that nobody answered is due for a reminder.

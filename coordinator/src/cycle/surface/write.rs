@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use causeway_proto::{
-    ids::Handle, ids::LineId, ids::MemoId, pb, review::ReviewAction, sweep::Memo, sweep::MemoKind,
+    alert::AlertSubject, ids::Handle, ids::LineId, ids::MemoId, pb, review::ReviewAction,
+    sweep::Memo, sweep::MemoKind,
 };
 use prost::Message;
 
-use super::{Revision, Telling, Verdict, subject};
+use super::{Revision, Telling, Verdict};
 use crate::{
     alert::Case, alert::Envelope, alert::Holder, cycle::CycleError, cycle::continuity,
     cycle::continuity::Continuity, cycle::continuity::Owed, cycle::homes::House, cycle::report,
@@ -216,4 +217,8 @@ impl Telling<'_> {
         }
         Ok(tx.commit().await?)
     }
+}
+
+fn subject(people: usize) -> AlertSubject {
+    if people == 1 { AlertSubject::Person } else { AlertSubject::Household }
 }

@@ -306,61 +306,6 @@ fn a_child_grows_older_and_nothing_is_taken_back_until_it_is_nobodys() {
     );
 }
 
-fn candidate(decision: Decision, tier: Tier, score: i32, person: u32) -> Candidate {
-    let rank = Rank {
-        tier,
-        has_first_rule: false,
-        uplift: Tenths::of(score),
-        score: Tenths::of(score),
-        waiting_days: 0,
-    };
-    let is_told = !matches!(decision, Decision::New(_));
-    Candidate { decision, rank, is_told, harmed: [person].into(), first: person }
-}
-
-#[test]
-fn a_week_has_so_many_places_and_the_highest_tier_needs_none() {
-    let model = Model::builtin();
-    let mut all: Vec<Candidate> = (0_u32..40)
-        .map(|n| candidate(Decision::New(Why::Entered), Tier::T3, 650 + n.cast_signed(), n))
-        .collect();
-    all.extend((40..46).map(|n| candidate(Decision::New(Why::Entered), Tier::T4, 850, n)));
-    all.push(candidate(Decision::Cancel(Why::Withdrawn), Tier::T1, 0, 50));
-    let mut capacity = Capacity::of(model, &[Tier::T3, Tier::T4], &[]);
-    let chosen = choose(&mut capacity, &all);
-    // One place of fifteen is taken; those that weigh most come first.
-    assert_eq!(chosen.len(), 6 + 14 + 1);
-    assert_eq!(chosen[..6], [40, 41, 42, 43, 44, 45]);
-    assert_eq!(chosen[6..20], (26..40).rev().collect::<Vec<_>>());
-    assert!(capacity.is_flooded(), "{capacity:?}");
-    // Later in the same week nobody else gets in, and taking back still does.
-    assert_eq!(choose(&mut capacity, &all).len(), 6 + 1);
-}
-
-#[test]
-fn somebody_with_two_addresses_is_told_of_once() {
-    let mut again = candidate(Decision::New(Why::Entered), Tier::T3, 700, 1);
-    again.first = 2;
-    let first = candidate(Decision::New(Why::Entered), Tier::T3, 690, 1);
-    let capacity = Capacity::of(Model::builtin(), &[], &[]);
-    assert_eq!(choose(&mut capacity.clone(), &[first, again.clone()]), [1]);
-    // Once told, the other household stays out even if it weighs more by now.
-    let told = candidate(Decision::Nothing, Tier::T3, 690, 1);
-    assert_eq!(choose(&mut capacity.clone(), &[told, again]), [0_usize; 0]);
-}
-
-#[test]
-fn the_brake_halves_the_places_while_reviewers_find_nothing_to_do() {
-    let model = Model::builtin();
-    let reviews = |useless: usize| -> Vec<bool> {
-        (0..30).map(|at| at >= useless).chain([false; 10]).collect()
-    };
-    let places = |useful: &[bool]| Capacity::of(model, &[], useful).places;
-    assert_eq!(places(&reviews(18)), 15);
-    assert_eq!(places(&reviews(19)), 8);
-    assert_eq!(places(&[false; 29]), 15, "too few to say");
-}
-
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 

@@ -1,0 +1,148 @@
+//! Answers calls, delivers what is decided, and keeps a sweep open.
+
+use std::{
+    fs, future::Future, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use causeway_certs::{accept, admit::AdmitLayer};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use super::{Coordinator, Heard, Parts, Turn};
+use crate::{clock, config::ScheduleConfig, cycle::progress, serve};
+
+/// How often to look whether certificates were replaced.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
+
+impl Coordinator {
+    /// Answers until `stop` resolves, then lets calls in progress finish for a while. Calls `ready`
+    /// with the address once it answers.
+    pub async fn serve(
+        &self,
+        stop: impl Future<Output = ()>,
+        ready: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Parts { config, tls, federation, .. } = &*self.0;
+        let (routes, health) = serve::routes(self, config.serve.reflection);
+        let admit = AdmitLayer::for_coordinator(
+            tls.clone(),
+            config.identity(),
+            config.nodes.iter().map(|node| node.id.clone()).collect(),
+            config.serve.operators.clone(),
+            config.serve.reflection,
+        );
+        let listener = TcpListener::bind(config.serve.listen)
+            .await
+            .with_context(|| format!("could not listen on {}", config.serve.listen))?;
+        let address = listener.local_addr()?;
+        let incoming = accept::serve_incoming(listener, tls.clone(), Some(federation.registry()));
+        let control = control_socket(&config.serve.control)?;
+
+        let mut tasks = JoinSet::new();
+        let (watched, files) = (tls.clone(), config.identity_files.clone());
+        tasks.spawn(async move {
+            watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;
+        });
+        tasks.spawn(self.courier().run());
+        if let Some(schedule) = config.schedule {
+            tasks.spawn(self.clone().keep_sweeping(schedule));
+        }
+        let local = Server::builder().add_routes(routes.clone());
+        tasks.spawn(async move {
+            if let Err(error) = local.serve_with_incoming(UnixListenerStream::new(control)).await {
+                tracing::error!(%error, "commands on this machine are not answered any more");
+            }
+        });
+        tracing::info!(coordinator.id = %config.id, listen = %address, "coordinator is up");
+        ready(address)?;
+
+        let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+        let server = accept::server().layer(admit).add_routes(routes);
+        let mut server = tokio::spawn(server.serve_with_incoming_shutdown(incoming, async {
+            let _ = draining.await;
+        }));
+        tokio::select! {
+            ended = &mut server => ended?.context("the server stopped by itself")?,
+            () = stop => {
+                health.set_service_status("", ServingStatus::NotServing).await;
+                let _ = drain.send(());
+                let patience = Duration::from_secs(config.serve.drain_seconds);
+                if timeout(patience, &mut server).await.is_err() {
+                    tracing::warn!("calls in progress did not end in time");
+                    server.abort();
+                }
+            }
+        }
+        // Fails where somebody removed it already, which is as good.
+        let _ = fs::remove_file(&config.serve.control);
+        tracing::info!("coordinator is down");
+        Ok(())
+    }
+
+    /// Keeps a sweep open for ever: a new one every day at the same time, and after every one that
+    /// was asked for.
+    async fn keep_sweeping(self, schedule: ScheduleConfig) {
+        let tell: Arc<dyn Fn(progress::Event) + Send + Sync> = Arc::new(|event| {
+            if let Some(problem) = &event.problem {
+                tracing::warn!(step = event.step.as_str(), %problem, "a sweep goes on without a node");
+            }
+        });
+        loop {
+            let turn = Turn(self.0.sweeping.clone().lock_owned().await);
+            let stop = sleep(schedule.daily_at.from(clock::now_ms()));
+            let heard = |heard: Heard<'_>| match heard {
+                Heard::Swept(report) => tracing::info!(
+                    sweep = report.sweep,
+                    persons = report.persons,
+                    alerts = report.alerts.len(),
+                    "made a pass, and follows what changes"
+                ),
+                Heard::Followed(burst) => tracing::info!(
+                    came = burst.came,
+                    left = burst.left,
+                    facts = burst.facts,
+                    alerts = burst.alerts.len(),
+                    total_ms = (burst.seconds.total * 1000.0) as u64,
+                    "took in a change"
+                ),
+            };
+            let made = match self.shadow(None) {
+                Ok(shadow) => {
+                    let how = (clock::today(), shadow.as_ref());
+                    self.watch(turn, how, tell.clone(), stop, heard).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = made {
+                tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
+                sleep(self.0.config.sweep.rejoin()).await;
+            }
+        }
+    }
+}
+
+/// Opens the socket for commands on this machine, for this user only.
+fn control_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    let name = path.display();
+    if path.exists() {
+        // Somebody who answers there would be another coordinator with the same settings.
+        ensure!(
+            std::os::unix::net::UnixStream::connect(path).is_err(),
+            "another coordinator answers on {name}: stop it first"
+        );
+        fs::remove_file(path).with_context(|| format!("could not remove {name}"))?;
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("could not listen on {name}"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("could not close {name} to others"))?;
+    Ok(listener)
+}

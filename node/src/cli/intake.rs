@@ -1,0 +1,178 @@
+//! `ingest` and `quarantine`: taking exports in, and what was left out of them.
+
+use std::io::Write;
+
+use anyhow::bail;
+use causeway_proto::day::Day;
+use serde_json::json;
+
+use super::{Args, Ingest};
+use crate::{
+    app::App,
+    config::NodeConfig,
+    ingest::{
+        DryRun, Receipt,
+        landing::{self, Outcome},
+    },
+    store::imports,
+};
+
+pub(super) async fn take_in(
+    args: &Args,
+    ingest: &Ingest,
+    config: NodeConfig,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let Ingest { feed, file, dry_run, as_at, .. } = ingest;
+    let app = App::build(config).await?;
+    let Some(feed) = feed else {
+        return take_in_all(args, *as_at, &app, out).await;
+    };
+    let file = file.as_deref();
+    let name = file.map_or("the database".to_owned(), |file| file.display().to_string());
+    if *dry_run {
+        let found = app.dry_run(feed, file, *as_at).await?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&found)?)?;
+        } else {
+            print_dry_run(&name, &found, out)?;
+        }
+        return match found.refused {
+            Some(why) => bail!("it would be refused: {why}"),
+            None => Ok(()),
+        };
+    }
+    let receipt = app.ingest(feed, file, *as_at).await?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&receipt)?)?;
+    } else {
+        print_receipt(&name, &receipt, out)?;
+    }
+    Ok(())
+}
+
+async fn take_in_all(
+    args: &Args,
+    as_at: Option<Day>,
+    app: &App,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let outcomes = app.ingest_all(as_at).await?;
+    let mut told = Vec::new();
+    let mut refused = 0;
+    for Outcome { feed, file, result } in &outcomes {
+        match result {
+            Ok(receipt) if args.json => told.push(json!({ "file": file, "taken_in": receipt })),
+            Ok(receipt) => print_receipt(file, receipt, out)?,
+            Err(error) => {
+                refused += 1;
+                let why = landing::reason(error);
+                if args.json {
+                    told.push(json!({ "feed": feed, "file": file, "refused": why }));
+                } else {
+                    writeln!(out, "{file} ({feed}) was refused: {why}")?;
+                }
+            }
+        }
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::Value::from(told))?;
+    } else if outcomes.is_empty() {
+        writeln!(out, "Nothing new lies in the folders.")?;
+    }
+    match refused {
+        0 => Ok(()),
+        1 => bail!("1 export was refused; what was there before stands"),
+        several => bail!("{several} exports were refused; what was there before stands"),
+    }
+}
+
+pub(super) async fn list_quarantine(
+    args: &Args,
+    feed: Option<&str>,
+    app: &App,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut conn = app.store().read().await?;
+    let mut rows = imports::left_out(&mut conn).await?;
+    rows.retain(|row| feed.is_none_or(|feed| row.feed == feed));
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&rows)?)?;
+        return Ok(());
+    }
+    for row in &rows {
+        let column = match row.column.as_str() {
+            "" => String::new(),
+            column => format!(", column `{column}`"),
+        };
+        writeln!(out, "{} line {}{column}: {}", row.feed, row.line, row.rule)?;
+    }
+    if rows.is_empty() {
+        writeln!(out, "Nothing was left out.")?;
+    }
+    Ok(())
+}
+
+fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::Result<()> {
+    if receipt.same_as_last {
+        writeln!(out, "{path} is what feed {} took in last: nothing to do.", receipt.feed)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{path}: {} rows; {} new or different, {} as before, {} missing for the first time, {} gone",
+        receipt.file.rows, receipt.changed, receipt.unchanged, receipt.missed, receipt.removed
+    )?;
+    writeln!(out, "{} persons changed.", receipt.persons_changed)?;
+    if receipt.ended > 0 {
+        let ended = receipt.ended;
+        writeln!(out, "{ended} states that the source no longer has were ended.")?;
+    }
+    if receipt.merged > 0 {
+        writeln!(out, "{} records were merged into others.", receipt.merged)?;
+    }
+    if receipt.after_death > 0 {
+        writeln!(out, "{} events after a person's death were left out.", receipt.after_death)?;
+    }
+    print_quarantine(&receipt.file, out)
+}
+
+fn print_dry_run(name: &str, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(out, "{name}: {} rows, {} usable", found.file.rows, found.file.taken)?;
+    for (contact, count) in &found.file.contacts {
+        writeln!(out, "  left out as contacts ({contact:?}): {count}")?;
+    }
+    if let Some(quality) = &found.quality {
+        let all = quality.records.max(1) as f64;
+        let shares = serde_json::to_value(&quality.with)?;
+        for (field, count) in shares.as_object().into_iter().flatten() {
+            let count = count.as_u64().unwrap_or(0);
+            writeln!(out, "  {field:<10} {count:>9}  {:>5.1} %", 100.0 * count as f64 / all)?;
+        }
+        let noted = serde_json::to_value(quality)?;
+        for (note, count) in noted["notes"].as_object().into_iter().flatten() {
+            writeln!(out, "  noted: {note}: {count}")?;
+        }
+    }
+    if let (Some(duplicates), Some(keys)) = (found.duplicates, found.match_keys_per_record) {
+        writeln!(out, "  {duplicates} records are somebody's second record")?;
+        writeln!(out, "  {keys:.1} match-keys a record")?;
+    }
+    print_quarantine(&found.file, out)
+}
+
+fn print_quarantine(file: &crate::source::SourceReport, out: &mut dyn Write) -> anyhow::Result<()> {
+    /// More of the same tells nobody more.
+    const SHOWN: usize = 10;
+    if file.quarantined == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{} rows were set aside:", file.quarantined)?;
+    for row in file.quarantine.iter().take(SHOWN) {
+        writeln!(out, "  {row}")?;
+    }
+    if file.quarantine.len() > SHOWN {
+        writeln!(out, "  and {} more", file.quarantined - SHOWN as u64)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+use causeway_proto::catalogue::SignalCode;
+
+use super::*;
+use crate::store::events::PersonEvent;
+
+const POLICE: &str = r#"
+    [node]
+    id = "midshire-police"
+    controller = "Chief Constable"
+    ico_ref = "Z0000000"
+    regime = "part3"
+
+    [purpose.adult_safeguarding]
+    lawful_basis = "6(1)(e)"
+    gateway = "care_act_s45"
+    dsa_ref = "DSA-014"
+    expires = "2027-03-31"
+
+    [purpose.asb_hate]
+    lawful_basis = "6(1)(e)"
+
+    [release]
+    default = "deny"
+
+    [[release.rule]]
+    code = "POL_ASB_VICTIM"
+    purpose = ["adult_safeguarding", "asb_hate"]
+    max_age_days = 730
+    detail = "code+day"
+    roles_excluded = ["WITNESS", "REPORTER"]
+
+    [[release.rule]]
+    code = ["POL_SUSPECT_VIOLENCE", "POL_DRUG_WARRANT"]
+    purpose = ["adult_safeguarding"]
+    disclosure = "counted"
+
+    [[release.rule]]
+    code = "POL_MH_CALLOUT"
+    purpose = ["adult_safeguarding"]
+    needs = "second_approver"
+
+    [subjects]
+    restrict = ["witness_protection", "refuge"]
+"#;
+
+fn parse(text: &str) -> Result<Policy, String> {
+    Policy::parse(text, &"midshire-police".parse().unwrap(), AgencyKind::Police).map_err(|fault| {
+        match fault {
+            Fault::Syntax(error) => error.to_string(),
+            Fault::Rule(fault) => fault,
+        }
+    })
+}
+
+fn day(text: &str) -> Day {
+    text.parse().unwrap()
+}
+
+fn event(code: &str, start: &str) -> PersonEvent {
+    let code: SignalCode = code.parse().unwrap();
+    PersonEvent {
+        person: 1,
+        row: 0,
+        feed: "crimes".into(),
+        reference: "POL1".into(),
+        code,
+        suspect: code.spec().of_suspect,
+        start: day(start),
+        end: None,
+        confidence_permille: 1000,
+        arrived: None,
+        system: None,
+        deceased: None,
+    }
+}
+
+const ADULTS: &[Purpose] = &[Purpose::AdultSafeguarding];
+
+#[test]
+fn what_no_rule_names_is_not_said() {
+    let policy = parse(POLICE).unwrap();
+    let as_at = day("2025-02-25");
+    let told = |code: &str, asked: &[Purpose]| {
+        policy.release(&event(code, "2025-02-19"), asked, as_at).map(|told| told.start)
+    };
+    assert_eq!(told("POL_ASB_VICTIM", ADULTS), Some(day("2025-02-19")));
+    assert_eq!(told("POL_ASB_VICTIM", &[Purpose::ChildSafeguarding]), None);
+    assert_eq!(told("POL_HATE_INCIDENT", ADULTS), None);
+    assert_eq!(told("POL_MH_CALLOUT", ADULTS), None, "nobody approved it twice");
+    assert_eq!(told("POL_DRUG_WARRANT", ADULTS), Some(day("2025-02-15")), "the month only");
+    let withheld = policy.withheld(AgencyKind::Police, ADULTS);
+    assert!(withheld.contains(&"POL_MH_CALLOUT".parse().unwrap()));
+    assert!(!withheld.contains(&"POL_ASB_VICTIM".parse().unwrap()));
+}
+
+#[test]
+fn a_purpose_ends_with_its_agreement() {
+    let policy = parse(POLICE).unwrap();
+    assert_eq!(policy.allowed(ADULTS, day("2027-03-31")), ADULTS);
+    assert_eq!(policy.allowed(ADULTS, day("2027-04-01")), []);
+    assert_eq!(policy.allowed(&[Purpose::MultipleDisadvantage], day("2025-01-01")), []);
+}
+
+#[test]
+fn old_future_and_posthumous_events_and_wrong_roles_are_not_said() {
+    let policy = parse(POLICE).unwrap();
+    let as_at = day("2025-02-25");
+    let told = |event: &PersonEvent| policy.release(event, ADULTS, as_at).is_some();
+    assert!(told(&event("POL_ASB_VICTIM", "2023-02-26")));
+    assert!(!told(&event("POL_ASB_VICTIM", "2023-02-25")));
+    assert!(!told(&event("POL_ASB_VICTIM", "2025-02-26")));
+    let dead =
+        PersonEvent { deceased: Some(day("2025-02-01")), ..event("POL_ASB_VICTIM", "2025-02-19") };
+    assert!(!told(&dead));
+    let suspect = PersonEvent { suspect: true, ..event("POL_ASB_VICTIM", "2025-02-19") };
+    assert!(!told(&suspect));
+}
+
+#[test]
+fn what_is_told_says_until_when_and_no_more_of_its_day_than_it_told() {
+    let policy = parse(POLICE).unwrap();
+    let told = |event: &PersonEvent| policy.release(event, ADULTS, day("2025-02-25"));
+    let until = |event: &PersonEvent| told(event).unwrap().until;
+    let asb = event("POL_ASB_VICTIM", "2024-02-19");
+    assert_eq!(until(&asb), Some(day("2026-02-18")));
+    let last = |on: &str| policy.release(&asb, ADULTS, day(on)).is_some();
+    assert!(last("2026-02-18") && !last("2026-02-19"));
+    let [early, late] = ["2024-02-02", "2024-02-28"].map(|on| event("POL_DRUG_WARRANT", on));
+    assert_eq!(told(&early), told(&late), "the month only");
+    assert_eq!(until(&early), Some(day("2024-02-01").plus(730)));
+}
+
+#[test]
+fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
+    let cases = [
+        (r#"restrict = ["witness"#, r#"restrikt = ["witness"#, "restrikt"),
+        (r#"default = "deny""#, r#"default = "allow""#, "has to be \"deny\""),
+        (r#"id = "midshire-police""#, r#"id = "housing""#, "this node is `midshire-police`"),
+        (r#"code = "POL_ASB_VICTIM""#, r#"code = "NHS_WNB""#, "it belongs to nhs"),
+        (r#"code = "POL_ASB_VICTIM""#, r#"code = "POL_ASBVICTIM""#, "POL_ASBVICTIM"),
+        (r#"lawful_basis = "6(1)(e)""#, r#"lawful_basis = "6(1)(ea)""#, "legitimate interests"),
+        (r#"lawful_basis = "6(1)(e)""#, r#"lawful_basis = "6(1)(a)""#, "consent"),
+        (
+            r#"["adult_safeguarding"]"#,
+            r#"["child_safeguarding"]"#,
+            "no [purpose.child_safeguarding]",
+        ),
+        (r#"detail = "code+day""#, r#"detail = "everything""#, "detail is"),
+        (r#""POL_DRUG_WARRANT"]"#, r#""POL_ASB_VICTIM"]"#, "two rules"),
+    ];
+    for (from, to, why) in cases {
+        assert!(POLICE.contains(from), "{from}");
+        let refused = parse(&POLICE.replacen(from, to, 1)).err();
+        let refused = refused.unwrap_or_else(|| panic!("accepted {to}"));
+        assert!(refused.contains(why), "{to}: {refused}");
+    }
+}
+
+#[test]
+fn a_child_is_in_one_band() {
+    let born = day("2024-11-02");
+    let band = |on: &str| super::super::child_band(born, day(on));
+    assert_eq!(band("2025-11-01"), Some(SignalCode::CHILD_U1));
+    assert_eq!(band("2025-11-02"), Some(SignalCode::CHILD_U5));
+    assert_eq!(band("2029-11-02"), Some(SignalCode::CHILD_U18));
+    assert_eq!(band("2042-11-02"), None);
+    assert_eq!(band("2024-11-01"), None, "not born yet");
+}
