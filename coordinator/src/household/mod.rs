@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -17,6 +17,7 @@ use causeway_proto::{
     ids::DwellingKey,
     linkage::cluster::Groups,
 };
+use foldhash::{HashMap, HashMapExt};
 use rayon::prelude::*;
 
 /// One record of a person, and where its agency says they live.
