@@ -34,7 +34,7 @@ pub struct Piece {
     pub profile: Profile,
     /// Its packed sketch.
     pub sketch: Vec<u8>,
-    /// Its match-keys.
+    /// Its match-keys, kind by kind.
     pub keys: Vec<(MatchKeyKind, usize, Y)>,
 }
 
@@ -47,8 +47,16 @@ const LEARN_FROM_SHARE: f64 = 0.1;
 
 impl Piece {
     /// Prepares a record.
-    pub fn new(profile: Profile, keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
+    pub fn new(profile: Profile, mut keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
+        keys.sort_by_key(|(kind, ..)| kind.index());
         Self { sketch: sketch::encode(&profile), profile, keys }
+    }
+
+    /// Returns its match-keys of one kind.
+    pub fn of_kind(&self, kind: MatchKeyKind) -> impl Iterator<Item = Y> {
+        let from = self.keys.partition_point(|(of, ..)| of.index() < kind.index());
+        let mine = self.keys[from..].iter().take_while(move |(of, ..)| *of == kind);
+        mine.map(|(.., y)| *y)
     }
 }
 
@@ -127,36 +135,35 @@ fn comparisons(pieces: &[Piece]) -> Vec<Comparison> {
         .collect()
 }
 
-/// Pairs of records that share a match-key, with the kinds they share.
+/// Pairs of records that share a match-key, with the kinds they share, in order.
 fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
-    let mut shared: HashMap<(u32, u32), u32> = HashMap::new();
-    for kind in MatchKeyKind::ALL {
-        let mut column: Vec<(Y, u32)> = pieces
-            .iter()
-            .zip(0u32..)
-            .flat_map(|(piece, at)| {
-                piece.keys.iter().filter(|(of, ..)| of == kind).map(move |(.., y)| (*y, at))
-            })
-            .collect();
-        column.par_sort_unstable();
-        column.dedup();
-        for block in column.chunk_by(|x, y| x.0 == y.0) {
-            if block.len() > kind.most_compared() {
-                continue;
-            }
-            for (at, (_, a)) in block.iter().enumerate() {
-                for (_, b) in &block[at + 1..] {
-                    *shared.entry((*a.min(b), *a.max(b))).or_default() |= 1 << kind.index();
-                }
-            }
+    let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| of_kind(pieces, *kind));
+    let mut pairs: Vec<(u32, u32, u32)> = found.collect();
+    pairs.par_sort_unstable();
+    pairs.dedup_by(|(a, b, kind), first| {
+        let same = (*a, *b) == (first.0, first.1);
+        first.2 |= if same { *kind } else { 0 };
+        same
+    });
+    pairs
+}
+
+/// Pairs of records that share a match-key of one kind.
+fn of_kind(pieces: &[Piece], kind: MatchKeyKind) -> Vec<(u32, u32, u32)> {
+    let records = pieces.iter().zip(0u32..);
+    let keys = records.flat_map(|(piece, at)| piece.of_kind(kind).map(move |y| (y, at)));
+    let mut column: Vec<(Y, u32)> = keys.collect();
+    column.sort_unstable();
+    column.dedup();
+    let mut pairs = Vec::new();
+    for block in column.chunk_by(|x, y| x.0 == y.0) {
+        if block.len() > kind.most_compared() {
+            continue;
+        }
+        for (at, (_, a)) in block.iter().enumerate() {
+            pairs.extend(block[at + 1..].iter().map(|(_, b)| (*a, *b, 1 << kind.index())));
         }
     }
-    let mut pairs: Vec<(u32, u32, u32)> = shared
-        .into_iter()
-        .map(|((a, b), kinds)| (a, b, kinds))
-        .filter(|(a, b, _)| a != b)
-        .collect();
-    pairs.par_sort_unstable();
     pairs
 }
 

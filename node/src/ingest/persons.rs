@@ -3,9 +3,10 @@
 //! Only what changed is done again: the changed records, whoever shares a match-key with them, and
 //! the other records of those persons. A person whose records are the same keeps their row.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::PersonFlags};
+use foldhash::HashSet;
 use rayon::prelude::*;
 use sqlx::SqliteConnection;
 
@@ -145,12 +146,12 @@ async fn sharing(
 ) -> Result<Vec<i64>, IngestError> {
     let states = segments::states(conn).await?;
     let mut rows: BTreeSet<u64> = BTreeSet::new();
+    if !states.iter().any(|state| state & ALIVE != 0) {
+        return Ok(Vec::new());
+    }
     for kind in MatchKeyKind::ALL {
-        let of_kind = |piece: &Piece| {
-            let keys = piece.keys.iter().filter(|(of, ..)| of == kind).map(|(.., y)| *y);
-            keys.collect::<Vec<Y>>()
-        };
-        let wanted: HashSet<Y> = records.iter().flat_map(|(_, piece)| of_kind(piece)).collect();
+        let wanted: HashSet<Y> =
+            records.iter().flat_map(|(_, piece)| piece.of_kind(*kind)).collect();
         if wanted.is_empty() {
             continue;
         }
