@@ -4,6 +4,7 @@
 //! own, so that one changed record costs what it touches and no more.
 
 use foldhash::{HashMap, HashMapExt};
+use rayon::prelude::*;
 
 use super::Pair;
 
@@ -23,25 +24,33 @@ impl Around {
     /// # Panics
     /// If there are more than 2^31 pairs.
     pub fn new(records: usize, pairs: &[Pair]) -> Self {
+        // Every core does a range of the records: half of the looks into memory that is far away.
+        let size = records.div_ceil(rayon::current_num_threads()).max(1);
         let mut firsts = vec![0u32; records + 1];
-        for pair in pairs {
-            firsts[pair.a as usize] += 1;
-            firsts[pair.b as usize] += 1;
-        }
+        firsts[..records].par_chunks_mut(size).enumerate().for_each(|(part, counts)| {
+            ends(pairs, part * size, counts.len()).for_each(|(_, record)| counts[record] += 1);
+        });
         let mut sum = 0u32;
         for first in &mut firsts {
-            sum = sum.checked_add(*first).expect("fewer than 2^31 pairs");
-            *first = sum;
+            let count = std::mem::replace(first, sum);
+            sum = sum.checked_add(count).expect("fewer than 2^31 pairs");
         }
-        // From the back, so that every record's places come out in order.
         let mut places = vec![0u32; sum as usize];
-        for (at, pair) in pairs.iter().enumerate().rev() {
-            for record in [pair.b, pair.a] {
-                let first = &mut firsts[record as usize];
-                *first -= 1;
-                places[*first as usize] = u32::try_from(at).expect("fewer than 2^31 pairs");
-            }
+        let mut parts = Vec::new();
+        let mut rest = &mut places[..];
+        for from in (0..records).step_by(size) {
+            let to = records.min(from + size);
+            let (mine, after) = rest.split_at_mut((firsts[to] - firsts[from]) as usize);
+            parts.push((from, &firsts[from..to], mine));
+            rest = after;
         }
+        parts.into_par_iter().for_each(|(from, firsts, places)| {
+            let mut next: Vec<u32> = firsts.iter().map(|first| first - firsts[0]).collect();
+            for (at, record) in ends(pairs, from, firsts.len()) {
+                places[next[record] as usize] = u32::try_from(at).expect("fewer than 2^31 pairs");
+                next[record] += 1;
+            }
+        });
         Self { firsts, places, touched: HashMap::new() }
     }
 
@@ -78,6 +87,16 @@ impl Around {
         };
         self.touched.entry(record).or_insert(before)
     }
+}
+
+/// The records of pairs, pair by pair, that lie in a range: the pair's place, and how far in it is.
+fn ends(pairs: &[Pair], from: usize, count: usize) -> impl Iterator<Item = (usize, usize)> {
+    let each = pairs.iter().enumerate();
+    let each = each.flat_map(|(at, pair)| [(at, pair.a as usize), (at, pair.b as usize)]);
+    each.filter_map(move |(at, record)| {
+        let within = record.wrapping_sub(from);
+        (within < count).then_some((at, within))
+    })
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub struct Decision {
     verdicts: Vec<Verdict>,
     /// By pair: its weight alone, without what other pairs say of it.
     alone: Vec<f64>,
+    /// By pair: whether it speaks against the others of its records. Follows from the two above, and is small
+    /// enough to be looked up at random.
+    rivals: Vec<bool>,
 }
 
 /// Learns weights from pairs that were looked at, each of which stands for so many candidate pairs.
@@ -90,7 +93,9 @@ pub(super) fn decide_with(of: Candidates<'_>, learnt: Learnt) -> Decision {
 impl Decision {
     fn new(learnt: Learnt, around: Around, verdicts: Vec<Verdict>, alone: Vec<f64>) -> Self {
         let (persons, ambiguous, bits) = (Vec::new(), Vec::new(), Vec::new());
-        Self { persons, ambiguous, bits, learnt, around, verdicts, alone }
+        let rivals = verdicts.par_iter().zip(&alone).map(|(of, alone)| is_rival(*of, *alone));
+        let rivals = rivals.collect();
+        Self { persons, ambiguous, bits, learnt, around, verdicts, alone, rivals }
     }
 
     /// Decides about every record.
@@ -126,6 +131,8 @@ impl Decision {
     pub fn settle(&mut self, of: &Candidates<'_>, replaced: &Replaced) -> Vec<(u32, u32)> {
         let known = self.verdicts.len();
         let (verdicts, alone) = judge(of, known, &self.learnt.weights);
+        let rivals = verdicts.iter().zip(&alone).map(|(of, alone)| is_rival(*of, *alone));
+        self.rivals.extend(rivals);
         self.verdicts.extend(verdicts);
         self.alone.extend(alone);
         self.bits.resize(of.pairs.len(), None);
@@ -168,7 +175,7 @@ impl Decision {
     fn weigh_again(&mut self, of: &Candidates<'_>, from: usize, replaced: &Replaced) -> Vec<u32> {
         let mut rivals: Vec<u32> = Vec::new();
         let changed = replaced.gone.iter().map(|(at, _)| *at as usize);
-        for at in changed.chain(from..of.pairs.len()).filter(|at| self.is_rival(*at)) {
+        for at in changed.chain(from..of.pairs.len()).filter(|at| self.rivals[*at]) {
             rivals.extend([of.pairs[at].a, of.pairs[at].b]);
         }
         // Somebody may have found that the two are two people.
@@ -177,6 +184,7 @@ impl Decision {
         for at in found.into_iter().map(|at| at as usize) {
             let verdict = verdict(of, at);
             if std::mem::replace(&mut self.verdicts[at], verdict) != verdict {
+                self.rivals[at] = is_rival(verdict, self.alone[at]);
                 rivals.extend([of.pairs[at].a, of.pairs[at].b]);
             }
         }
@@ -232,14 +240,9 @@ impl Decision {
         let agency = of.records.agency(theirs);
         !self.around.of(mine).iter().map(|rival| *rival as usize).any(|rival| {
             rival != at
-                && self.is_rival(rival)
+                && self.rivals[rival]
                 && of.records.agency(of.pairs[rival].other(mine)) == agency
         })
-    }
-
-    /// Returns whether a pair speaks against the others of its records.
-    fn is_rival(&self, at: usize) -> bool {
-        self.alone[at] >= 0.0 && may_link(self.verdicts[at])
     }
 
     fn is_ambiguous(&self, of: &Candidates<'_>, record: u32) -> bool {
@@ -290,6 +293,11 @@ pub(super) fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
+}
+
+/// Returns whether a pair speaks against the others of its records.
+fn is_rival(verdict: Verdict, alone: f64) -> bool {
+    alone >= 0.0 && may_link(verdict)
 }
 
 fn may_link(verdict: Verdict) -> bool {

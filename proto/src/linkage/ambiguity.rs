@@ -53,13 +53,16 @@ pub fn is_ambiguous(
     if close < 2 {
         return false;
     }
-    let is_free = |(bits, other): &&Candidate| {
+    let is_free = |(bits, other): &Candidate| {
         !candidates_of(*other).iter().any(|(better, third)| {
             *better >= bits + CLOSE_BITS && *third != record && are_two(record, *third)
         })
     };
-    let free: Vec<u32> = mine[..close].iter().filter(is_free).map(|(_, other)| *other).collect();
-    free.iter().enumerate().any(|(at, x)| free[at + 1..].iter().any(|y| are_two(*x, *y)))
+    // Most often they are records of one person, and nothing else has to be known.
+    let mine = &mine[..close];
+    mine.iter()
+        .enumerate()
+        .any(|(at, x)| mine[at + 1..].iter().any(|y| are_two(x.1, y.1) && is_free(x) && is_free(y)))
 }
 
 #[cfg(test)]

@@ -18,14 +18,19 @@ impl Decision {
 
     /// Sets of two records and more that firm pairs connect; every set and the list are in order.
     pub(super) fn components(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
+        let firm = pairs.par_iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at));
+        let firm: Vec<[u32; 2]> = firm.map(|(_, pair)| [pair.a, pair.b]).collect();
         let mut groups = Groups::new(self.persons.len());
-        for (_, pair) in pairs.iter().enumerate().filter(|(at, pair)| self.is_firm(pair, *at)) {
-            groups.join(pair.a, pair.b);
+        let mut joined = vec![false; self.persons.len()];
+        for [a, b] in firm {
+            groups.join(a, b);
+            (joined[a as usize], joined[b as usize]) = (true, true);
         }
+        let members = (0u32..).zip(joined).filter(|(_, joined)| *joined);
         let mut members: Vec<(u32, u32)> =
-            (0..).take(self.persons.len()).map(|record| (groups.root(record), record)).collect();
+            members.map(|(record, _)| (groups.root(record), record)).collect();
         members.par_sort_unstable();
-        let sets = members.chunk_by(|x, y| x.0 == y.0).filter(|set| set.len() > 1);
+        let sets = members.chunk_by(|x, y| x.0 == y.0);
         sets.map(|set| set.iter().map(|(_, record)| *record).collect()).collect()
     }
 
