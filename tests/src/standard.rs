@@ -6,11 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use causeway_proto::day::Day;
 
-/// The share of dates of birth that have to lie before the day that a folder speaks of; the others
-/// are typing errors.
+/// People who live at one time were born within so many years, but for typing errors.
+const LIFETIME: i32 = 120;
+/// The share of those births that has to lie before the day that a folder speaks of.
 const PLAUSIBLE: f64 = 0.995;
 
 /// One agency's file.
@@ -88,6 +89,7 @@ pub fn mapping(header: &[&str]) -> String {
 }
 
 /// Returns a day after nearly everybody's birth: the end of the year in which the youngest are born.
+/// Mistyped years are births of another time.
 pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
     let mut years: Vec<i16> = Vec::new();
     for agency in agencies {
@@ -95,10 +97,21 @@ pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
         let year = |row: &Vec<String>| row[dob].get(..4).and_then(|year| year.parse::<i16>().ok());
         years.extend(agency.rows.iter().filter_map(year));
     }
-    ensure!(!years.is_empty(), "not one record has a date of birth");
-    years.sort_unstable();
-    let last = years[((years.len() - 1) as f64 * PLAUSIBLE) as usize];
+    let last = last_year(years).context("not one record has a date of birth")?;
     Day::new(last + 1, 12, 31).context("the dates of birth are of no time")
+}
+
+/// Returns the year before which nearly all are born who were born within one lifetime: the one that most
+/// years lie in.
+fn last_year(mut years: Vec<i16>) -> Option<i16> {
+    years.sort_unstable();
+    let lifetime = |from: &usize| {
+        let end = i32::from(years[*from]) + LIFETIME;
+        years.partition_point(|year| i32::from(*year) < end) - from
+    };
+    let from = (0..years.len()).rev().max_by_key(lifetime)?;
+    let born = &years[from..from + lifetime(&from)];
+    Some(born[((born.len() - 1) as f64 * PLAUSIBLE) as usize])
 }
 
 /// Returns a policy that gives match-keys for everybody and not one signal.
@@ -108,4 +121,19 @@ pub fn policy(agency: &str) -> String {
          [purpose.adult_safeguarding]\nlawful_basis = \"6(1)(e)\"\n\n\
          [release]\ndefault = \"deny\"\n\n[scope]\npeople = \"everybody\"\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistyped_years_do_not_move_the_day_that_a_folder_speaks_of() {
+        let born: Vec<i16> = (1925..2021).flat_map(|year| [year; 10]).collect();
+        assert_eq!(last_year(born.clone()), Some(2020));
+        let mistyped = [3999, 9010, 1099, 6001, 2975, 20];
+        let years = born.into_iter().chain((0..20).flat_map(|_| mistyped)).collect();
+        assert_eq!(last_year(years), Some(2020));
+        assert_eq!(last_year(Vec::new()), None);
+    }
 }
