@@ -57,11 +57,8 @@ impl House {
 /// What the agencies said of their people so far in this sweep. What changes is forgotten, and asked
 /// again.
 pub struct Known {
-    /// Of whom anything may be said.
-    spoken_of: BTreeSet<u32>,
-    /// Those of them whose home has not been asked for.
-    unasked: BTreeSet<u32>,
-    homes: BTreeMap<u32, Arc<Residence>>,
+    /// Of whom anything may be said, and where they live; `None` until their node has answered.
+    homes: BTreeMap<u32, Option<Arc<Residence>>>,
     signals: BTreeMap<u32, Vec<Signal>>,
 }
 
@@ -69,20 +66,15 @@ impl Known {
     /// Knows of whom anything may be said, and nothing else yet.
     pub fn new(records: &Records) -> Self {
         let spoken_of = records.present().filter(|record| is_spoken_of(records, *record));
-        let spoken_of: BTreeSet<u32> = spoken_of.collect();
-        let unasked = spoken_of.clone();
-        Self { spoken_of, unasked, homes: BTreeMap::new(), signals: BTreeMap::new() }
+        Self { homes: spoken_of.map(|record| (record, None)).collect(), signals: BTreeMap::new() }
     }
 
     /// Forgets what was said of a record that came, is gone, or of which other things are said now.
     pub fn forget(&mut self, records: &Records, record: u32) {
-        for known in [&mut self.spoken_of, &mut self.unasked] {
-            match is_spoken_of(records, record) && !records.is_gone(record) {
-                true => known.insert(record),
-                false => known.remove(&record),
-            };
-        }
-        self.homes.remove(&record);
+        match is_spoken_of(records, record) && !records.is_gone(record) {
+            true => self.homes.insert(record, None),
+            false => self.homes.remove(&record),
+        };
         self.signals.remove(&record);
     }
 }
@@ -147,31 +139,26 @@ async fn residents(
     known: &mut Known,
 ) -> Vec<Resident> {
     let Linked { records, decision, .. } = linked;
-    let new: Vec<u32> = known.unasked.iter().copied().collect();
+    let unasked = known.homes.iter().filter(|(_, home)| home.is_none());
+    let new: Vec<u32> = unasked.map(|(record, _)| *record).collect();
     let call: Call<Residence> =
         |client, handles, sweep| Box::pin(async move { client.dwellings(sweep, &handles).await });
     let told = ask(cycle, sweep, agencies, records, &new, (Step::Dwellings, call)).await;
     if let Some(received) = cycle.received {
         received.homes(&told);
     }
-    told.keys().for_each(|record| _ = known.unasked.remove(record));
-    known.homes.extend(told.into_iter().map(|(record, home)| (record, Arc::new(home))));
+    known.homes.extend(told.into_iter().map(|(record, home)| (record, Some(Arc::new(home)))));
     let withheld = Arc::new(Residence::Withheld);
-    let mut homes = known.homes.iter().peekable();
-    let mut home = |record: u32| {
-        while homes.next_if(|(other, _)| **other < record).is_some() {}
-        homes.next_if(|(other, _)| **other == record).map_or(&withheld, |(_, home)| home).clone()
-    };
     known
-        .spoken_of
+        .homes
         .iter()
-        .map(|record| Resident {
+        .map(|(record, home)| Resident {
             record: *record,
             person: decision.persons[*record as usize],
             // Proves no person by itself, and nothing linked it to one.
             thin: (records.flags(*record).any(PersonFlags::THIN) && !linked.is_linked(*record))
                 || decision.ambiguous[*record as usize],
-            residence: home(*record),
+            residence: home.as_ref().unwrap_or(&withheld).clone(),
         })
         .collect()
 }

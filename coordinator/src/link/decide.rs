@@ -5,6 +5,7 @@
 //! about every record, and a change about those that it touches, with the same code.
 
 mod persons;
+mod twins;
 mod uniqueness;
 
 use std::collections::HashMap;
@@ -74,11 +75,19 @@ pub fn learn(
 }
 
 /// Decides every pair. `levels` are those of `pairs`, one by one.
-pub fn decide(records: &Records, pairs: &[Pair], levels: &[Levels], weights: Weights) -> Decision {
+pub fn decide(
+    records: &Records,
+    pairs: &[Pair],
+    levels: &[Levels],
+    mut weights: Weights,
+) -> Decision {
     let of = Candidates { records, pairs, levels };
     let (verdicts, alone) = judge(&of, 0, &weights);
     let around = Around::new(records.len(), pairs);
     let uniqueness = Uniqueness::learn(&of, &around, &verdicts, &alone);
+    let twins = twins::share(&of, &around, (&verdicts, &alone), (&weights, &uniqueness));
+    weights.twins = twins * weights.matched;
+    let (verdicts, alone) = judge(&of, 0, &weights);
     Decision::new(Learnt { weights, uniqueness }, around, verdicts, alone).all(&of)
 }
 
@@ -203,9 +212,14 @@ impl Decision {
         moved
     }
 
+    /// Returns a pair's weight if its records may be one person.
+    fn fits(&self, at: usize) -> Option<f64> {
+        self.bits[at].filter(|bits| *bits >= 0.0)
+    }
+
     /// Returns some records and all whom they may be, in order.
     fn with_candidates(&self, of: &Candidates<'_>, records: &[u32]) -> Vec<u32> {
-        let fits = |at: &usize| self.bits[*at].is_some_and(|bits| bits >= 0.0);
+        let fits = |at: &usize| self.fits(*at).is_some();
         let around = |record: &u32| self.around.of(*record).iter().map(|at| *at as usize);
         let others = records
             .iter()
@@ -246,7 +260,7 @@ impl Decision {
     }
 
     fn is_ambiguous(&self, of: &Candidates<'_>, record: u32) -> bool {
-        let fits = |at: &&u32| self.bits[**at as usize].is_some_and(|bits| bits >= 0.0);
+        let fits = |at: &&u32| self.fits(**at as usize).is_some();
         if self.around.of(record).iter().filter(fits).nth(1).is_none() {
             return false;
         }
@@ -260,11 +274,8 @@ impl Decision {
     /// Whom a record may be, best first.
     fn fitting(&self, of: &Candidates<'_>, record: u32) -> Vec<ambiguity::Candidate> {
         let pairs = self.around.of(record).iter().map(|at| *at as usize);
-        let mut fitting: Vec<ambiguity::Candidate> = pairs
-            .filter_map(|at| {
-                Some((self.bits[at].filter(|bits| *bits >= 0.0)?, of.pairs[at].other(record)))
-            })
-            .collect();
+        let mut fitting: Vec<ambiguity::Candidate> =
+            pairs.filter_map(|at| Some((self.fits(at)?, of.pairs[at].other(record)))).collect();
         fitting.sort_unstable_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
         fitting
     }

@@ -204,7 +204,7 @@ fn learn(
     let total_pairs = all * (all - 1.0) / 2.0;
     let supposed = Weights::suppose(&patterns, &strangers, all);
     // Most agencies hold few people twice, and would learn how relatives agree.
-    if supposed.matched * total_pairs < LEARN_FROM_SHARE * all {
+    if supposed.matches_among(&patterns) < LEARN_FROM_SHARE * all {
         return supposed;
     }
     Weights::estimate(&patterns, &strangers, total_pairs)

@@ -68,10 +68,17 @@ const LENT_SHARE: f64 = 0.01;
 const STRONG_ID_BITS: f64 = 18.0;
 /// How many sampled pairs of strangers weigh as much as the prior.
 const PRIOR_STRANGERS: f64 = 20_000.0;
-/// Before anything is seen: in so many pairs, so many matches.
-const PRIOR_PAIRS: f64 = 2e6;
-/// See [`PRIOR_PAIRS`].
-const PRIOR_MATCHED: f64 = 10.0;
+/// Before anything is seen, in so many pairs so many matches.
+#[derive(Clone, Copy)]
+struct Before {
+    pairs: f64,
+    matches: f64,
+}
+
+/// What an agency with next to no doubles goes by.
+const SUPPOSED: Before = Before { pairs: 2e6, matches: 10.0 };
+/// The same where the data teaches: that of a thousand records counts for more.
+const LEARNING: Before = Before { pairs: 2e5, matches: 1.0 };
 
 /// What m is before anything is seen: means over the public sets that `town link` is measured on.
 #[rustfmt::skip]
@@ -138,7 +145,8 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        Self::settle(patterns, strangers, total_pairs, 0.0, |u| em::estimate(patterns, u))
+        let shares = (LEARNING, 0.0);
+        Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u))
     }
 
     /// Learns how strangers agree and how many pairs match, and takes from experience how one person
@@ -146,19 +154,25 @@ impl Weights {
     /// are as many as people have them, however few records have a double.
     pub fn suppose(patterns: &[Pattern], strangers: &Strangers, records: f64) -> Self {
         let total_pairs = records * (records - 1.0) / 2.0;
-        let twins = TWIN_SHARE * records / (total_pairs + PRIOR_PAIRS);
-        Self::settle(patterns, strangers, total_pairs, twins, |_| PRIOR_M.map(normalised))
+        let twins = TWIN_SHARE * records / (total_pairs + SUPPOSED.pairs);
+        let shares = (SUPPOSED, twins);
+        Self::settle(patterns, strangers, total_pairs, shares, |_| PRIOR_M.map(normalised))
+    }
+
+    /// Returns how many pairs are one person, as far as these weights tell.
+    pub fn matches_among(&self, patterns: &[Pattern]) -> f64 {
+        patterns.iter().map(|pattern| pattern.pairs * self.posteriors(pattern.levels)[0]).sum()
     }
 
     fn settle(
         patterns: &[Pattern],
         strangers: &Strangers,
         total_pairs: f64,
-        least_twins: f64,
+        (before, least_twins): (Before, f64),
         m: impl Fn(&Table) -> Table,
     ) -> Self {
         let observed = strangers.observed();
-        let prior = PRIOR_MATCHED / PRIOR_PAIRS;
+        let prior = before.matches / before.pairs;
         let mut weights = Self {
             m: PRIOR_M.map(normalised),
             u: floored(observed),
@@ -168,7 +182,7 @@ impl Weights {
         };
         for round in 0..3 {
             weights.m = m(&weights.u);
-            weights.settle_shares(patterns, total_pairs, least_twins);
+            weights.settle_shares(patterns, total_pairs, (before, least_twins));
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
             }
@@ -234,6 +248,13 @@ impl Weights {
         odds
     }
 
+    /// How likely a pair is of each class, in the same order.
+    fn posteriors(&self, levels: Levels) -> [f64; 5] {
+        let odds = self.log_odds(levels);
+        let all = log_sum_exp(&odds);
+        odds.map(|odds| (odds - all).exp())
+    }
+
     /// Log-odds of relatives against strangers where one gave the other's number or address.
     fn lent(&self, field: F, level: usize) -> f64 {
         match field {
@@ -243,27 +264,31 @@ impl Weights {
     }
 
     /// Makes the shares of matches and households agree with what they themselves imply.
-    fn settle_shares(&mut self, patterns: &[Pattern], total_pairs: f64, least_twins: f64) {
+    fn settle_shares(
+        &mut self,
+        patterns: &[Pattern],
+        total_pairs: f64,
+        (before, least_twins): (Before, f64),
+    ) {
         for _ in 0..60 {
             let [mut matched, mut household] = [0.0; 2];
             // Only a number that people have for themselves tells twins from a mistyped forename.
             let [mut told_apart, mut told] = [0.0; 2];
             for pattern in patterns {
-                let odds = self.log_odds(pattern.levels);
-                let all = log_sum_exp(&odds);
-                matched += pattern.pairs * (odds[0] - all).exp();
-                household += pattern.pairs * (odds[1] - all).exp();
+                let of = self.posteriors(pattern.levels).map(|share| pattern.pairs * share);
+                matched += of[0];
+                household += of[1];
                 if pattern.levels.get(F::OtherId).is_some() {
-                    told += pattern.pairs * (odds[0] - all).exp();
-                    told_apart += pattern.pairs * (odds[2] - all).exp();
+                    told += of[0];
+                    told_apart += of[2];
                 }
             }
-            let share = |sum: f64| (sum + PRIOR_MATCHED) / (total_pairs + PRIOR_PAIRS);
-            let before = self.matched;
+            let share = |sum: f64| (sum + before.matches) / (total_pairs + before.pairs);
+            let last = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
             let twins = (told_apart + TWIN_SHARE * PRIOR_TWINS) / (told + PRIOR_TWINS);
             self.twins = least_twins.max(twins * self.matched);
-            if (self.matched / before - 1.0).abs() < 1e-6 {
+            if (self.matched / last - 1.0).abs() < 1e-6 {
                 break;
             }
         }

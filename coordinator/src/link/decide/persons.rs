@@ -9,7 +9,7 @@ use crate::link::{Pair, Records};
 impl Decision {
     /// Returns whether a pair may put its records together.
     fn is_firm(&self, pair: &Pair, at: usize) -> bool {
-        self.bits[at].is_some_and(|bits| bits >= 0.0) && !self.is_unclear(pair)
+        self.fits(at).is_some() && !self.is_unclear(pair)
     }
 
     fn is_unclear(&self, pair: &Pair) -> bool {

@@ -66,6 +66,36 @@ fn a_record_that_fits_both_twins_is_nobody() {
     assert_eq!(decision.ambiguous, [false, false, true]);
 }
 
+/// Two agencies that hold so many people each: at the second some have another forename, and so many
+/// others are twins of whom both agencies hold both.
+fn two_agencies(people: u32, renamed: u32, twins: u32) -> Decision {
+    let roll = || Roll {
+        handles: (0..people).map(|at| Handle::from_bytes(u128::from(at).to_be_bytes())).collect(),
+        flags: vec![PersonFlags(0); people as usize],
+        strong_ids: vec![[0; 3]; people as usize],
+    };
+    let records = Records::new(vec![roll(), roll()]);
+    let mut found: Vec<(Pair, Levels)> = (0..people)
+        .map(|at| (pair(at, people + at), agreeing(if at < renamed { 0 } else { 5 })))
+        .collect();
+    for twin in (0..twins).map(|at| people - 2 * at - 2) {
+        found.push((pair(twin, people + twin + 1), agreeing(0)));
+        found.push((pair(twin + 1, people + twin), agreeing(0)));
+    }
+    found.sort_unstable_by_key(|(pair, _)| pair.place());
+    let (pairs, levels): (Vec<Pair>, Vec<Levels>) = found.into_iter().unzip();
+    decided(&records, &pairs, &levels)
+}
+
+#[test]
+fn twins_are_as_many_as_are_on_record_at_both() {
+    let (few, many) = (two_agencies(4000, 8, 0), two_agencies(4000, 8, 40));
+    let ratio = |of: &Decision| of.learnt.weights.twins / of.learnt.weights.matched;
+    assert!(ratio(&few) < 0.4 * ratio(&many), "{} and {}", ratio(&few), ratio(&many));
+    assert_eq!(few.person_count(), 4000, "nobody there has a twin");
+    assert!(many.persons[7990] == 3990 && many.persons[7991] == 3991, "twins are two");
+}
+
 #[test]
 fn twins_and_father_and_son_stay_two_where_little_is_known() {
     let records = records(&[0, 1], &[[0; 3]; 2]);
