@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use causeway_proto::linkage::levels::Levels;
+use foldhash::HashMap;
 
 use crate::link::{
     Pair, Records,
     clear::Clear,
-    decide::{Candidates, Decision},
+    decide::{Candidates, Decision, in_order},
     replace::{Arrival, Replaced, replace},
+    taken::{ends, is_outdone},
 };
 
 /// The links of a sweep by handles, for measuring linkage with the nodes' help.
@@ -48,12 +50,57 @@ impl Linked {
     /// looked at, and settled.
     pub(super) fn replace(&mut self, leave: &BTreeSet<u32>, come: &[Arrival]) -> Replaced {
         let replaced = replace(&mut self.records, &self.decision, &self.pairs, leave, come);
-        for (at, _) in &replaced.gone {
+        self.forget(&replaced.gone);
+        replaced
+    }
+
+    /// Adds the pairs that nobody looked at because one of the two was somebody else's for certain, and is no
+    /// more, to those that have to be looked at.
+    pub(super) fn reopen(&mut self, replaced: &mut Replaced) {
+        let open = self.reopened(replaced);
+        self.forget(&open);
+        let records = open.iter().flat_map(|(_, pair)| [pair.a, pair.b]);
+        replaced.touched = in_order(replaced.touched.iter().copied().chain(records));
+        replaced.new.extend(open.iter().map(|(_, pair)| *pair));
+        replaced.new.sort_unstable_by_key(Pair::place);
+        replaced.gone.extend(open);
+    }
+
+    fn forget(&mut self, gone: &[(u32, Pair)]) {
+        for (at, _) in gone {
             self.pairs[*at as usize].kinds = 0;
         }
         let of = Candidates { records: &self.records, pairs: &self.pairs, levels: &self.levels };
-        self.decision.forget(&of, &replaced.gone);
-        replaced
+        self.decision.forget(&of, gone);
+    }
+
+    fn reopened(&self, replaced: &Replaced) -> Vec<(u32, Pair)> {
+        let lost = replaced.gone.iter().flat_map(|(_, pair)| [pair.a, pair.b]);
+        let lost = in_order(lost.filter(|record| !self.records.is_gone(*record)));
+        let outdone = |at: &&u32| self.levels[**at as usize].is_outdone();
+        let around = lost.iter().flat_map(|record| self.decision.around.of(*record));
+        let places = in_order(around.filter(outdone).copied());
+        let pairs: Vec<(u32, Pair)> =
+            places.into_iter().map(|at| (at, self.pairs[at as usize])).collect();
+        let all: Vec<Pair> =
+            pairs.iter().map(|(_, pair)| pair).chain(&replaced.new).copied().collect();
+        let taken = self.taken(&all);
+        let at = |record: u32| taken.get(&record).copied().unwrap_or_default();
+        pairs.into_iter().filter(|(_, pair)| !is_outdone(&self.records, pair, at)).collect()
+    }
+
+    /// Returns for the records of some pairs at which agencies they are clearly somebody's, by those pairs and
+    /// all that are known.
+    pub(super) fn taken(&self, pairs: &[Pair]) -> HashMap<u32, u64> {
+        let records = in_order(pairs.iter().flat_map(|pair| [pair.a, pair.b]));
+        let around = records.iter().flat_map(|record| self.decision.around.of(*record));
+        let known = around.map(|at| &self.pairs[*at as usize]);
+        let mut taken: HashMap<u32, u64> = HashMap::default();
+        let one = pairs.iter().chain(known).filter(|pair| self.clear.is_one(&self.records, pair));
+        for (record, at) in one.flat_map(|pair| ends(&self.records, pair)) {
+            *taken.entry(record).or_default() |= at;
+        }
+        taken
     }
 
     /// Decides again about what changed pairs touch.
@@ -101,5 +148,42 @@ impl Linked {
     /// Returns how many pairs are links by their own weight.
     pub fn links(&self) -> usize {
         self.decision.bits.iter().flatten().filter(|bits| **bits >= 0.0).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{decide, taken::tests::two_agencies};
+
+    #[test]
+    fn who_is_nobodys_for_certain_any_more_is_asked_about() {
+        let (records, looked_at, weights) = two_agencies();
+        let pairs: Vec<Pair> = looked_at.iter().map(|(pair, _)| *pair).collect();
+        let (clear, taken) = Clear::learn(&records, &looked_at, &weights, &pairs);
+        let levels = |(pair, levels): &(Pair, Levels)| {
+            clear.levels(&records, pair, |record| taken[record as usize]).unwrap_or(*levels)
+        };
+        let levels: Vec<Levels> = looked_at.iter().map(levels).collect();
+        let decision = decide::decide(&records, &pairs, &levels, weights);
+        let mut linked = Linked::new(records, pairs, levels, 0, clear, decision);
+        let is_chance = |pair: &Pair| (pair.a, pair.b) == (10, 611);
+        let one = linked.pairs.iter().position(is_chance).expect("they share a key");
+        assert!(linked.levels[one].is_outdone());
+
+        // The match of one of the two leaves: the other is taken still.
+        let mut replaced = linked.replace(&BTreeSet::from([610]), &[]);
+        linked.reopen(&mut replaced);
+        assert!(replaced.new.is_empty(), "{:?}", replaced.new);
+        // And the other's.
+        let mut replaced = linked.replace(&BTreeSet::from([11]), &[]);
+        linked.reopen(&mut replaced);
+        let open: Vec<(u32, u32)> = replaced.new.iter().map(|pair| (pair.a, pair.b)).collect();
+        assert_eq!(open, [(10, 611)]);
+        assert!(replaced.gone.iter().any(|(at, _)| *at as usize == one));
+        assert!(replaced.touched.contains(&10) && replaced.touched.contains(&611));
+        let new = replaced.new.clone().into_iter().map(|pair| (pair, looked_at[0].1));
+        linked.settle(new, &replaced);
+        assert_eq!(linked.decision.persons[611], 10, "the second look says that they are one");
     }
 }

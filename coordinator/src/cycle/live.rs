@@ -224,12 +224,13 @@ async fn apply<'a>(
     let mut seconds = Seconds::default();
 
     let Open { sweep, agencies, linked, known, continuity, learn_again, .. } = open;
-    let replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
+    let mut replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
     for (record, new) in replaced.came.iter().zip(&come) {
         for finding in continuity.findings(new.agency, new.handle) {
             linked.records.add_apart(*record, finding);
         }
     }
+    tokio::task::block_in_place(|| linked.reopen(&mut replaced));
     let comparing = Instant::now();
     seconds.group = (comparing - began).as_secs_f64();
     // Who is silent keeps their place, and cannot be asked about everything.

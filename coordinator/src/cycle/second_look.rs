@@ -28,6 +28,7 @@ use crate::{
         Pair, Records,
         clear::{self, Clear},
         decide,
+        taken::Taken,
     },
 };
 
@@ -73,28 +74,31 @@ pub async fn link(
     looks.at(&records, sampled).await;
     let weights = decide::learn(&records, &looks.seen, each, &strangers);
     // It and a part of what it leaves open teach which patterns of match-keys are clear by themselves.
-    let mut clear = Clear::default();
+    let (mut clear, mut taken) = (Clear::default(), Taken::new());
     if looks.seen.len() < pairs.len() {
         let learn = |seen: &[(Pair, Levels)]| {
             tokio::task::block_in_place(|| Clear::learn(&records, seen, &weights, &pairs))
         };
-        let first = learn(&looks.seen);
+        let (first, taken_first) = learn(&looks.seen);
         let seen: HashSet<u64> = looks.seen.iter().map(|(pair, _)| pair.place()).collect();
-        let open = |pair: &&Pair| first.levels(&records, pair).is_none();
+        let at = |record: u32| taken_first[record as usize];
+        let open = |pair: &&Pair| first.levels(&records, pair, at).is_none();
         let more = pairs.iter().filter(open).step_by(ONE_MORE_IN);
         let more = more.filter(|pair| !seen.contains(&pair.place())).copied().collect();
         looks.at(&records, more).await;
-        clear = learn(&looks.seen);
+        (clear, taken) = learn(&looks.seen);
     }
     let known: HashMap<u64, Levels> =
         looks.seen.drain(..).map(|(pair, levels)| (pair.place(), levels)).collect();
     // A clear pattern decides about a pair that was looked at, too: what becomes of it must not depend on
     // whether it was in a sample.
+    let at = |record: u32| taken.get(record as usize).copied().unwrap_or_default();
+    let by_pattern = |pair: &Pair| clear.levels(&records, pair, at);
     let mut levels: Vec<Option<Levels>> = pairs
         .par_iter()
-        .map(|pair| clear.levels(&records, pair).or_else(|| known.get(&pair.place()).copied()))
+        .map(|pair| by_pattern(pair).or_else(|| known.get(&pair.place()).copied()))
         .collect();
-    drop(known);
+    drop((known, taken));
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
     let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
     let compared = looks.compared + undecided.len();
@@ -173,8 +177,10 @@ pub async fn look_again(
     (pairs, came): (&[Pair], &[u32]),
 ) -> Vec<Option<Levels>> {
     let records = &linked.records;
+    let taken = linked.taken(pairs);
+    let at = |record: u32| taken.get(&record).copied().unwrap_or_default();
     let mut levels: Vec<Option<Levels>> =
-        pairs.iter().map(|pair| linked.clear.levels(records, pair)).collect();
+        pairs.iter().map(|pair| linked.clear.levels(records, pair, at)).collect();
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
     let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
     let mut agreed = Vec::with_capacity(undecided.len());

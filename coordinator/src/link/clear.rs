@@ -8,14 +8,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use causeway_proto::linkage::{
-    guards::{self, StrongIds},
-    levels::Levels,
-    weights::Weights,
-};
+use causeway_proto::linkage::{guards, levels::Levels, weights::Weights};
 use rayon::prelude::*;
 
-use super::{Pair, Records};
+use super::{
+    Pair, Records,
+    taken::{self, Taken, is_outdone},
+};
 
 /// Of many pairs, one in so many is looked at to learn from.
 const ONE_IN: usize = 16;
@@ -47,6 +46,8 @@ pub struct Clear {
     matches: Vec<(Pattern, Levels)>,
     /// Patterns of two people.
     others: HashMap<Pattern, Levels>,
+    /// Patterns of two people where one of them is taken.
+    outdone: HashMap<Pattern, Levels>,
     /// What was worked out for a pattern.
     known: HashMap<Pattern, Option<Levels>>,
 }
@@ -124,24 +125,20 @@ pub fn is_vetoed(records: &Records, pair: &Pair) -> bool {
 
 impl Clear {
     /// Learns which patterns are clear from pairs that were looked at, and works out beforehand what the
-    /// patterns of `pairs` come to.
+    /// patterns of `pairs` come to. Returns also who is taken.
     pub fn learn(
         records: &Records,
         looked_at: &[(Pair, Levels)],
         weights: &Weights,
         pairs: &[Pair],
-    ) -> Self {
+    ) -> (Self, Taken) {
+        let open = looked_at.iter().filter(|(pair, _)| !is_vetoed(records, pair));
+        let scored: Vec<(&Pair, Scored)> =
+            open.map(|(pair, levels)| (pair, score(weights, pair, *levels))).collect();
         let mut seen: HashMap<Pattern, Seen> = HashMap::new();
-        for (pair, levels) in looked_at {
-            let ids = pair.strong_ids();
-            if is_vetoed(records, pair) {
-                continue;
-            }
-            let bits = weights.score(*levels, ids.agreeing);
-            let bits = guards::guarded(guards::verdict(*levels, ids), bits);
-            // A pair that a guard forbids is no better than the least likely one.
-            let now = Seen::one(bits.unwrap_or(f64::NEG_INFINITY), *levels);
-            let entry = seen.entry((pair.kinds, ids.agreeing));
+        for (pair, (bits, levels)) in &scored {
+            let now = Seen::one(*bits, *levels);
+            let entry = seen.entry(pattern(pair));
             entry.and_modify(|before| *before = before.and(&now)).or_insert(now);
         }
         let mut seen: Vec<(Pattern, Seen)> = seen.into_iter().collect();
@@ -161,18 +158,26 @@ impl Clear {
         let mut clear = Self {
             matches: seen.par_iter().filter_map(with_more).collect(),
             others: others.collect(),
-            known: HashMap::new(),
+            ..Self::default()
         };
         clear.prepare(pairs);
-        clear
+        let taken = taken::taken(records, pairs, |pair| clear.is_one(records, pair));
+        clear.outdone = outdone(records, &scored, &taken);
+        (clear, taken)
+    }
+
+    /// Returns whether the pattern of a pair makes its records one person.
+    pub fn is_one(&self, records: &Records, pair: &Pair) -> bool {
+        !self.others.contains_key(&pattern(pair))
+            && !is_vetoed(records, pair)
+            && self.by_pattern(pair).is_some()
     }
 
     /// Works out beforehand what the patterns of some pairs come to.
     fn prepare(&mut self, pairs: &[Pair]) {
-        let patterns = pairs.par_chunks(1 << 16).map(|pairs| {
-            let pattern = |pair: &Pair| (pair.kinds, pair.strong_ids().agreeing);
-            pairs.iter().map(pattern).collect::<HashSet<Pattern>>()
-        });
+        let patterns = pairs
+            .par_chunks(1 << 16)
+            .map(|pairs| pairs.iter().map(pattern).collect::<HashSet<Pattern>>());
         let patterns = patterns.reduce(HashSet::new, |mut all, more| {
             all.extend(more);
             all
@@ -189,19 +194,65 @@ impl Clear {
         within.map(|(_, levels)| levels.supposed())
     }
 
+    fn by_pattern(&self, pair: &Pair) -> Option<Levels> {
+        let pattern = pattern(pair);
+        self.known.get(&pattern).copied().unwrap_or_else(|| self.work_out(pattern))
+    }
+
     /// Returns how well a pair may be taken to agree without asking; `None` where it is not clear.
-    pub fn levels(&self, records: &Records, pair: &Pair) -> Option<Levels> {
-        if records.is_apart(pair.a, pair.b) {
+    /// `taken` says at which agencies a record is taken.
+    pub fn levels(
+        &self,
+        records: &Records,
+        pair: &Pair,
+        taken: impl Fn(u32) -> u64,
+    ) -> Option<Levels> {
+        if is_vetoed(records, pair) {
             return Some(Levels::NONE);
         }
-        match pair.strong_ids() {
-            StrongIds { conflicting: 1.., .. } => Some(Levels::NONE),
-            ids => {
-                let pattern = (pair.kinds, ids.agreeing);
-                self.known.get(&pattern).copied().unwrap_or_else(|| self.work_out(pattern))
-            }
+        self.by_pattern(pair).or_else(|| {
+            let outdone = self.outdone.get(&pattern(pair))?;
+            is_outdone(records, pair, taken).then(|| outdone.outdone())
+        })
+    }
+}
+
+fn pattern(pair: &Pair) -> Pattern {
+    (pair.kinds, pair.strong_ids().agreeing)
+}
+
+/// What a pair that was looked at weighs. One that a guard forbids is no better than the least likely one.
+fn score(weights: &Weights, pair: &Pair, levels: Levels) -> Scored {
+    let ids = pair.strong_ids();
+    let bits = weights.score(levels, ids.agreeing);
+    let bits = guards::guarded(guards::verdict(levels, ids), bits);
+    (bits.unwrap_or(f64::NEG_INFINITY), levels)
+}
+
+/// Finds patterns of which next to no pair comes to as much as a clear match where one of the two is taken:
+/// of 256 pairs not one, and so on. A candidate that is lost so would have lost to the clear one.
+fn outdone(
+    records: &Records,
+    scored: &[(&Pair, Scored)],
+    taken: &[u64],
+) -> HashMap<Pattern, Levels> {
+    /// How many pairs, those of them that weigh something, and the one that weighs least.
+    struct Beside(u32, u32, Scored);
+    let mut seen: HashMap<Pattern, Beside> = HashMap::new();
+    for (pair, scored) in scored {
+        if is_outdone(records, pair, |record| taken[record as usize]) {
+            let Beside(pairs, likely, least) =
+                seen.entry(pattern(pair)).or_insert(Beside(0, 0, *scored));
+            *pairs += 1;
+            *likely += u32::from(scored.0 >= LIKELY);
+            *least = if scored.0 < least.0 { *scored } else { *least };
         }
     }
+    let outdone = seen.into_iter().filter(|(_, Beside(pairs, likely, (bits, _)))| {
+        let seldom = (likely + 1) * ENOUGH_OTHERS <= *pairs;
+        seldom && *bits <= -LIKELY
+    });
+    outdone.map(|(pattern, Beside(.., (_, levels)))| (pattern, levels)).collect()
 }
 
 #[cfg(test)]
@@ -246,17 +297,20 @@ mod tests {
         looked_at.push((pair(2), other));
         looked_at.extend(vec![(pair(4), same); 10]);
         let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
-        let clear = Clear::learn(&records, &looked_at, &weights, &[]);
+        let clear = Clear::learn(&records, &looked_at, &weights, &[]).0;
         assert_eq!(
-            clear.levels(&records, &pair(1)),
+            clear.levels(&records, &pair(1), |_| 0),
             Some(same.supposed()),
             "{} bits",
             weights.score(same, 0)
         );
-        assert_eq!(clear.levels(&records, &pair(2)), None, "it came out otherwise once");
-        assert_eq!(clear.levels(&records, &pair(4)), None, "too few were seen");
-        assert!(clear.levels(&records, &pair(9)).is_some(), "it has more in common");
-        assert_eq!(clear.levels(&records, &pair(3)), clear.levels(&records, &pair(1)));
+        assert_eq!(clear.levels(&records, &pair(2), |_| 0), None, "it came out otherwise once");
+        assert_eq!(clear.levels(&records, &pair(4), |_| 0), None, "too few were seen");
+        assert!(clear.levels(&records, &pair(9), |_| 0).is_some(), "it has more in common");
+        assert_eq!(
+            clear.levels(&records, &pair(3), |_| 0),
+            clear.levels(&records, &pair(1), |_| 0)
+        );
     }
 
     #[test]
@@ -269,9 +323,9 @@ mod tests {
         let mut looked_at = vec![(pair(1), same); 60];
         looked_at.push((pair(3), same.with(F::Birth, 0).with(F::Forename, 0)));
         let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
-        let clear = Clear::learn(&records, &looked_at, &weights, &[pair(1), pair(3)]);
-        assert_eq!(clear.levels(&records, &pair(1)), None);
-        assert_eq!(clear.levels(&records, &pair(3)), None);
+        let clear = Clear::learn(&records, &looked_at, &weights, &[pair(1), pair(3)]).0;
+        assert_eq!(clear.levels(&records, &pair(1), |_| 0), None);
+        assert_eq!(clear.levels(&records, &pair(3), |_| 0), None);
     }
 
     #[test]
@@ -295,10 +349,10 @@ mod tests {
         let weights = Weights::estimate(&met, &Strangers::new(), 1e10);
         assert!(weights.score(chance, 0) < SURELY_NOT, "{}", weights.score(chance, 0));
         assert!(weights.score(same, 0) > 13.0, "{}", weights.score(same, 0));
-        let clear = Clear::learn(&records, &looked_at, &weights, &[]);
-        assert_eq!(clear.levels(&records, &pair(1)), Some(same.supposed()));
-        assert_eq!(clear.levels(&records, &pair(2)), Some(chance.supposed()));
-        assert_eq!(clear.levels(&records, &pair(4)), None, "one in 400 is too many");
+        let clear = Clear::learn(&records, &looked_at, &weights, &[]).0;
+        assert_eq!(clear.levels(&records, &pair(1), |_| 0), Some(same.supposed()));
+        assert_eq!(clear.levels(&records, &pair(2), |_| 0), Some(chance.supposed()));
+        assert_eq!(clear.levels(&records, &pair(4), |_| 0), None, "one in 400 is too many");
     }
 
     #[test]
@@ -307,7 +361,7 @@ mod tests {
         let mut pairs = [pair(1)];
         records.compare_all_numbers(&mut pairs);
         assert!(is_vetoed(&records, &pairs[0]));
-        assert_eq!(Clear::default().levels(&records, &pairs[0]), Some(Levels::NONE));
+        assert_eq!(Clear::default().levels(&records, &pairs[0], |_| 0), Some(Levels::NONE));
     }
 
     #[test]

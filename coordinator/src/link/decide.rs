@@ -299,7 +299,7 @@ impl Decision {
 }
 
 /// Returns some numbers in order, each once.
-pub(super) fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+pub fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
     numbers.dedup();

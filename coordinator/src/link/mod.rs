@@ -20,6 +20,7 @@ pub mod quality;
 pub mod rekey;
 pub mod replace;
 pub mod subgroups;
+pub mod taken;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

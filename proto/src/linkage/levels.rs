@@ -67,7 +67,7 @@ impl ComparisonField {
 }
 
 /// The agreement of one pair: a level for each field or "missing", two remarks that guards need, and
-/// whether nobody looked. Packed, so that pairs can be counted by it.
+/// whether nobody looked, and why. Packed, so that pairs can be counted by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Levels(u64);
 
@@ -75,6 +75,7 @@ const MISSING: u64 = 15;
 const INITIAL_ONLY: u64 = 1 << 60;
 const GENERATION_APART: u64 = 1 << 61;
 const SUPPOSED: u64 = 1 << 62;
+const OUTDONE: u64 = 1 << 63;
 
 impl Levels {
     /// A pair of which nothing can be compared.
@@ -120,6 +121,17 @@ impl Levels {
     /// of another pair that shares the same.
     pub const fn is_supposed(self) -> bool {
         self.0 & SUPPOSED != 0
+    }
+
+    /// Returns the same, supposed only as long as one of the two is somebody else's for certain.
+    #[must_use]
+    pub const fn outdone(self) -> Self {
+        Self(self.0 | SUPPOSED | OUTDONE)
+    }
+
+    /// Returns whether nobody looked at the pair because one of the two is somebody else's for certain.
+    pub const fn is_outdone(self) -> bool {
+        self.0 & OUTDONE != 0
     }
 
     /// Returns the packed form, for counting and storage.
