@@ -183,16 +183,18 @@ pub async fn look_again(
         pairs.iter().map(|pair| linked.clear.levels(records, pair, at)).collect();
     let undecided = pairs.iter().zip(&levels).filter(|(_, levels)| levels.is_none());
     let undecided: Vec<Pair> = undecided.map(|(pair, _)| *pair).collect();
-    let mut agreed = Vec::with_capacity(undecided.len());
-    let mut came = came;
-    for portion in undecided.chunks(pairs_at_once(records.len())) {
-        let came = std::mem::take(&mut came);
-        let asked = Asked { pairs: portion, came, like: &linked.pairs };
-        agreed.extend(look(cycle, sweep, agencies, records, asked).await);
+    let asked = decide::in_order(undecided.iter().flat_map(|pair| [pair.a, pair.b]));
+    let is_alone = |record: &u32| asked.binary_search(record).is_err();
+    let alone: Vec<u32> = came.iter().copied().filter(is_alone).collect();
+    let mut portions: Vec<&[Pair]> = undecided.chunks(pairs_at_once(records.len())).collect();
+    if portions.is_empty() && !alone.is_empty() {
+        portions.push(&[]);
     }
-    if !came.is_empty() {
-        let asked = Asked { pairs: &[], came, like: &linked.pairs };
-        look(cycle, sweep, agencies, records, asked).await;
+    let mut agreed = Vec::with_capacity(undecided.len());
+    for (at, pairs) in portions.into_iter().enumerate() {
+        let alone = if at == 0 { &alone[..] } else { &[] };
+        let asked = Asked { pairs, came, alone, like: &linked.pairs };
+        agreed.extend(look(cycle, sweep, agencies, records, asked).await);
     }
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
     let mut agreed = undecided.iter().zip(agreed);
@@ -234,7 +236,7 @@ async fn look_at(
 ) -> Vec<Levels> {
     let mut levels = Vec::with_capacity(pairs.len());
     for portion in pairs.chunks(pairs_at_once(records.len())) {
-        let asked = Asked { pairs: portion, came: &[], like: portion };
+        let asked = Asked { pairs: portion, came: &[], alone: &[], like: portion };
         levels.extend(look(cycle, sweep, agencies, records, asked).await);
         cycle.progress.step(Step::Compare, None, levels.len() as u64, pairs.len() as u64);
     }
@@ -246,8 +248,10 @@ async fn look_at(
 struct Asked<'a> {
     /// Pairs that have to be known.
     pairs: &'a [Pair],
-    /// Everybody who came, in order: each of them is asked about.
+    /// Everybody who came, in order.
     came: &'a [u32],
+    /// Those of them that are asked about although nothing has to be known.
+    alone: &'a [u32],
     /// Pairs as what has to be known is usually asked for.
     like: &'a [Pair],
 }
@@ -359,13 +363,12 @@ fn with_decoys(
     records: &Records,
     agency: usize,
     asks: &[Ask],
-    Asked { came, like, .. }: Asked<'_>,
+    Asked { came, alone, like, .. }: Asked<'_>,
 ) -> Result<Vec<Ask>, Problem> {
-    let is_asked = |record: &u32| asks.binary_search_by_key(record, |(record, ..)| *record).is_ok();
-    let is_other = |record: &&u32| records.agency(**record) == agency && !is_asked(record);
-    let others: Vec<u32> = came.iter().filter(is_other).copied().collect();
+    let alone = alone.iter().copied().filter(|record| records.agency(*record) == agency);
+    let mut alone = alone.peekable();
     let mut all = asks.to_vec();
-    if all.is_empty() && others.is_empty() {
+    if all.is_empty() && alone.peek().is_none() {
         return Ok(all);
     }
     let mut seed = [0; 32];
@@ -378,7 +381,7 @@ fn with_decoys(
             (kind, slots[random.random_range(0..2)])
         }
     };
-    for record in others {
+    for record in alone {
         let (kind, slot) = as_usual();
         all.push((record, kind, slot));
     }
