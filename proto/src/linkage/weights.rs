@@ -75,10 +75,10 @@ struct Before {
     matches: f64,
 }
 
-/// What an agency with next to no doubles goes by.
+/// What an agency with next to no doubles goes by, and who links a few records.
 const SUPPOSED: Before = Before { pairs: 2e6, matches: 10.0 };
-/// The same where the data teaches: that of a thousand records counts for more.
-const LEARNING: Before = Before { pairs: 2e5, matches: 1.0 };
+/// The same where so many matches are found: what a thousand records show counts for more.
+const LEARNT: (f64, Before) = (100.0, Before { pairs: 2e5, matches: 1.0 });
 
 /// What m is before anything is seen: means over the public sets that `town link` is measured on.
 #[rustfmt::skip]
@@ -145,7 +145,7 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        let shares = (LEARNING, 0.0);
+        let shares = (LEARNT.0, 0.0);
         Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u))
     }
 
@@ -155,7 +155,7 @@ impl Weights {
     pub fn suppose(patterns: &[Pattern], strangers: &Strangers, records: f64) -> Self {
         let total_pairs = records * (records - 1.0) / 2.0;
         let twins = TWIN_SHARE * records / (total_pairs + SUPPOSED.pairs);
-        let shares = (SUPPOSED, twins);
+        let shares = (f64::INFINITY, twins);
         Self::settle(patterns, strangers, total_pairs, shares, |_| PRIOR_M.map(normalised))
     }
 
@@ -168,21 +168,21 @@ impl Weights {
         patterns: &[Pattern],
         strangers: &Strangers,
         total_pairs: f64,
-        (before, least_twins): (Before, f64),
+        shares: (f64, f64),
         m: impl Fn(&Table) -> Table,
     ) -> Self {
         let observed = strangers.observed();
-        let prior = before.matches / before.pairs;
+        let prior = SUPPOSED.matches / SUPPOSED.pairs;
         let mut weights = Self {
             m: PRIOR_M.map(normalised),
             u: floored(observed),
             matched: prior,
             household: prior,
-            twins: least_twins.max(TWIN_SHARE * prior),
+            twins: shares.1.max(TWIN_SHARE * prior),
         };
         for round in 0..3 {
             weights.m = m(&weights.u);
-            weights.settle_shares(patterns, total_pairs, (before, least_twins));
+            weights.settle_shares(patterns, total_pairs, shares);
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
             }
@@ -263,12 +263,13 @@ impl Weights {
         }
     }
 
-    /// Makes the shares of matches and households agree with what they themselves imply.
+    /// Makes the shares of matches and households agree with what they themselves imply. From so many matches
+    /// on (`enough`) they are taken for what was learnt.
     fn settle_shares(
         &mut self,
         patterns: &[Pattern],
         total_pairs: f64,
-        (before, least_twins): (Before, f64),
+        (enough, least_twins): (f64, f64),
     ) {
         for _ in 0..60 {
             let [mut matched, mut household] = [0.0; 2];
@@ -283,6 +284,7 @@ impl Weights {
                     told_apart += of[2];
                 }
             }
+            let before = if matched < enough { SUPPOSED } else { LEARNT.1 };
             let share = |sum: f64| (sum + before.matches) / (total_pairs + before.pairs);
             let last = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
