@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use causeway_node::clock;
 use causeway_proto::day::Day;
 
 /// People who live at one time were born within so many years, but for typing errors.
@@ -89,7 +90,7 @@ pub fn mapping(header: &[&str]) -> String {
 }
 
 /// Returns a day after nearly everybody's birth: the end of the year in which the youngest are born.
-/// Mistyped years are births of another time.
+/// Mistyped years are births of another time. Today where not one record has a date of birth.
 pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
     let mut years: Vec<i16> = Vec::new();
     for agency in agencies {
@@ -97,8 +98,10 @@ pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
         let year = |row: &Vec<String>| row[dob].get(..4).and_then(|year| year.parse::<i16>().ok());
         years.extend(agency.rows.iter().filter_map(year));
     }
-    let last = last_year(years).context("not one record has a date of birth")?;
-    Day::new(last + 1, 12, 31).context("the dates of birth are of no time")
+    match last_year(years) {
+        Some(last) => Day::new(last + 1, 12, 31).context("the dates of birth are of no time"),
+        None => Ok(clock::today()),
+    }
 }
 
 /// Returns the year before which nearly all are born who were born within one lifetime: the one that most
