@@ -82,6 +82,9 @@ impl Linked {
         let places = in_order(around.filter(outdone).copied());
         let pairs: Vec<(u32, Pair)> =
             places.into_iter().map(|at| (at, self.pairs[at as usize])).collect();
+        if pairs.is_empty() {
+            return pairs;
+        }
         let all: Vec<Pair> =
             pairs.iter().map(|(_, pair)| pair).chain(&replaced.new).copied().collect();
         let taken = self.taken(&all);

@@ -87,7 +87,7 @@ pub fn decide(
     let uniqueness = Uniqueness::learn(&of, &around, &verdicts, &alone);
     let twins = twins::share(&of, &around, (&verdicts, &alone), (&weights, &uniqueness));
     weights.twins = twins * weights.matched;
-    let (verdicts, alone) = judge(&of, 0, &weights);
+    let alone = alone_from(&of, 0, &weights);
     Decision::new(Learnt { weights, uniqueness }, around, verdicts, alone).all(&of)
 }
 
@@ -327,9 +327,14 @@ fn verdict(of: &Candidates<'_>, at: usize) -> Verdict {
 /// What the guards and the weights say of each pair from a place on.
 fn judge(of: &Candidates<'_>, from: usize, weights: &Weights) -> (Vec<Verdict>, Vec<f64>) {
     let verdicts = (from..of.pairs.len()).into_par_iter().map(|at| verdict(of, at)).collect();
+    (verdicts, alone_from(of, from, weights))
+}
+
+/// What the weights say of each pair from a place on.
+fn alone_from(of: &Candidates<'_>, from: usize, weights: &Weights) -> Vec<f64> {
     let pairs = of.pairs[from..].par_iter();
     let ids: Vec<StrongIds> = pairs.map(Pair::strong_ids).collect();
-    (verdicts, scores(&of.levels[from..], &ids, weights))
+    scores(&of.levels[from..], &ids, weights)
 }
 
 /// Counts pairs that look alike, leaving out those that are two people for certain. Each stands for

@@ -77,8 +77,10 @@ struct Before {
 
 /// What an agency with next to no doubles goes by, and who links a few records.
 const SUPPOSED: Before = Before { pairs: 2e6, matches: 10.0 };
-/// The same where so many matches are found: what a thousand records show counts for more.
-const LEARNT: (f64, Before) = (100.0, Before { pairs: 2e5, matches: 1.0 });
+/// The same where [`ENOUGH_MATCHES`] are found: what a thousand records show counts for more.
+const LEARNT: Before = Before { pairs: 2e5, matches: 1.0 };
+/// See [`LEARNT`].
+const ENOUGH_MATCHES: f64 = 100.0;
 
 /// What m is before anything is seen: means over the public sets that `town link` is measured on.
 #[rustfmt::skip]
@@ -145,7 +147,7 @@ impl Weights {
     ///
     /// `total_pairs` is how many pairs there could have been at all.
     pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
-        let shares = (LEARNT.0, 0.0);
+        let shares = (ENOUGH_MATCHES, 0.0);
         Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u))
     }
 
@@ -284,7 +286,7 @@ impl Weights {
                     told_apart += of[2];
                 }
             }
-            let before = if matched < enough { SUPPOSED } else { LEARNT.1 };
+            let before = if matched < enough { SUPPOSED } else { LEARNT };
             let share = |sum: f64| (sum + before.matches) / (total_pairs + before.pairs);
             let last = self.matched;
             (self.matched, self.household) = (share(matched), share(household));
