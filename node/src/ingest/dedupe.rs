@@ -15,7 +15,7 @@ use causeway_proto::{
         comparison::Comparison,
         guards::{self, Doubt, StrongIds, Verdict},
         levels::{ComparisonField, Levels},
-        weights::{Pattern, Strangers, Weights},
+        weights::{ENOUGH_MATCHES, Pattern, Strangers, Weights},
     },
 };
 use rayon::prelude::*;
@@ -42,7 +42,8 @@ pub struct Piece {
 /// than there are.
 const SAMPLED_PAIRS: usize = 100_000;
 
-/// Matches among so many records teach how one person agrees: far more than there are twins.
+/// Matches among so many records teach how one person agrees, if there are [`ENOUGH_MATCHES`]: far more
+/// than there are twins.
 const LEARN_FROM_SHARE: f64 = 0.1;
 
 impl Piece {
@@ -203,8 +204,9 @@ fn learn(
     let strangers = strangers(comparisons);
     let total_pairs = all * (all - 1.0) / 2.0;
     let supposed = Weights::suppose(&patterns, &strangers, all);
-    // Most agencies hold few people twice, and would learn how relatives agree.
-    if supposed.matches_among(&patterns) < LEARN_FROM_SHARE * all {
+    // Most agencies hold few people twice, and would learn how relatives agree; a handful of records
+    // would learn from itself that they are one person.
+    if supposed.matches_among(&patterns) < ENOUGH_MATCHES.max(LEARN_FROM_SHARE * all) {
         return supposed;
     }
     Weights::estimate(&patterns, &strangers, total_pairs)

@@ -1,7 +1,8 @@
 //! Keeps persons, their match-keys and their homes in step with the records.
 //!
-//! Only what changed is done again: the changed records, whoever shares a match-key with them, and
-//! the other records of those persons. A person whose records are the same keeps their row.
+//! Only what changed is done again: the changed records, whoever shares a match-key with them or did with
+//! what they were before, and the other records of those persons. A person whose records are the same
+//! keeps their row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -77,7 +78,7 @@ pub(super) async fn refresh(
     let mut closed: Vec<i64> = Vec::new();
     closed.extend(changed.iter().filter(|record| record.restricted).map(|record| record.id));
     let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
-    touched.extend(sharing(conn, &keyed).await?);
+    touched.extend(sharing(conn, &keyed, &touched).await?);
     keyed.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
@@ -139,24 +140,36 @@ fn keys_of(keys: &MatchKeys, profile: &Profile) -> Vec<(MatchKeyKind, usize, Y)>
     all
 }
 
-/// The persons that share a match-key with some records.
+/// The persons that share a match-key with some records, or with some persons as they stand: who fitted
+/// somebody that is gone may fit another now.
 async fn sharing(
     conn: &mut SqliteConnection,
     records: &[(Known, Piece)],
+    before: &BTreeSet<i64>,
 ) -> Result<Vec<i64>, IngestError> {
     let states = segments::states(conn).await?;
     let mut rows: BTreeSet<u64> = BTreeSet::new();
     if !states.iter().any(|state| state & ALIVE != 0) {
         return Ok(Vec::new());
     }
+    let before: Vec<i64> = before.iter().copied().collect();
+    let before = persons::by_id(conn, &before).await?;
     for kind in MatchKeyKind::ALL {
-        let wanted: HashSet<Y> =
-            records.iter().flat_map(|(_, piece)| piece.of_kind(*kind)).collect();
-        if wanted.is_empty() {
-            continue;
-        }
+        let mut columns = Vec::new();
         for segment in 0..states.len().div_ceil(SEGMENT_ROWS) {
-            let column = segments::keys(conn, segment as u64, *kind).await?;
+            columns.push(segments::keys(conn, segment as u64, *kind).await?);
+        }
+        let keys_of = |row: u64| {
+            let column = columns.get((row / SEGMENT_ROWS as u64) as usize);
+            let keys = column.map_or(&[][..], |column| column.as_chunks::<KEY_BYTES>().0);
+            let from = (row % SEGMENT_ROWS as u64) as usize * kind.slots();
+            keys.get(from..from + kind.slots()).unwrap_or(&[])
+        };
+        let mut wanted: HashSet<Y> =
+            records.iter().flat_map(|(_, piece)| piece.of_kind(*kind)).collect();
+        wanted.extend(before.iter().flat_map(|person| keys_of(person.row)));
+        wanted.remove(&[0; KEY_BYTES]);
+        for (segment, column) in columns.iter().enumerate() {
             for (at, key) in column.as_chunks::<KEY_BYTES>().0.iter().enumerate() {
                 let row = segment * SEGMENT_ROWS + at / kind.slots();
                 if wanted.contains(key) && states[row] & ALIVE != 0 {

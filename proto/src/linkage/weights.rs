@@ -79,8 +79,8 @@ struct Before {
 const SUPPOSED: Before = Before { pairs: 2e6, matches: 10.0 };
 /// The same where [`ENOUGH_MATCHES`] are found: what a thousand records show counts for more.
 const LEARNT: Before = Before { pairs: 2e5, matches: 1.0 };
-/// See [`LEARNT`].
-const ENOUGH_MATCHES: f64 = 100.0;
+/// From so many matches on they teach how one person agrees.
+pub const ENOUGH_MATCHES: f64 = 100.0;
 
 /// What m is before anything is seen: means over the public sets that `town link` is measured on.
 #[rustfmt::skip]
