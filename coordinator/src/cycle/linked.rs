@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use causeway_proto::linkage::levels::Levels;
 use foldhash::HashMap;
+use rayon::prelude::*;
 
 use crate::link::{
     Pair, Records,
@@ -96,11 +97,13 @@ impl Linked {
     /// all that are known.
     pub(super) fn taken(&self, pairs: &[Pair]) -> HashMap<u32, u64> {
         let records = in_order(pairs.iter().flat_map(|pair| [pair.a, pair.b]));
-        let around = records.iter().flat_map(|record| self.decision.around.of(*record));
+        let around = records.par_iter().flat_map_iter(|record| self.decision.around.of(*record));
         let known = around.map(|at| &self.pairs[*at as usize]);
+        let one = pairs.par_iter().chain(known);
+        let one = one.filter(|pair| self.clear.is_one(&self.records, pair));
+        let ends: Vec<(u32, u64)> = one.flat_map_iter(|pair| ends(&self.records, pair)).collect();
         let mut taken: HashMap<u32, u64> = HashMap::default();
-        let one = pairs.iter().chain(known).filter(|pair| self.clear.is_one(&self.records, pair));
-        for (record, at) in one.flat_map(|pair| ends(&self.records, pair)) {
+        for (record, at) in ends {
             *taken.entry(record).or_default() |= at;
         }
         taken

@@ -9,7 +9,7 @@ use causeway_certs::certificate::hex;
 use causeway_proto::{
     dwelling::{Dwelling, Residence},
     kind::MatchKeyKind,
-    linkage::comparison::{Comparison, WIDTH},
+    linkage::comparison::WIDTH,
 };
 
 use super::second_look::Ask;
@@ -41,10 +41,8 @@ impl Received {
     }
 
     /// Keeps one comparison.
-    pub(super) fn look(&self, ask: Ask, answer: &Comparison) {
-        let mut packed = Vec::with_capacity(WIDTH);
-        answer.write(&mut packed);
-        self.lock().looks.push((ask, packed));
+    pub(super) fn look(&self, ask: Ask, answer: &[u8; WIDTH]) {
+        self.lock().looks.push((ask, answer.to_vec()));
     }
 
     /// Keeps who lives where.

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
@@ -331,12 +332,12 @@ async fn compare_one(
     for batch in all.chunks(COMPARISONS) {
         let answers = asked.next().await.expect("every batch was asked")?;
         asked.extend(coming.next().map(ask));
-        for (ask, answer) in batch.iter().zip(answers) {
+        for (ask, answer) in batch.iter().zip(answers.as_chunks().0) {
             if let Some(received) = cycle.received {
-                received.look(*ask, &answer);
+                received.look(*ask, answer);
             }
             if genuine.next_if_eq(&ask).is_some() {
-                compared.push(answer);
+                compared.push(Comparison::read(answer));
             }
         }
         let (done, total) = (compared.len() as u64, asks.len() as u64);
@@ -349,7 +350,7 @@ async fn compare_batch(
     client: NodeClient,
     sweep: SweepId,
     questions: Vec<Question>,
-) -> Result<Vec<Comparison>, Problem> {
+) -> Result<Bytes, Problem> {
     client.compare(sweep, &questions).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use causeway_proto::{
     alert::Alert,
     change::ToKeep,
@@ -148,12 +149,9 @@ impl NodeClient {
         fields.into_iter().map(counted).collect::<Result<_, _>>().map_err(broke)
     }
 
-    /// Asks for comparisons, at most [`COMPARISONS`] at a time.
-    pub async fn compare(
-        &self,
-        sweep: SweepId,
-        questions: &[Question],
-    ) -> Result<Vec<Comparison>, Problem> {
+    /// Asks for comparisons, at most [`COMPARISONS`] at a time. They come packed, as [`Comparison::column`]
+    /// takes them apart: one for each question.
+    pub async fn compare(&self, sweep: SweepId, questions: &[Question]) -> Result<Bytes, Problem> {
         let request = self.request(pb::CompareRequest {
             sweep_id: id(sweep),
             handles: questions.iter().flat_map(|q| *q.handle.as_bytes()).collect(),
@@ -165,10 +163,9 @@ impl NodeClient {
         if answer.layout != comparison::LAYOUT || answer.width as usize != comparison::WIDTH {
             return Err(Problem::Broke("its comparisons have another layout: is it newer?".into()));
         }
-        let compared: Vec<Comparison> =
-            Comparison::read_column(&answer.comparisons).map_err(broke)?.collect();
-        same_number("Compare", questions.len(), compared.len())?;
-        Ok(compared)
+        let compared = Comparison::column(&answer.comparisons).map_err(broke)?.len();
+        same_number("Compare", questions.len(), compared)?;
+        Ok(answer.comparisons)
     }
 
     /// Asks how the blurred bits of a sample fall on kinds of people.

@@ -11,7 +11,7 @@ use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
     limits::SEGMENT_ROWS,
-    linkage::comparison::{self, Comparison},
+    linkage::comparison,
     pb::{self, comparison_service_server::ComparisonService},
     wire::WireError,
 };
@@ -77,7 +77,9 @@ impl Node {
             by_segment.entry(question.row / SEGMENT_ROWS as u64).or_default().push(question);
         }
         let crowds = self.crowds(&session, asked).await.map_err(status::store)?;
-        let mut answers = vec![Comparison::EMPTY; rows.len()];
+        // All zero says that there is nothing to say.
+        let mut packed = vec![0; rows.len() * comparison::WIDTH];
+        let (answers, _) = packed.as_chunks_mut();
         let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
         let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
@@ -99,17 +101,16 @@ impl Node {
                 let key = segment.key(place, kind, slot).ok_or_else(unknown_row)?;
                 let key = Some(key).filter(|key| !is_crowd(&crowds[&kind], key));
                 let salt = salt(&session, row, kind, slot, key);
-                answers[at] = comparer.compare(&salt.into(), noise(&session, row), &sketch);
+                let compared = comparer.compare(&salt.into(), noise(&session, row), &sketch);
+                compared.write(&mut answers[at]);
             }
         }
-        let mut packed = Vec::with_capacity(answers.len() * comparison::WIDTH);
-        answers.iter().for_each(|answer| answer.write(&mut packed));
         let response = pb::CompareResponse {
             comparisons: Bytes::from(packed),
             width: u32::try_from(comparison::WIDTH).expect("a few hundred bytes"),
             layout: comparison::LAYOUT,
         };
-        Ok((answers.len() as u64, response))
+        Ok((rows.len() as u64, response))
     }
 
     /// The match-keys that no token is made of, of some kinds.

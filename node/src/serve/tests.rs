@@ -340,7 +340,8 @@ async fn a_comparison_agrees_inside_a_block_only() {
     };
     let kinds = vec![MatchKeyKind::SurnameBirth, MatchKeyKind::SurnameBirth, MatchKeyKind::Nhs];
     let answer = police.node.compare(Request::new(ask(kinds))).await.unwrap().into_inner();
-    let compared: Vec<Comparison> = Comparison::read_column(&answer.comparisons).unwrap().collect();
+    let compared = Comparison::column(&answer.comparisons).unwrap();
+    let compared: Vec<Comparison> = compared.iter().map(Comparison::read).collect();
     assert_eq!(compared[0], compared[1]);
     let within = Levels::of(&compared[0], &compared[1]);
     let across = Levels::of(&compared[0], &compared[2]);

@@ -142,33 +142,41 @@ pub(super) fn tokens(
 ) -> pb::Tokens {
     let slots = kind.slots();
     let mut blocks = Vec::with_capacity(rows.places.len() * slots);
-    let mut empty = Vec::new();
+    let (mut empty, mut noise) = (Vec::new(), Vec::new());
     for (place, row) in rows.places.iter().zip(rows.rows()) {
         for slot in 0..slots {
             let key = &keys[usize::from(*place) * slots + slot];
             if is_empty(key) || crowds::is_crowd(crowds, key) {
-                empty.push((blocks.len(), row, slot));
+                empty.push(blocks.len());
+                noise.push(seed(row, kind, slot));
             }
             blocks.push(Block::from(*key));
         }
     }
     session.keys.kind(kind).encrypt_blocks(&mut blocks);
-    for (at, row, slot) in empty {
-        blocks[at] = noise(session.keys.own.padding(), row, kind, slot);
+    session.keys.own.padding().encrypt_blocks(&mut noise);
+    empty.iter().zip(noise).for_each(|(at, noise)| blocks[*at] = noise);
+    let mut tokens = vec![0; TOKEN_BYTES * blocks.len()];
+    for (token, block) in tokens.as_chunks_mut().0.iter_mut().zip(&blocks) {
+        *token = *block.first_chunk::<TOKEN_BYTES>().expect("a block is longer than a token");
     }
-    let mut tokens = BytesMut::with_capacity(TOKEN_BYTES * blocks.len());
-    blocks.iter().for_each(|block| tokens.extend_from_slice(&block[..TOKEN_BYTES]));
     let slots = u32::try_from(slots).expect("few slots");
     pb::Tokens { kind: kind.to_wire(), slots, tokens: Bytes::from(tokens) }
 }
 
 /// What stands in a slot without a key: looks like a token, and is the same when asked again.
 pub(super) fn noise(padding: &Aes128, row: u64, kind: MatchKeyKind, slot: usize) -> Block {
+    let mut block = seed(row, kind, slot);
+    padding.encrypt_block(&mut block);
+    block
+}
+
+/// What becomes a slot's noise.
+fn seed(row: u64, kind: MatchKeyKind, slot: usize) -> Block {
     let mut block = Block::default();
     block[..8].copy_from_slice(&row.to_be_bytes());
     block[8] = kind.number();
     block[9] = u8::try_from(slot).expect("few slots");
-    padding.encrypt_block(&mut block);
     block
 }
 

@@ -310,8 +310,13 @@ impl<'k> Comparer<'k> {
         let unordered = year * 10_000 + i64::from(low) * 100 + i64::from(high);
         self.atom(Atom::Unordered, unordered as u64);
 
-        let written = format!("{year:04}{month:02}{day:02}").into_bytes();
-        for (place, digit) in written.iter().take(8).enumerate() {
+        let number = year * 10_000 + i64::from(month) * 100 + i64::from(day);
+        let mut rest = number.unsigned_abs();
+        let mut written = [b'0'; 8];
+        for digit in written.iter_mut().rev() {
+            (*digit, rest) = (b'0' + (rest % 10) as u8, rest / 10);
+        }
+        for (place, digit) in written.iter().enumerate() {
             let domain = DIGITS + u8::try_from(place).expect("eight digits");
             self.put(Target::Digit(place), domain, u64::from(*digit));
         }

@@ -252,9 +252,8 @@ impl Comparison {
         self.words[word as usize]
     }
 
-    /// Appends the packed form, [`WIDTH`] bytes.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut packed = [0; WIDTH];
+    /// Writes the packed form; that of [`Comparison::EMPTY`] is all zero.
+    pub fn write(&self, packed: &mut [u8; WIDTH]) {
         let (marks, rest) = packed.split_at_mut(2 * Presence::COUNT);
         let (atoms, words) = rest.split_at_mut(2 * Atom::COUNT);
         for (bytes, mark) in marks.as_chunks_mut().0.iter_mut().zip(&self.marks) {
@@ -266,7 +265,6 @@ impl Comparison {
         for (bytes, word) in words.as_chunks_mut().0.iter_mut().zip(&self.words) {
             *bytes = word.to_le_bytes();
         }
-        out.extend_from_slice(&packed);
     }
 
     /// Reads a packed form.
@@ -286,11 +284,11 @@ impl Comparison {
         comparison
     }
 
-    /// Reads a column of packed forms as they come in a `CompareResponse`.
-    pub fn read_column(packed: &[u8]) -> Result<impl Iterator<Item = Self>, WireError> {
+    /// Takes a column of packed forms apart, as they come in a `CompareResponse`.
+    pub fn column(packed: &[u8]) -> Result<&[[u8; WIDTH]], WireError> {
         let (chunks, rest) = packed.as_chunks::<WIDTH>();
         if rest.is_empty() {
-            Ok(chunks.iter().map(Self::read))
+            Ok(chunks)
         } else {
             let field = "comparisons";
             Err(WireError::Ragged { field, width: WIDTH, actual: packed.len() })
@@ -314,11 +312,14 @@ mod tests {
         for (at, word) in (1..).zip(&mut comparison.words) {
             *word = at << 60 | at;
         }
-        let mut packed = Vec::new();
-        comparison.write(&mut packed);
-        assert_eq!(packed.len(), WIDTH);
-        assert_eq!(Comparison::read_column(&packed).unwrap().next(), Some(comparison));
-        assert!(Comparison::read_column(&packed[1..]).is_err());
+        let mut packed = [[0; WIDTH]; 2];
+        comparison.write(&mut packed[1]);
+        let packed = packed.concat();
+        let column = Comparison::column(&packed).unwrap();
+        assert_eq!(column.len(), 2);
+        assert_eq!(Comparison::read(&column[0]), Comparison::EMPTY);
+        assert_eq!(Comparison::read(&column[1]), comparison);
+        assert!(Comparison::column(&packed[1..]).is_err());
     }
 
     #[test]

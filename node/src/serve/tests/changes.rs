@@ -132,7 +132,8 @@ async fn salted_alike(agency: &Agency, follower: &Follower) -> bool {
         slots: vec![0; 2],
     };
     let answer = agency.node.compare(Request::new(request)).await.unwrap().into_inner();
-    let both: Vec<Comparison> = Comparison::read_column(&answer.comparisons).unwrap().collect();
+    let both = Comparison::column(&answer.comparisons).unwrap();
+    let both: Vec<Comparison> = both.iter().map(Comparison::read).collect();
     both[0].shared(&both[1]) != Presence(0)
 }
 
@@ -292,8 +293,7 @@ async fn an_alert_finds_the_records_of_a_row_that_was_replaced_and_nobody_else_d
             slots: vec![0],
         };
         let answer = agency.node.compare(Request::new(request)).await.unwrap().into_inner();
-        let mut read = Comparison::read_column(&answer.comparisons);
-        read.as_mut().unwrap().next().unwrap()
+        Comparison::read(&Comparison::column(&answer.comparisons).unwrap()[0])
     };
     let nothing = Comparison::EMPTY;
     assert_eq!(compare(old).await, nothing);
