@@ -1,6 +1,8 @@
 //! What a sweep came to, for people and machines. Nothing here lists who was not surfaced.
 
-use std::{collections::BTreeMap, fmt};
+mod print;
+
+use std::collections::BTreeMap;
 
 use causeway_proto::{
     alert::{AlertChange, AlertSubject, Duty, Tier},
@@ -317,96 +319,5 @@ impl SweepReport {
     pub fn for_keeping(&self) -> Self {
         let shadow = self.shadow.clone().map(Comparison::without_households);
         Self { shadow, ..self.clone() }
-    }
-}
-
-impl fmt::Display for SweepReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = self.model_sha256.get(..12).unwrap_or_default();
-        writeln!(f, "Sweep {} as at {}, model {} ({hash})", self.sweep, self.as_at, self.model)?;
-        for agency in &self.agencies {
-            let state = match (&agency.problem, agency.stale) {
-                (Some(problem), _) => format!("LEFT OUT: {problem}"),
-                (None, true) => format!("{} records, an export is stale", agency.records),
-                (None, false) => format!("{} records", agency.records),
-            };
-            writeln!(f, "  {:<24} {state}", agency.id.as_str())?;
-        }
-        writeln!(
-            f,
-            "{} records are {} persons in {} households; {} candidate pairs, {} ambiguous records",
-            self.records, self.persons, self.households, self.candidate_pairs, self.ambiguous
-        )?;
-        writeln!(f, "Signals were asked for on {} records.", self.signals_asked_for)?;
-        let [precision, recall] = [self.quality.precision, self.quality.recall];
-        writeln!(
-            f,
-            "By their own weights {:.2} % of the links are right ({:.2} to {:.2}), and {:.2} % of what \
-             shares a match-key was found.",
-            100.0 * precision.estimate,
-            100.0 * precision.low,
-            100.0 * precision.high,
-            100.0 * recall.estimate
-        )?;
-        if let Some(subgroups) = &self.subgroups {
-            write!(f, "{subgroups}")?;
-        }
-        self.drift.iter().try_for_each(|drift| writeln!(f, "  !  {drift}"))?;
-        let Capacity { places, used, braked, .. } = self.capacity;
-        let why = if braked { ", halved because reviewers find too little to do" } else { "" };
-        writeln!(f, "This week {used} of {places} places are taken{why}.")?;
-        if self.capacity.is_flooded() {
-            let Capacity { highest, ceiling, .. } = self.capacity;
-            writeln!(
-                f,
-                "  !  {highest} households in T4 this week; more than {ceiling} mean a fault"
-            )?;
-        }
-        if let Some(shadow) = &self.shadow {
-            write!(f, "Shadow: {shadow}")?;
-        }
-        if self.reminders > 0 {
-            writeln!(f, "{} alerts wait for an answer; everybody was reminded.", self.reminders)?;
-        }
-        match self.alerts.len() {
-            0 => writeln!(f, "No alert.")?,
-            1 => writeln!(f, "1 alert:")?,
-            several => writeln!(f, "{several} alerts:")?,
-        }
-        self.alerts.iter().try_for_each(|alert| write!(f, "\n{alert}"))
-    }
-}
-
-impl fmt::Display for AlertReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { alert_id, revision, change, subject, people, tier, score, range, .. } = self;
-        let people = if *people == 1 { "1 person".to_owned() } else { format!("{people} people") };
-        writeln!(f, "{alert_id}  {change} (revision {revision})  {subject} of {people}")?;
-        if !self.model.is_empty() {
-            let hash = self.model_sha256.get(..12).unwrap_or_default();
-            writeln!(f, "  model {} ({hash})", self.model)?;
-        }
-        writeln!(
-            f,
-            "  {tier}, joined score {score:.1} (between {:.1} and {:.1}); the best agency alone {:.1}",
-            range[0], range[1], self.best_single_agency
-        )?;
-        for line in &self.lines {
-            writeln!(f, "  {:>5.1}  {}", line.points, line.sentence)?;
-        }
-        for rule in &self.interactions {
-            writeln!(f, "  {:>5.1}  {} [{}]", f64::from(rule.points), rule.sentence, rule.id)?;
-        }
-        if self.breadth > 0 {
-            writeln!(f, "  {:>5.1}  several agencies see harm", f64::from(self.breadth))?;
-        }
-        for recipient in &self.recipients {
-            let asked = match recipient.duty {
-                Duty::Lead => "is asked to lead",
-                Duty::Inform => "is informed",
-            };
-            writeln!(f, "  -> {} {asked} ({} records)", recipient.agency, recipient.records)?;
-        }
-        self.unknowns.iter().try_for_each(|unknown| writeln!(f, "  ?  {unknown}"))
     }
 }

@@ -3,6 +3,8 @@
 //! Each node is asked about as many decoys again, with kinds in the same proportions, so that being
 //! asked tells it little about which of its people are known elsewhere.
 
+mod decoys;
+
 use std::{
     collections::{HashMap, HashSet},
     time::Instant,
@@ -15,10 +17,9 @@ use causeway_proto::{
     linkage::{comparison::Comparison, levels::Levels, weights::Strangers},
 };
 use futures::{StreamExt, future::join_all, stream::FuturesOrdered};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
-use ring::rand::{SecureRandom, SystemRandom};
 
+use self::decoys::with_decoys;
 use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     federation::{
@@ -48,9 +49,6 @@ fn pairs_at_once(records: usize) -> usize {
 
 /// Of the pairs that the sample leaves open, one in so many is looked at before the rest.
 const ONE_MORE_IN: usize = 4;
-
-/// Decoys among however few questions.
-const LEAST_DECOYS: usize = 32;
 
 /// Batches that each node has at a time: while one is written to its audit log, the next is answered.
 const IN_FLIGHT: usize = 3;
@@ -352,54 +350,4 @@ async fn compare_batch(
     questions: Vec<Question>,
 ) -> Result<Bytes, Problem> {
     client.compare(sweep, &questions).await
-}
-
-/// Adds whoever came and has to be asked about for nothing else, and decoys: as many records of the same
-/// agency as are asked about and did not come, since a node knows who of its people changed. Kinds are
-/// drawn from genuine questions. Everything is put in the order of the stream, in which the node keeps
-/// its rows.
-///
-/// Without randomness there are no decoys, and without decoys nobody is asked.
-fn with_decoys(
-    records: &Records,
-    agency: usize,
-    asks: &[Ask],
-    Asked { came, alone, like, .. }: Asked<'_>,
-) -> Result<Vec<Ask>, Problem> {
-    let alone = alone.iter().copied().filter(|record| records.agency(*record) == agency);
-    let mut alone = alone.peekable();
-    let mut all = asks.to_vec();
-    if all.is_empty() && alone.peek().is_none() {
-        return Ok(all);
-    }
-    let mut seed = [0; 32];
-    SystemRandom::new().fill(&mut seed).map_err(|_| Problem::NoDecoys)?;
-    let mut random = StdRng::from_seed(seed);
-    let mut as_usual = || match like.len() {
-        0 => (MatchKeyKind::ALL[random.random_range(0..MatchKeyKind::COUNT)], 0),
-        pairs => {
-            let (kind, slots) = like[random.random_range(0..pairs)].carrier();
-            (kind, slots[random.random_range(0..2)])
-        }
-    };
-    for record in alone {
-        let (kind, slot) = as_usual();
-        all.push((record, kind, slot));
-    }
-    let unchanged = asks.iter().filter(|(record, ..)| came.binary_search(record).is_err());
-    let mut unchanged: Vec<(MatchKeyKind, u8)> =
-        unchanged.map(|(_, kind, slot)| (*kind, *slot)).collect();
-    for _ in unchanged.len()..LEAST_DECOYS {
-        unchanged.push(as_usual());
-    }
-    for (kind, slot) in unchanged {
-        let decoy = records.number(agency, random.random_range(0..records.rows(agency)));
-        // Somebody who left the sweep would stand out.
-        if !records.is_gone(decoy) {
-            all.push((decoy, kind, slot));
-        }
-    }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all)
 }

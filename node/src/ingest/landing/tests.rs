@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{store::Store, tokenise::recipe::MatchKeys};
+
+struct Share {
+    folder: tempfile::TempDir,
+    feeds: Vec<Feed>,
+    store: Store,
+    keys: MatchKeys,
+}
+
+impl Share {
+    async fn new() -> Self {
+        let feed = |id: &str, files: &str| {
+            Feed::from_toml(&format!(
+                "id = '{id}'\nabout = 'people'\nkey = ['REF']\nfiles = ['{files}']\n\
+                 max_drop_pct = 40\n[columns]\nsurname = 'NAME'\n"
+            ))
+            .unwrap()
+        };
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            feeds: vec![feed("tenants", "tenants-*.csv"), feed("owners", "owners?.csv")],
+            store: Store::in_memory().await,
+            keys: MatchKeys::of_tests(),
+        }
+    }
+
+    fn landing(&self, marker: Option<&str>, keep: bool) -> Landing {
+        Landing::new(&IntakeConfig {
+            folder: self.folder.path().to_owned(),
+            every_seconds: 5.0,
+            marker: marker.map(str::to_owned),
+            keep,
+        })
+    }
+
+    /// Writes a file that was changed so many seconds after another.
+    fn write(&self, name: &str, text: &str, seconds: u64) {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
+        fs::File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        let as_at = "2025-03-01".parse().unwrap();
+        Intake { store: &self.store, feeds: &self.feeds, keys: &self.keys, as_at, now_ms: 1 }
+    }
+
+    /// Looks twice, deals with what is whole, and says whose it was and whether it was good.
+    async fn round(&self, landing: &mut Landing) -> Vec<(String, bool)> {
+        landing.look(&self.feeds).unwrap();
+        let mut outcomes = Vec::new();
+        for landed in landing.look(&self.feeds).unwrap() {
+            let outcome = landing.deal_with(&self.intake(), landed).await.unwrap();
+            outcomes.extend(outcome.map(|outcome| (outcome.file, outcome.result.is_ok())));
+        }
+        outcomes
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let read = fs::read_dir(self.folder.path().join(folder));
+        let names = read.into_iter().flatten().map(|entry| entry.unwrap());
+        let files = names.filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> =
+            files.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn names<'a>(landed: &'a [Landed<'_>]) -> Vec<&'a str> {
+    landed.iter().filter_map(|landed| landed.path.file_name()?.to_str()).collect()
+}
+
+#[tokio::test]
+async fn a_file_is_whole_once_it_looks_the_same_twice_and_the_oldest_comes_first() {
+    let share = Share::new().await;
+    let mut landing = share.landing(None, false);
+    share.write("tenants-b.csv", "REF,NAME\n1,A\n", 10);
+    share.write("tenants-c.csv", "REF,NAME\n1,A\n", 5);
+    share.write("owners1.csv", "REF,NAME\n", 10);
+    for other in [".tenants-d.csv", "tenants-e.csv.part", "notes.txt", "tenants-f.csv.tmp"] {
+        share.write(other, "REF,NAME\n", 1);
+    }
+    assert_eq!(names(&landing.look(&share.feeds).unwrap()), [] as [&str; 0]);
+    share.write("owners1.csv", "REF,NAME\n1,", 10);
+    let whole = landing.look(&share.feeds).unwrap();
+    assert_eq!(names(&whole), ["tenants-c.csv", "tenants-b.csv"], "the other one still grows");
+    assert_eq!(whole[0].feed.id(), "tenants");
+    let whole = landing.look(&share.feeds).unwrap();
+    assert_eq!(names(&whole), ["tenants-c.csv", "owners1.csv", "tenants-b.csv"]);
+}
+
+#[tokio::test]
+async fn with_a_marker_nothing_else_says_that_a_file_is_whole() {
+    let share = Share::new().await;
+    let mut landing = share.landing(Some(".done"), false);
+    share.write("tenants-a.csv", "REF,NAME\n1,A\n", 1);
+    for _ in 0..3 {
+        assert_eq!(names(&landing.look(&share.feeds).unwrap()), [] as [&str; 0]);
+    }
+    share.write("tenants-a.csv.done", "", 2);
+    assert_eq!(names(&landing.look(&share.feeds).unwrap()), ["tenants-a.csv"]);
+}
+
+#[tokio::test]
+async fn a_file_that_two_feeds_claim_is_nobodys() {
+    let mut share = Share::new().await;
+    let text = "id = 'other'\nabout = 'people'\nkey = ['REF']\nfiles = ['*.csv']\n\
+                [columns]\nsurname = 'NAME'\n";
+    share.feeds.push(Feed::from_toml(text).unwrap());
+    share.write("tenants-a.csv", "", 1);
+    let error = share.landing(None, false).look(&share.feeds).unwrap_err().to_string();
+    assert!(error.ends_with("by the mappings of `tenants` and `other`: change `files` in one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dealt_with_is_put_away_with_its_receipt() {
+    let share = Share::new().await;
+    let mut landing = share.landing(Some(".ok"), false);
+    share.write("tenants-1.csv", "REF,NAME\n1,Archer\n2,Baker\n", 1);
+    share.write("tenants-2.csv", "REF,NAME\n1,\"Archer\n", 2);
+    share.write("tenants-1.csv.ok", "", 2);
+    share.write("tenants-2.csv.ok", "", 2);
+    let outcomes = share.round(&mut landing).await;
+    assert_eq!(outcomes, [("tenants-1.csv".into(), true), ("tenants-2.csv".into(), false)]);
+    assert_eq!(share.names("."), [] as [&str; 0], "markers, too");
+    assert_eq!(share.names("done"), ["tenants-1.csv", "tenants-1.csv.receipt.json"]);
+    assert_eq!(share.names("refused"), ["tenants-2.csv", "tenants-2.csv.receipt.json"]);
+    let receipt = |path: &str| fs::read_to_string(share.folder.path().join(path)).unwrap();
+    let done = receipt("done/tenants-1.csv.receipt.json");
+    let refused = receipt("refused/tenants-2.csv.receipt.json");
+    assert!(done.contains("\"changed\": 2") && refused.contains("is never closed"));
+    assert!(![done, refused].iter().any(|text| text.contains("Archer")));
+
+    // Another file of the same name is another file.
+    share.write("tenants-1.csv", "REF,NAME\n1,Archer\n2,Carter\n", 3);
+    share.write("tenants-1.csv.ok", "", 3);
+    assert_eq!(share.round(&mut landing).await, [("tenants-1.csv".into(), true)]);
+    assert_eq!(share.names("done").len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_killed_before_it_moved_a_file_moves_it() {
+    let share = Share::new().await;
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 1);
+    share.write("tenants-2.csv", "REF,NAME\n1,A\n2,C\n", 2);
+    // Killed after the commit, and again after the receipt was written.
+    let path = share.folder.path().join("tenants-1.csv");
+    share.intake().take_in(&share.feeds[0], &path).await.unwrap();
+    fs::create_dir(share.folder.path().join("done")).unwrap();
+    share.write("done/tenants-1.csv.receipt.json", "the first one", 1);
+    let mut landing = share.landing(None, false);
+    assert_eq!(share.round(&mut landing).await.len(), 2);
+    assert_eq!(share.names("."), [] as [&str; 0]);
+    let receipt = share.folder.path().join("done/tenants-1.csv.receipt.json");
+    assert_eq!(fs::read_to_string(receipt).unwrap(), "the first one");
+    let mut conn = share.store.read().await.unwrap();
+    let last = crate::store::imports::last_taken(&mut conn, "tenants").await.unwrap().unwrap();
+    assert_eq!(last.changed, 1, "the second file changed one record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_stay_is_remembered_by_its_content() {
+    let share = Share::new().await;
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 1);
+    assert_eq!(share.round(&mut share.landing(None, true)).await.len(), 1);
+    // Also by a node that was started again, and although it was touched.
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 9);
+    assert_eq!(share.round(&mut share.landing(None, true)).await, []);
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,C\n", 9);
+    assert_eq!(share.round(&mut share.landing(None, true)).await.len(), 1);
+    assert_eq!(share.names("."), ["tenants-1.csv"]);
+}

@@ -1,0 +1,70 @@
+use super::*;
+
+const ONE_PERSON: Levels = Levels::NONE
+    .with(F::Forename, 5)
+    .with(F::Surname, 5)
+    .with(F::Birth, 5)
+    .with(F::Sex, 1)
+    .with(F::Address, 5);
+
+fn supposed(records: f64) -> Weights {
+    Weights::suppose(&[], &Strangers::new(), records)
+}
+
+#[test]
+fn twins_are_likelier_than_doubles_in_an_agency_that_has_none() {
+    let twins = ONE_PERSON.with(F::Forename, 0);
+    assert!(supposed(50.0).score(ONE_PERSON, 0) > 10.0);
+    assert!(supposed(50_000.0).score(ONE_PERSON, 0) > 0.0);
+    assert!(supposed(50_000.0).score(twins, 0) < 0.0);
+    assert!(supposed(50_000.0).score(twins, 0) < supposed(50.0).score(twins, 0));
+}
+
+#[test]
+fn a_number_that_a_relative_lent_does_not_make_them_one_person() {
+    let weights = supposed(10_000.0);
+    let wife = Levels::NONE
+        .with(F::Forename, 0)
+        .with(F::Surname, 5)
+        .with(F::Sex, 0)
+        .with(F::Address, 5)
+        .with(F::OtherId, 3);
+    assert!(weights.score(wife, 0) < 0.0);
+    assert!(weights.score(wife.with(F::Forename, 5).with(F::Sex, 1), 0) > 6.0);
+}
+
+#[test]
+fn numbers_tell_whether_there_are_twins() {
+    let relatives = ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 0);
+    let learnt = |twins: f64| {
+        let pattern = |levels, pairs| Pattern {
+            levels,
+            kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+            pairs,
+        };
+        let patterns = [
+            pattern(ONE_PERSON.with(F::OtherId, 3), 5_000.0),
+            pattern(ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 3), 100.0),
+            pattern(ONE_PERSON.with(F::OtherId, 0), 100.0),
+            pattern(relatives, twins),
+        ];
+        Weights::estimate(&patterns, &Strangers::new(), 1e7)
+    };
+    let (few, many) = (learnt(2.0), learnt(150.0));
+    assert!(many.twins > 5.0 * few.twins, "{} and {}", many.twins, few.twins);
+    assert!(many.score(relatives, 0) < few.score(relatives, 0));
+}
+
+#[test]
+fn what_the_data_shows_outweighs_what_was_supposed() {
+    let matches = |forename| Pattern {
+        levels: ONE_PERSON.with(F::Forename, forename),
+        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+        pairs: 500.0,
+    };
+    let patterns = [matches(0), matches(6)];
+    let weights = Weights::estimate(&patterns, &Strangers::new(), 1e6);
+    let before = supposed(10.0);
+    assert!(weights.bits(F::Forename, 0) > before.bits(F::Forename, 0) + 3.0);
+    assert!((weights.matched * 1e6 - 1_000.0).abs() < 700.0);
+}
