@@ -270,6 +270,18 @@ fn a_sweep_and_its_alerts_read_the_same_for_machines_from_every_side() -> anyhow
     assert_eq!(listed[0]["alert_id"], alert_id, "{listed:#}");
     let (explained, _) = village.town.coordinate(&["explain", alert_id])?;
     assert_eq!(&explained, alert);
+    // Whatever decided a link, its fields are shown, and the sum ends where the link's weight is.
+    let links = explained["links"].as_array().unwrap();
+    assert!(!links.is_empty());
+    for link in links {
+        let fields = link["fields"].as_array().unwrap();
+        assert!(fields.len() > 1, "{link:#}");
+        let weight = if link["by_pattern"] == true { &link["looked_at"] } else { &link["bits"] };
+        let bits = |of: &Value| of["bits"].as_f64().unwrap();
+        let [prior, context] = ["prior", "context"].map(|name| link[name].as_f64().unwrap());
+        let sum = prior + fields.iter().map(bits).sum::<f64>() + context;
+        assert!(weight.as_f64().is_none_or(|weight| (sum - weight).abs() < 0.11), "{link:#}");
+    }
     let lead = alert["recipients"][0]["agency"].as_str().unwrap().parse()?;
     let shown = village.town.ask_node(&lead, &["inbox", "show", alert_id])?;
     assert_eq!((&shown["tier"], &shown["model"]), (&alert["tier"], &report["model"]));

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod link;
 pub mod mariadb;
 pub mod needles;
+pub mod ports;
 pub mod postgres;
 pub mod standard;
 pub mod stored;

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,6 +13,8 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
 use tempfile::TempDir;
+
+use crate::ports;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,7 +60,7 @@ impl MariaDb {
             String::from_utf8_lossy(&made.stderr).trim()
         );
 
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::free()?;
         let mut serve = Command::new(SERVER);
         serve.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"]);
         serve.arg("--innodb-flush-log-at-trx-commit=0").arg(format!("--port={port}"));

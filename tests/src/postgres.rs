@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,6 +11,8 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
+
+use crate::ports;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +62,7 @@ impl Postgres {
         let made = init.output().context("could not run initdb")?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
 
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::free()?;
         let mut serve = Command::new(programs.join("postgres"));
         serve.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"]);
         serve.arg(folder.path()).current_dir(folder.path());

@@ -30,6 +30,9 @@ pub struct Linked {
     pub decision: Decision,
     /// By person: how many records are theirs.
     pub person_sizes: Vec<u32>,
+    /// By a pair's place: how well it agrees, of pairs that their pattern decided and that were looked at for
+    /// an alert to say so.
+    pub looked_at: HashMap<usize, Levels>,
 }
 
 impl Linked {
@@ -44,7 +47,8 @@ impl Linked {
     ) -> Self {
         let mut person_sizes = vec![0; records.len()];
         decision.persons.iter().for_each(|person| person_sizes[*person as usize] += 1);
-        Self { records, pairs, levels, compared, clear, decision, person_sizes }
+        let looked_at = HashMap::default();
+        Self { records, pairs, levels, compared, clear, decision, person_sizes, looked_at }
     }
 
     /// Takes records out and others in. Returns what that does to the pairs: the new ones have to be

@@ -317,7 +317,7 @@ impl<'a> Cycle<'a> {
             linked.settle([], &Replaced { touched, ..Replaced::default() });
             houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         }
-        let (found, kept) = ((&*linked, &houses), (continuity, scores));
+        let (found, kept) = ((&mut *linked, &houses), (continuity, scores));
         let surfaced = surface::surface(self, sweep, as_at, agencies, found, kept, seconds).await?;
         Ok((houses, surfaced))
     }

@@ -210,14 +210,16 @@ pub struct LinkReport {
     pub prior: f64,
     /// Which match-keys they share.
     pub kinds: Vec<String>,
-    /// The pattern of its match-keys decided it, and nobody looked at its fields: pairs of the same
-    /// pattern came to at least `bits`.
+    /// The pattern of its match-keys decided it: pairs of the same pattern came to at least `bits`.
     #[serde(default)]
     pub by_pattern: bool,
-    /// How well each field agrees, and what that says in bits.
+    /// What its fields came to in bits when they were looked at for the alert, where its pattern had decided.
+    #[serde(default)]
+    pub looked_at: Option<f64>,
+    /// How well each field agrees, and what that says in bits; none where nobody looked.
     pub fields: Vec<FieldReport>,
     /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
-    /// and whether either agency has another candidate.
+    /// and, unless its pattern decided, whether either agency has another candidate.
     #[serde(default)]
     pub context: f64,
 }
@@ -282,13 +284,17 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
         (&linked.pairs[at], linked.levels[at], &linked.decision.learnt.weights);
     let agency = |record| agencies[linked.records.agency(record)].member.id.clone();
     let kinds = causeway_proto::kind::MatchKeyKind::ALL.iter();
-    let fields = ComparisonField::ALL.iter().filter_map(|field| {
-        let level = levels.get(*field)?;
-        Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
-    });
     // What another pair of the same pattern showed says nothing of this one.
     let by_pattern = levels.is_supposed();
-    let fields: Vec<FieldReport> = if by_pattern { Vec::new() } else { fields.collect() };
+    let looked_at = linked.looked_at.get(&at).copied().filter(|_| by_pattern);
+    let shown = if by_pattern { looked_at } else { Some(levels) };
+    let fields = ComparisonField::ALL.iter().filter_map(|field| {
+        let level = shown?.get(*field)?;
+        Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
+    });
+    let fields: Vec<FieldReport> = fields.collect();
+    let looked_at =
+        looked_at.map(|levels| tenth(weights.score(levels, pair.strong_ids().agreeing)));
     let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at].map(tenth));
     let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
     LinkReport {
@@ -300,8 +306,9 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
             .map(ToString::to_string)
             .collect(),
         by_pattern,
+        looked_at,
         fields,
-        context: bits.map_or(0.0, |bits| tenth(bits - told)),
+        context: looked_at.or(bits).map_or(0.0, |bits| tenth(bits - told)),
     }
 }
 

@@ -204,6 +204,30 @@ pub async fn look_again(
     levels
 }
 
+/// Looks at pairs, by their places, that the pattern of their match-keys decided.
+///
+/// So an alert can say how well its records agree; who is who stays as it was. Of a pair whose node does not
+/// answer no more is known than before.
+pub async fn look_for_telling(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &mut Linked,
+    places: &[usize],
+) {
+    if places.is_empty() {
+        return;
+    }
+    let pairs: Vec<Pair> = places.iter().map(|at| linked.pairs[*at]).collect();
+    let asked = Asked { pairs: &pairs, came: &[], alone: &[], like: &linked.pairs };
+    let levels = look(cycle, sweep, agencies, &linked.records, asked).await;
+    for ((at, pair), levels) in places.iter().zip(&pairs).zip(levels) {
+        if [pair.a, pair.b].iter().all(|one| agencies[linked.records.agency(*one)].is_in()) {
+            linked.looked_at.insert(*at, levels);
+        }
+    }
+}
+
 /// Pools what the nodes counted on random pairs of their own people.
 async fn strangers(cycle: &Cycle<'_>, sweep: SweepId, agencies: &mut [Taking<'_>]) -> Strangers {
     let mut sampling = Vec::with_capacity(agencies.len());

@@ -16,7 +16,7 @@ use std::{
 };
 
 use causeway_proto::{
-    alert::AlertChange,
+    alert::{AlertChange, Tier},
     catalogue::AgencyKind,
     day::Day,
     ids::{AgencyId, AlertId, Handle, SweepId},
@@ -31,6 +31,7 @@ use super::{
     progress::Step,
     report::{AlertReport, Seconds},
     scores::{self, Scores},
+    second_look,
     unknowns::unknowns,
 };
 use crate::{
@@ -64,22 +65,47 @@ pub async fn surface(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     as_at: Day,
-    agencies: &[Taking<'_>],
-    (linked, houses): (&Linked, &Houses),
+    agencies: &mut [Taking<'_>],
+    (linked, houses): (&mut Linked, &Houses),
     (continuity, scores): (&mut Continuity, &mut Scores),
     seconds: &mut Seconds,
 ) -> Result<Surfaced, CycleError> {
     let began = Instant::now();
     let all = houses.worth.len() as u64;
     let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::fresh(agencies));
-    let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
     let houses = &houses.worth;
+    let places = to_look_at(agencies, linked, houses, &scorings);
+    second_look::look_for_telling(cycle, sweep, agencies, linked, &places).await;
+    let (agencies, linked) = (&*agencies, &*linked);
+    let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
     let told = Telling { cycle, sweep, as_at, agencies, linked, houses, unknowns: &unknowns };
     let mut surfaced = told.surface(&scorings, continuity).await?;
     surfaced.scored = scores.touched();
     seconds.score = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Score, None, all, all);
     Ok(surfaced)
+}
+
+/// The pairs of households that may be told of, by their places, which the pattern of their match-keys
+/// decided and nobody has looked at.
+fn to_look_at(
+    agencies: &[Taking<'_>],
+    linked: &Linked,
+    houses: &[House],
+    scorings: &[Arc<Scoring>],
+) -> Vec<usize> {
+    let high = houses.iter().zip(scorings).filter(|(_, of)| of.scored.tier >= Tier::T3);
+    let members = high.flat_map(|(house, _)| house.household.members.iter().map(|m| m.record));
+    let answers = |record: u32| {
+        let agency = &agencies[linked.records.agency(record)];
+        agency.is_in() && agency.trouble().is_none()
+    };
+    let is_open = |at: &usize| {
+        let (pair, levels) = (&linked.pairs[*at], linked.levels[*at]);
+        let new = levels.is_supposed() && !linked.looked_at.contains_key(at);
+        new && answers(pair.a) && answers(pair.b)
+    };
+    linked.pairs_within(members).into_iter().filter(is_open).collect()
 }
 
 /// What every alert of this sweep needs.

@@ -26,9 +26,10 @@ fn steps(link: &LinkReport) -> Vec<Step> {
         .fields
         .iter()
         .map(|field| (format!("{} (level {})", field.field, field.level), field.bits));
-    let rest = match link.by_pattern {
-        true => "pattern of its match-keys",
-        false => "numbers, relatives, rivals",
+    let rest = match (link.by_pattern, link.looked_at) {
+        (true, None) => "pattern of its match-keys",
+        (true, Some(_)) => "numbers, relatives",
+        (false, _) => "numbers, relatives, rivals",
     };
     let mut from = 0.0;
     std::iter::once(("odds of any two records".to_owned(), link.prior))
@@ -71,16 +72,24 @@ pub fn text(link: &LinkReport) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(out, "    {name:<28} {bits:+7.1}  {}", bar.trim_end());
     }
-    if link.by_pattern {
-        let _ = writeln!(
-            out,
-            "    decided by the pattern of its match-keys: nobody looked at its fields,"
-        );
-        let _ =
-            writeln!(out, "    and pairs that share the same match-keys came to at least as much");
+    let mut line = |text: &str| {
+        let _ = writeln!(out, "    {text}");
+    };
+    match (link.by_pattern, link.looked_at, link.bits) {
+        (true, None, _) => {
+            line("decided by the pattern of its match-keys: nobody looked at its fields,");
+            line("and pairs that share the same match-keys came to at least as much");
+        }
+        (true, Some(_), Some(bits)) => {
+            line(
+                "decided by the pattern of its match-keys before anybody looked: pairs that share",
+            );
+            line(&format!("the same came to {bits:+.1} and more; its fields, looked at for this:"));
+        }
+        _ => {}
     }
-    if let Some(bits) = link.bits {
-        let _ = writeln!(out, "    {:<28} {bits:+7.1}  bits: link from 0 on", "match weight");
+    if let Some(bits) = link.looked_at.or(link.bits) {
+        line(&format!("{:<28} {bits:+7.1}  bits: link from 0 on", "match weight"));
     }
     out
 }
@@ -93,7 +102,11 @@ pub fn svg(links: &[LinkReport]) -> String {
         let [a, b] = &link.agencies;
         let title = match link.bits {
             Some(bits) if link.by_pattern => {
-                format!("{a} – {b}: {bits:+.1} bits or more, by the pattern of its match-keys")
+                let seen = link.looked_at.map(|seen| format!("; looked at, {seen:+.1}"));
+                let seen = seen.unwrap_or_default();
+                format!(
+                    "{a} – {b}: {bits:+.1} bits or more, by the pattern of its match-keys{seen}"
+                )
             }
             Some(bits) => format!("{a} – {b}: {bits:+.1} bits"),
             None => format!("{a} – {b}: joined by other records"),
@@ -146,6 +159,7 @@ mod tests {
             prior: -12.0,
             kinds: vec!["surname+birth".into()],
             by_pattern: false,
+            looked_at: None,
             fields: vec![
                 FieldReport { field: ComparisonField::ALL[0], level: 3, bits: 10.5 },
                 FieldReport { field: ComparisonField::ALL[1], level: 0, bits: -2.5 },
@@ -173,6 +187,18 @@ mod tests {
         let last = steps(&link).pop().unwrap();
         assert!((last.from + last.bits - 4.0).abs() < 1e-9);
         assert!(svg(&[link]).contains("by the pattern of its match-keys"));
+    }
+
+    #[test]
+    fn a_pair_that_was_looked_at_for_the_alert_shows_its_own_fields() {
+        // 4 bits by the pattern, and 4 - 8 + 11.5 by its fields.
+        let link = LinkReport { by_pattern: true, looked_at: Some(7.5), context: 11.5, ..link() };
+        let last = steps(&link).pop().unwrap();
+        assert!((last.from + last.bits - 7.5).abs() < 1e-9);
+        let text = text(&link);
+        assert!(text.contains("+4.0 and more") && text.contains("level 3"), "{text}");
+        assert!(text.trim_end().ends_with("+7.5  bits: link from 0 on"), "{text}");
+        assert!(svg(&[link]).contains("; looked at, +7.5"));
     }
 
     #[test]

@@ -233,7 +233,8 @@ fn link(link: &LinkReport) -> pb::ExplainedLink {
         agency_a: link.agencies[0].to_string(),
         agency_b: link.agencies[1].to_string(),
         evidence: fields.collect(),
-        bits: link.bits.unwrap_or(0.0),
+        bits: link.looked_at.or(link.bits).unwrap_or(0.0),
+        by_pattern: link.by_pattern,
     }
 }
 

@@ -10,6 +10,9 @@
 
 #[path = "../../../tests/servers/desk.rs"]
 mod desk;
+#[path = "../../../tests/src/ports.rs"]
+#[expect(unreachable_pub, reason = "it is written for other crates, too")]
+mod ports;
 #[path = "../../../tests/src/postgres.rs"]
 #[expect(unreachable_pub, reason = "it is written for other crates, too")]
 mod postgres;

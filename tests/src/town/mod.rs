@@ -5,7 +5,6 @@ pub mod process;
 use std::{
     fmt::Write as _,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
 };
 
@@ -25,6 +24,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use self::process::{Agent, Launcher, Running, Watched};
+use crate::ports;
 
 /// The federation's short name.
 const DEPLOYMENT: &str = "town";
@@ -103,7 +103,7 @@ impl Town {
         let ca = Ca::init(folder.join("ca"), &deployment, now)?;
         ca.crl(causeway_certs::ca::CRL_DAYS, now)?;
         // Nobody else is told the port before the coordinator takes it.
-        let coordinator_address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let coordinator_address = format!("127.0.0.1:{}", ports::free()?);
         let key = random_key()?;
         let mut nodes = Vec::new();
         for agency in &plan.agencies {
