@@ -219,7 +219,7 @@ pub struct LinkReport {
     /// How well each field agrees, and what that says in bits; none where nobody looked.
     pub fields: Vec<FieldReport>,
     /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
-    /// and, unless its pattern decided, whether either agency has another candidate.
+    /// and whether either agency has another candidate.
     #[serde(default)]
     pub context: f64,
 }
@@ -293,9 +293,12 @@ pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
         Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
     });
     let fields: Vec<FieldReport> = fields.collect();
-    let looked_at =
-        looked_at.map(|levels| tenth(weights.score(levels, pair.strong_ids().agreeing)));
-    let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at].map(tenth));
+    let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at]);
+    // What the pairs around it say is the same, whatever decided.
+    let weight = |levels| weights.score(levels, pair.strong_ids().agreeing);
+    let around = bits.map_or(0.0, |bits| bits - weight(levels));
+    let looked_at = looked_at.map(|seen| tenth(weight(seen) + around));
+    let bits = bits.map(tenth);
     let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
     LinkReport {
         agencies: [agency(pair.a), agency(pair.b)],

@@ -28,8 +28,7 @@ fn steps(link: &LinkReport) -> Vec<Step> {
         .map(|field| (format!("{} (level {})", field.field, field.level), field.bits));
     let rest = match (link.by_pattern, link.looked_at) {
         (true, None) => "pattern of its match-keys",
-        (true, Some(_)) => "numbers, relatives",
-        (false, _) => "numbers, relatives, rivals",
+        _ => "numbers, relatives, rivals",
     };
     let mut from = 0.0;
     std::iter::once(("odds of any two records".to_owned(), link.prior))
