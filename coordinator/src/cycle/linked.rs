@@ -59,8 +59,8 @@ impl Linked {
         replaced
     }
 
-    /// Adds the pairs that nobody looked at because one of the two was somebody else's for certain, and is no
-    /// more, to those that have to be looked at.
+    /// Adds the pairs to the new ones about which it changes that one of the two is somebody else's for certain:
+    /// nobody looked at them because of that and it is no more, or somebody did and it is so now.
     pub(super) fn reopen(&mut self, replaced: &mut Replaced) {
         let open = self.reopened(replaced);
         self.forget(&open);
@@ -80,11 +80,14 @@ impl Linked {
     }
 
     fn reopened(&self, replaced: &Replaced) -> Vec<(u32, Pair)> {
-        let lost = replaced.gone.iter().flat_map(|(_, pair)| [pair.a, pair.b]);
-        let lost = in_order(lost.filter(|record| !self.records.is_gone(*record)));
-        let outdone = |at: &&u32| self.levels[**at as usize].is_outdone();
-        let around = lost.iter().flat_map(|record| self.decision.around.of(*record));
-        let places = in_order(around.filter(outdone).copied());
+        let (records, gone) = (&self.records, replaced.gone.iter().map(|(_, pair)| pair));
+        let one = replaced.new.iter().filter(|pair| self.clear.is_one(records, pair));
+        let moved = gone.chain(one).flat_map(|pair| [pair.a, pair.b]);
+        let moved = in_order(moved.filter(|record| !records.is_gone(*record)));
+        let weak = |at: &u32| self.clear.is_weak(records, &self.pairs[*at as usize]);
+        let around = moved.par_iter().flat_map_iter(|record| self.decision.around.of(*record));
+        let around: Vec<u32> = around.copied().filter(weak).collect();
+        let places = in_order(around.into_iter());
         let pairs: Vec<(u32, Pair)> =
             places.into_iter().map(|at| (at, self.pairs[at as usize])).collect();
         if pairs.is_empty() {
@@ -94,7 +97,10 @@ impl Linked {
             pairs.iter().map(|(_, pair)| pair).chain(&replaced.new).copied().collect();
         let taken = self.taken(&all);
         let at = |record: u32| taken.get(&record).copied().unwrap_or_default();
-        pairs.into_iter().filter(|(_, pair)| !is_outdone(&self.records, pair, at)).collect()
+        let was_outdone = |place: u32| self.levels[place as usize].is_outdone();
+        let turned =
+            |(place, pair): &(u32, Pair)| was_outdone(*place) != is_outdone(records, pair, at);
+        pairs.into_iter().filter(turned).collect()
     }
 
     /// Returns for the records of some pairs at which agencies they are clearly somebody's, by those pairs and
@@ -160,6 +166,9 @@ impl Linked {
         self.decision.bits.iter().flatten().filter(|bits| **bits >= 0.0).count()
     }
 }
+
+#[cfg(test)]
+mod histories;
 
 #[cfg(test)]
 mod tests {

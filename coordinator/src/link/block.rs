@@ -14,7 +14,7 @@ use super::{
 };
 
 /// A token that more records than this share names a crowd, not a person. LINKAGE.md 2.2.
-pub(super) const MOST_IN_BLOCK: usize = 200;
+pub(crate) const MOST_IN_BLOCK: usize = 200;
 
 /// Partitions by the upper bits: more scatter over too many pages. STACK.md 5.
 pub(super) const PARTITION_BITS: u32 = 8;

@@ -124,6 +124,25 @@ pub fn is_vetoed(records: &Records, pair: &Pair) -> bool {
 }
 
 impl Clear {
+    /// What a test takes for clear, by the kinds that a pair shares: patterns of one person, of two people, and
+    /// of two where one of them is taken.
+    #[cfg(test)]
+    pub(crate) fn of(
+        matches: &[(u32, Levels)],
+        others: &[(u32, Levels)],
+        outdone: &[(u32, Levels)],
+    ) -> Self {
+        let patterns = |of: &[(u32, Levels)]| {
+            of.iter().map(|(kinds, levels)| ((*kinds, 0), *levels)).collect::<Vec<_>>()
+        };
+        Self {
+            matches: patterns(matches),
+            others: patterns(others).into_iter().collect(),
+            outdone: patterns(outdone).into_iter().collect(),
+            known: HashMap::new(),
+        }
+    }
+
     /// Learns which patterns are clear from pairs that were looked at, and works out beforehand what the
     /// patterns of `pairs` come to. Returns also who is taken.
     pub fn learn(
@@ -171,6 +190,13 @@ impl Clear {
         !self.others.contains_key(&pattern(pair))
             && !is_vetoed(records, pair)
             && self.by_pattern(pair).is_some()
+    }
+
+    /// Returns whether a pair is decided by who else its records are, as long as one of them is taken.
+    pub fn is_weak(&self, records: &Records, pair: &Pair) -> bool {
+        self.outdone.contains_key(&pattern(pair))
+            && !is_vetoed(records, pair)
+            && self.by_pattern(pair).is_none()
     }
 
     /// Works out beforehand what the patterns of some pairs come to.

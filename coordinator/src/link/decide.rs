@@ -93,7 +93,7 @@ pub fn decide(
 
 /// Decides every pair by what was learnt already: what live linking is held against.
 #[cfg(test)]
-pub(super) fn decide_with(of: Candidates<'_>, learnt: Learnt) -> Decision {
+pub(crate) fn decide_with(of: Candidates<'_>, learnt: Learnt) -> Decision {
     let (verdicts, alone) = judge(&of, 0, &learnt.weights);
     let around = Around::new(of.records.len(), of.pairs);
     Decision::new(learnt, around, verdicts, alone).all(&of)

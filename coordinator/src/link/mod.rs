@@ -333,9 +333,6 @@ impl Records {
 }
 
 #[cfg(test)]
-mod histories;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
