@@ -128,13 +128,31 @@ fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::
         let ended = receipt.ended;
         writeln!(out, "{ended} states that the source no longer has were ended.")?;
     }
+    if receipt.left_out > 0 {
+        let left_out = receipt.left_out;
+        writeln!(out, "{left_out} that were there are left out by the mapping now, and gone.")?;
+    }
+    if receipt.keyless > 0 {
+        let keyless = receipt.keyless;
+        writeln!(out, "{keyless} rows have no readable key, so no row counts as missing or gone.")?;
+    }
     if receipt.merged > 0 {
         writeln!(out, "{} records were merged into others.", receipt.merged)?;
     }
     if receipt.after_death > 0 {
         writeln!(out, "{} events after a person's death were left out.", receipt.after_death)?;
     }
-    print_quarantine(&receipt.file, out)
+    let file = &receipt.file;
+    if file.filtered > 0 {
+        writeln!(out, "{} rows were left out by `where`.", file.filtered)?;
+    }
+    if file.sensitive > 0 {
+        writeln!(out, "{} rows were left out as sensitive.", file.sensitive)?;
+    }
+    for (contact, count) in &file.contacts {
+        writeln!(out, "{count} rows were left out as contacts ({contact:?}).")?;
+    }
+    print_quarantine(file, out)
 }
 
 fn print_dry_run(name: &str, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -1,11 +1,14 @@
 //! Rows on their way in, from a file or from a database.
 
-use std::{fs::File, path::Path};
+use std::{collections::HashSet, fs::File, path::Path};
 
 use super::IngestError;
 use crate::{
     extract::{self, Extract, Position},
-    source::{EventRow, Events, Feed, FileError, People, PersonRow, SourceReport, cells::Cells},
+    source::{
+        EventRow, Events, Feed, FileError, People, PersonRow, SourceReport, cells::Cells,
+        mapping::Mode,
+    },
 };
 
 /// Rows on their way in.
@@ -58,7 +61,8 @@ impl Delivery {
         }
         .map_err(refuse)?;
         let rows = people.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-        let file = people.finish().map_err(refuse)?;
+        let mut file = people.finish().map_err(refuse)?;
+        let rows = counting(feed, rows, &mut file, |row| &row.key);
         Ok(Read { place, rows, file, live })
     }
 
@@ -72,9 +76,30 @@ impl Delivery {
         }
         .map_err(refuse)?;
         let rows = events.by_ref().collect::<Result<Vec<_>, _>>().map_err(refuse)?;
-        let file = events.finish().map_err(refuse)?;
+        let mut file = events.finish().map_err(refuse)?;
+        let rows = counting(feed, rows, &mut file, |row| &row.key);
         Ok(Read { place, rows, file, live })
     }
+}
+
+/// Returns the rows that count: none whose key is marked sensitive elsewhere in the file, and in a file
+/// of changes the last of each key.
+fn counting<T>(
+    feed: &Feed,
+    mut rows: Vec<T>,
+    file: &mut SourceReport,
+    key: impl Fn(&T) -> &String,
+) -> Vec<T> {
+    let before = rows.len();
+    rows.retain(|row| !file.keys_sensitive.contains(key(row)));
+    file.taken -= (before - rows.len()) as u64;
+    if feed.mapping().mode == Mode::Delta {
+        let mut later = HashSet::with_capacity(rows.len());
+        let last: Vec<bool> = rows.iter().rev().map(|row| later.insert(key(row).clone())).collect();
+        let mut last = last.into_iter().rev();
+        rows.retain(|_| last.next().unwrap_or(true));
+    }
+    rows
 }
 
 /// What a feed's database is called in messages.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use causeway_proto::day::Day;
 
-use super::{Delivery, DryRun, IngestError, Intake, Read, Receipt, compare, last_day};
+use super::{
+    Delivery, DryRun, IngestError, Intake, Read, Receipt, before, compare, is_read_anew, last_day,
+};
 use crate::{
-    source::{EventRow, Feed, Role, Rule, SourceReport},
+    source::{Before, EventRow, Feed, Role, Rule, SourceReport},
     store::{
         StoreError,
         changes::{self, Change},
@@ -32,26 +34,31 @@ impl Intake<'_> {
             return Ok(Receipt { feed, same_as_last: true, file, ..Receipt::default() });
         }
         let Read { place, rows, mut file, live } = read;
-        file.judge(feed, last.as_ref().map(|last| last.rows))
-            .map_err(|source| IngestError::Refused { place, source })?;
+        let before = last.as_ref().map(before);
+        let refuse = |source| IngestError::Refused { place: place.clone(), source };
+        file.judge(feed, before).map_err(refuse)?;
 
         let person_feed = feed.mapping().person_feed.as_deref().unwrap_or_default();
         let deceased = records::deceased(&mut tx, person_feed).await?;
         let merged = merged::of(&mut tx, person_feed).await?;
-        let before = file.quarantined;
+        let quarantined = file.quarantined;
         let rows = alive(rows, &deceased, &merged, &mut file);
-        let after_death = file.quarantined - before;
+        let after_death = file.quarantined - quarantined;
+        // Where everybody is dead, the dates of death are no dates.
+        file.judge(feed, before).map_err(refuse)?;
 
         let known = events::known(&mut tx, feed.id()).await?;
         // Of what the first delivery brings, nobody can tell when it came.
         let arrived = last.as_ref().map(|_| self.as_at);
         let event = |row| event(row, person_feed, &merged, arrived);
         let rows: Vec<Event> = rows.into_iter().map(event).collect();
-        let mode = feed.mapping().mode;
-        let difference = compare(&known, rows, |e| (&e.key, e.hash), mode, &file);
+        let anew = last.as_ref().is_some_and(|last| is_read_anew(feed, last));
+        let how = (feed.mapping().mode, anew);
+        let difference = compare(&known, rows, |e| (&e.key, e.hash), how, &file);
         let mut touched: Vec<(String, String)> =
             difference.changed.iter().map(|event| event.record.clone()).collect();
         touched.extend(events::records_of(&mut tx, &difference.gone).await?);
+        touched.extend(events::records_of(&mut tx, &difference.left_out).await?);
         // An event that is somebody else's now changes what is said of whose it was.
         let keys: Vec<&str> = difference.changed.iter().map(|event| event.key.as_str()).collect();
         touched.extend(events::records_by_key(&mut tx, feed.id(), &keys).await?);
@@ -59,6 +66,7 @@ impl Intake<'_> {
         let withdrawn: Vec<i64> =
             difference.gone.iter().filter(|id| !ended.contains(id)).copied().collect();
         events::remove(&mut tx, &withdrawn).await?;
+        events::remove(&mut tx, &difference.left_out).await?;
         events::set_missed(&mut tx, &difference.back, 0, None).await?;
         let seen = last_day(last.as_ref());
         events::set_missed(&mut tx, &difference.missed, 1, seen).await?;
@@ -78,6 +86,8 @@ impl Intake<'_> {
             missed: difference.missed.len() as u64,
             removed: withdrawn.len() as u64,
             ended: ended.len() as u64,
+            left_out: difference.left_out.len() as u64,
+            keyless: file.keyless,
             after_death,
             file,
             ..Receipt::default()
@@ -125,9 +135,9 @@ fn event(row: EventRow, person_feed: &str, merged: &Merged, arrived: Option<Day>
 pub(super) fn dry_run(
     feed: &Feed,
     delivery: Delivery,
-    last_rows: Option<u64>,
+    last: Option<Before>,
 ) -> Result<DryRun, IngestError> {
     let Read { file, .. } = delivery.events(feed)?;
-    let refused = file.judge(feed, last_rows).err().map(|refused| refused.to_string());
+    let refused = file.judge(feed, last).err().map(|refused| refused.to_string());
     Ok(DryRun { file, refused, quality: None, duplicates: None, match_keys_per_record: None })
 }

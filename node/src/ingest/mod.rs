@@ -11,6 +11,7 @@ mod events;
 pub mod freshness;
 mod homes;
 pub mod landing;
+mod mergers;
 mod people;
 mod persons;
 pub mod watch;
@@ -26,7 +27,7 @@ use crate::{
     extract::Position,
     normalise::quality::Quality,
     source::{
-        Feed, FileError, FileRefused, SourceReport,
+        Before, Feed, FileError, FileRefused, SourceReport,
         mapping::{About, Mode},
     },
     store::{
@@ -70,6 +71,10 @@ pub struct Receipt {
     pub missed: u64,
     /// Rows that are gone.
     pub removed: u64,
+    /// Rows that the mapping leaves out now, or that are marked sensitive; what was there of them is gone.
+    pub left_out: u64,
+    /// Rows without a readable key, because of which no row of this export counts as missing.
+    pub keyless: u64,
     /// States that the source no longer has, ended on the day they were last seen.
     pub ended: u64,
     /// Records that their source merged into others.
@@ -136,6 +141,8 @@ struct Difference<T> {
     back: Vec<i64>,
     /// Absent once too often.
     gone: Vec<i64>,
+    /// There, and left out now: gone at once.
+    left_out: Vec<i64>,
 }
 
 impl Intake<'_> {
@@ -182,10 +189,10 @@ impl Intake<'_> {
         };
         let mut conn = self.store.snapshot().await?;
         let last = imports::last_taken(&mut conn, feed.id()).await?;
-        let last_rows = last.map(|last| last.rows);
+        let last = last.as_ref().map(before);
         tokio::task::block_in_place(|| match feed.mapping().about {
-            About::People => people::dry_run(self, feed, delivery, last_rows),
-            About::Events => events::dry_run(feed, delivery, last_rows),
+            About::People => people::dry_run(self, feed, delivery, last),
+            About::Events => events::dry_run(feed, delivery, last),
         })
     }
 
@@ -212,7 +219,7 @@ impl Intake<'_> {
         read: &Read<T>,
         last: Option<&Import>,
     ) -> Result<bool, StoreError> {
-        if last.is_none_or(|last| last.sha256 != read.hash()) {
+        if last.is_none_or(|last| last.sha256 != read.hash() || is_read_anew(feed, last)) {
             return Ok(false);
         }
         let Some(position) = &read.live else { return Ok(true) };
@@ -250,6 +257,7 @@ impl Intake<'_> {
             removed: receipt.removed,
             as_at: Some(self.as_at),
             taken_ms: self.now_ms,
+            mapping: Some(feed.fingerprint()),
         };
         let id = imports::put(conn, &import).await?;
         let rows = file.quarantine.iter().map(|row| Quarantined {
@@ -281,17 +289,28 @@ pub struct DryRun {
     pub match_keys_per_record: Option<f64>,
 }
 
+/// What the last good export of a feed was like.
+fn before(last: &Import) -> Before {
+    Before { rows: last.rows, taken: last.accepted }
+}
+
+/// Returns whether a feed's mapping is another one than for its last good export: then the same rows may
+/// say something else.
+fn is_read_anew(feed: &Feed, last: &Import) -> bool {
+    last.mapping.is_some_and(|mapping| mapping != feed.fingerprint())
+}
+
 /// The day that a feed's last good export speaks of.
 fn last_day(last: Option<&Import>) -> Option<Day> {
     last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
 }
 
-/// Compares an export with what is there.
+/// Compares an export with what is there. Where it is read anew, every row counts as changed.
 fn compare<T>(
     known: &HashMap<String, Known>,
     rows: Vec<T>,
     of: impl Fn(&T) -> (&str, [u8; 16]),
-    mode: Mode,
+    (mode, anew): (Mode, bool),
     file: &SourceReport,
 ) -> Difference<T> {
     let mut difference = Difference {
@@ -300,13 +319,14 @@ fn compare<T>(
         missed: Vec::new(),
         back: Vec::new(),
         gone: Vec::new(),
+        left_out: Vec::new(),
     };
     let mut present: HashMap<String, ()> = HashMap::with_capacity(rows.len());
     for row in rows {
         let (key, hash) = of(&row);
         present.insert(key.to_owned(), ());
         match known.get(key) {
-            Some(before) if before.hash == hash && !before.gone => {
+            Some(before) if before.hash == hash && !before.gone && !anew => {
                 difference.unchanged += 1;
                 if before.missed > 0 {
                     difference.back.push(before.id);
@@ -316,11 +336,18 @@ fn compare<T>(
         }
     }
     // A row that was set aside is not gone; where one has no key, nobody can tell which.
-    if mode == Mode::Delta || file.keyless > 0 {
-        return difference;
-    }
+    let counts_absence = mode == Mode::Full && file.keyless == 0;
     for (key, before) in known {
-        if before.gone || present.contains_key(key) || file.keys_set_aside.contains(key) {
+        if present.contains_key(key) {
+            continue;
+        }
+        // Of what is sensitive nothing stays, also where it ended.
+        let sensitive = file.keys_sensitive.contains(key);
+        if sensitive || !before.gone && file.keys_left_out.contains(key) {
+            difference.left_out.push(before.id);
+            continue;
+        }
+        if !counts_absence || before.gone || file.keys_set_aside.contains(key) {
             continue;
         }
         match before.missed + 1 {
@@ -328,11 +355,14 @@ fn compare<T>(
             _ => difference.missed.push(before.id),
         }
     }
+    difference.left_out.sort_unstable();
     difference.gone.sort_unstable();
     difference.missed.sort_unstable();
     difference
 }
 
+#[cfg(test)]
+mod corrections;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]

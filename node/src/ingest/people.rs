@@ -1,25 +1,25 @@
 //! Takes in an export about people.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use sqlx::SqliteConnection;
 
 use super::{
-    Delivery, DryRun, IngestError, Intake, Read, Receipt, compare, dedupe,
+    Delivery, DryRun, IngestError, Intake, Read, Receipt, before, compare, dedupe,
     dedupe::Piece,
     drift,
     homes::Homes,
+    is_read_anew, mergers,
     persons::{self, Reading},
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
-    source::{Feed, PersonRow},
+    source::{Before, Feed, PersonRow, Restriction},
     store::{
         StoreError,
         changes::{self, Change},
-        events, imports, merged, persons as store_persons,
-        records::{self, Known, NewRecord},
+        events, imports, persons as store_persons,
+        records::{self, NewRecord},
     },
     tokenise::{profile::Profile, recipe::match_keys},
 };
@@ -39,23 +39,35 @@ impl Intake<'_> {
             return Ok(Receipt { feed, same_as_last: true, file, ..Receipt::default() });
         }
         let Read { place, rows, mut file, live } = read;
-        let last_rows = last.as_ref().map(|last| last.rows);
+        let before = last.as_ref().map(before);
         let refuse = |source| IngestError::Refused { place: place.clone(), source };
-        file.judge(feed, last_rows).map_err(refuse)?;
+        file.judge(feed, before).map_err(refuse)?;
 
         let rules = Rules::of(feed, self.as_at);
         let mut known = records::known(&mut tx, feed.id()).await?;
         let (gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
             rows.into_iter().partition(|row| row.merged_into.is_some());
+        let gone_over = mergers::sound(&mut tx, feed, &known, gone_over, &rows, &mut file).await?;
+        mergers::judge(feed, &known, &gone_over).map_err(refuse)?;
+        if let Some(last) = rows.last().filter(|row| file.unfinished && row.restricted.is_none()) {
+            // Its mark may be what is cut off: who was closed stays so.
+            let stored = records::by_key(&mut tx, feed.id(), &[&last.key]).await?;
+            if stored.iter().any(|record| record.restricted) {
+                file.closed.insert(last.key.clone(), Restriction::Restricted);
+            }
+        }
         let rows = drift::set_aside(&mut tx, feed, &known, rows, &rules, &mut file).await?;
         // Where everybody's number changed hands, the system is another one.
-        file.judge(feed, last_rows).map_err(refuse)?;
-        let merged = merge(&mut tx, feed, &mut known, &gone_over, &rows).await?;
+        file.judge(feed, before).map_err(refuse)?;
+        let merged = mergers::follow(&mut tx, feed, &mut known, &gone_over, &rows).await?;
         let (records, quality) = tokio::task::block_in_place(|| new_records(rows, &rules));
-        let mode = feed.mapping().mode;
-        let mut difference = compare(&known, records, |r| (&r.key, r.hash), mode, &file);
+        quality.judge().map_err(refuse)?;
+        let anew = last.as_ref().is_some_and(|last| is_read_anew(feed, last));
+        let how = (feed.mapping().mode, anew);
+        let mut difference = compare(&known, records, |r| (&r.key, r.hash), how, &file);
 
         difference.gone.extend(&merged.gone);
+        difference.gone.extend(&difference.left_out);
         let gone = records::by_id(&mut tx, &difference.gone).await?;
         let bereft: BTreeSet<i64> = gone.iter().filter_map(|record| record.person).collect();
         let mut homes = Homes::begin(&mut tx).await?;
@@ -64,8 +76,10 @@ impl Intake<'_> {
         records::set_missed(&mut tx, &difference.back, 0).await?;
         records::set_missed(&mut tx, &difference.missed, 1).await?;
         records::put(&mut tx, feed.id(), &difference.changed).await?;
+        records::close(&mut tx, feed.id(), file.closed.iter()).await?;
         let new = std::mem::take(&mut difference.changed);
-        let keys: Vec<&str> = new.iter().map(|r| r.key.as_str()).collect();
+        let mut keys: Vec<&str> = new.iter().map(|r| r.key.as_str()).collect();
+        keys.extend(file.closed.iter().map(|(key, _)| key));
         let changed = records::by_key(&mut tx, feed.id(), &keys).await?;
         let changed_records = new.len() as u64;
         drop(new);
@@ -83,7 +97,9 @@ impl Intake<'_> {
             changed: changed_records,
             unchanged: difference.unchanged,
             missed: difference.missed.len() as u64,
-            removed: (difference.gone.len() - merged.gone.len()) as u64,
+            removed: (difference.gone.len() - difference.left_out.len() - merged.gone.len()) as u64,
+            left_out: difference.left_out.len() as u64,
+            keyless: file.keyless,
             merged: merged.gone.len() as u64,
             persons_changed: kept.changed + kept.removed,
             file,
@@ -95,56 +111,6 @@ impl Intake<'_> {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(receipt)
     }
-}
-
-/// What mergers in the source changed.
-#[derive(Default)]
-struct Mergers {
-    /// Records that are part of others now.
-    gone: Vec<i64>,
-    /// Records that took others over, as feed and key.
-    heirs: Vec<(String, String)>,
-}
-
-/// Follows the mergers of the source: what was said of the old record is said of the new one.
-async fn merge(
-    conn: &mut SqliteConnection,
-    feed: &Feed,
-    known: &mut HashMap<String, Known>,
-    gone_over: &[PersonRow],
-    rows: &[PersonRow],
-) -> Result<Mergers, StoreError> {
-    let mut mergers = Mergers::default();
-    let before = merged::of(conn, feed.id()).await?;
-    for row in rows {
-        // The source has it again, so whose its events are shows when they come in next.
-        if let Some(into) = before.into_whom(&row.key) {
-            merged::remove(conn, feed.id(), &row.key).await?;
-            events::doubt(conn, feed.id(), before.now(into)).await?;
-        }
-    }
-    for row in gone_over {
-        let into = row.merged_into.as_deref().unwrap_or_default();
-        if before.into_whom(&row.key) != Some(into) {
-            merged::put(conn, feed.id(), &row.key, into).await?;
-        }
-        mergers.gone.extend(known.remove(&row.key).map(|record| record.id));
-    }
-    let now = merged::of(conn, feed.id()).await?;
-    for row in gone_over {
-        let heir = now.now(&row.key);
-        let was = before.now(&row.key);
-        if heir != was {
-            if was == row.key {
-                events::move_over(conn, feed.id(), was, heir).await?;
-            } else {
-                // Which of that record's events came from this one shows when they come in next.
-                events::doubt(conn, feed.id(), was).await?;
-            }
-            mergers.heirs.push((feed.id().to_owned(), heir.to_owned()));
-        }
-    }
-    Ok(mergers)
 }
 
 /// Makes rows ready for the store, and counts how good they are.
@@ -161,6 +127,7 @@ fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality)
         .into_iter()
         .map(|(row, person, notes)| {
             quality.count(&person, notes);
+            quality.dated += u64::from(!row.raw.dob.trim().is_empty());
             NewRecord {
                 hash: *row.hash.as_bytes(),
                 fields: row.raw.pack(),
@@ -177,13 +144,14 @@ pub(super) fn dry_run(
     intake: &Intake<'_>,
     feed: &Feed,
     delivery: Delivery,
-    last_rows: Option<u64>,
+    last: Option<Before>,
 ) -> Result<DryRun, IngestError> {
     let Read { rows, file, .. } = delivery.people(feed)?;
     let rules = Rules::of(feed, intake.as_at);
     let mut quality = Quality::default();
     let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, &rules)).collect();
     normalised.iter().for_each(|(person, notes)| quality.count(person, *notes));
+    quality.dated = rows.iter().filter(|row| !row.raw.dob.trim().is_empty()).count() as u64;
     let pieces: Vec<Piece> = normalised
         .par_iter()
         .map(|(person, _)| {
@@ -197,7 +165,11 @@ pub(super) fn dry_run(
     let (groups, _) = dedupe::group(&pieces, None);
     let persons = groups.iter().zip(0..).filter(|(group, at)| **group == *at).count();
     Ok(DryRun {
-        refused: file.judge(feed, last_rows).err().map(|refused| refused.to_string()),
+        refused: file
+            .judge(feed, last)
+            .and_then(|()| quality.judge())
+            .err()
+            .map(|refused| refused.to_string()),
         duplicates: Some((pieces.len() - persons) as u64),
         match_keys_per_record: Some(keys as f64 / pieces.len().max(1) as f64),
         quality: Some(quality),

@@ -13,14 +13,14 @@ use crate::store::{
 };
 
 /// An agency with one feed about people and one about events.
-struct Agency {
-    store: Store,
-    feeds: Vec<Feed>,
+pub(super) struct Agency {
+    pub(super) store: Store,
+    pub(super) feeds: Vec<Feed>,
     keys: MatchKeys,
     folder: TempDir,
 }
 
-const PEOPLE: &str = "
+pub(super) const PEOPLE: &str = "
     id = 'tenants'
     about = 'people'
     dates = ['%Y-%m-%d']
@@ -46,7 +46,7 @@ const PEOPLE: &str = "
     values = { 'R' = 'restricted', 'W' = 'shielded' }
 ";
 
-const EVENTS: &str = "
+pub(super) const EVENTS: &str = "
     id = 'cases'
     about = 'events'
     person_feed = 'tenants'
@@ -75,20 +75,21 @@ const EVENTS: &str = "
     'ARREARS' = 'HOU_ARREARS_8W'
 ";
 
-const PEOPLE_HEADER: &str =
+pub(super) const PEOPLE_HEADER: &str =
     "REF,FORENAME,SURNAME,DOB,ADDRESS,POSTCODE,NHS,DIED,MOVED_IN,MOVED_OUT,NOW,MARK\n";
 const EVENTS_HEADER: &str = "CASE,REF,TYPE,ROLE,OPENED,CLOSED,POLICE_NO\n";
 
 /// Two tenants.
-const CAROL: &str = "1,CAROL,DENHOLM,1987-04-06,14 Larkrise Close,ZX1 4AB,,,2015-01-01,,,\n";
-const IVY: &str = "2,IVY,MARSH,1960-09-21,3 Moorfield Terrace,ZX2 2CD,,,2009-05-01,,,\n";
+pub(super) const CAROL: &str =
+    "1,CAROL,DENHOLM,1987-04-06,14 Larkrise Close,ZX1 4AB,,,2015-01-01,,,\n";
+pub(super) const IVY: &str = "2,IVY,MARSH,1960-09-21,3 Moorfield Terrace,ZX2 2CD,,,2009-05-01,,,\n";
 
-fn day(text: &str) -> Day {
+pub(super) fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
 impl Agency {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
         Self {
             store: Store::in_memory().await,
@@ -98,7 +99,12 @@ impl Agency {
         }
     }
 
-    async fn take(&self, feed: usize, on: &str, text: &str) -> Result<Receipt, IngestError> {
+    pub(super) async fn take(
+        &self,
+        feed: usize,
+        on: &str,
+        text: &str,
+    ) -> Result<Receipt, IngestError> {
         let path = self.folder.path().join("export.csv");
         fs::write(&path, text).unwrap();
         let intake = Intake {
@@ -111,16 +117,16 @@ impl Agency {
         intake.take_in(&self.feeds[feed], &path).await
     }
 
-    async fn people(&self, on: &str, rows: &[&str]) -> Receipt {
+    pub(super) async fn people(&self, on: &str, rows: &[&str]) -> Receipt {
         self.take(0, on, &(PEOPLE_HEADER.to_owned() + &rows.concat())).await.unwrap()
     }
 
-    async fn cases(&self, on: &str, rows: &[&str]) -> Receipt {
+    pub(super) async fn cases(&self, on: &str, rows: &[&str]) -> Receipt {
         self.take(1, on, &(EVENTS_HEADER.to_owned() + &rows.concat())).await.unwrap()
     }
 
     /// What is known to have happened up to a day.
-    async fn events(&self, as_at: &str) -> Vec<PersonEvent> {
+    pub(super) async fn events(&self, as_at: &str) -> Vec<PersonEvent> {
         let mut conn = self.store.read().await.unwrap();
         events::up_to(&mut conn, day(as_at)).await.unwrap()
     }
@@ -135,7 +141,7 @@ impl Agency {
         homes
     }
 
-    async fn position(&self) -> u64 {
+    pub(super) async fn position(&self) -> u64 {
         crate::store::changes::position(&mut self.store.read().await.unwrap()).await.unwrap()
     }
 

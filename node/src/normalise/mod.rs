@@ -138,12 +138,15 @@ pub fn normalise(raw: &RawPerson, rules: &Rules) -> (Person, Notes) {
         email: read.field(&raw.email, contact::email),
         generation: names.generation,
         newborn: names.newborn,
-        deceased: read.day(&raw.deceased, &rules.dates),
+        deceased: read.death(&raw.deceased, rules),
         residence_from: read.day(&raw.residence_from, &rules.dates),
         residence_to: read.day(&raw.residence_to, &rules.dates),
     };
     (person, notes)
 }
+
+/// Up to this year, a date of death is a system's way to say that there is none.
+const NOT_KNOWN: i16 = 1901;
 
 /// Reads fields that are either good or missing.
 struct Fields<'a> {
@@ -156,6 +159,16 @@ impl Fields<'_> {
             return None;
         }
         read(text).map_err(|note| self.notes.add(note)).ok()
+    }
+
+    /// Reads the day of a death, which is none where it lies ahead or at the beginning of a system's time.
+    fn death(&mut self, text: &str, rules: &Rules) -> Option<Day> {
+        let day = self.day(text, &rules.dates)?;
+        if day.ymd().0 <= NOT_KNOWN || day > rules.as_at {
+            self.notes.add(Note::DeathPlaceholder);
+            return None;
+        }
+        Some(day)
     }
 
     fn day(&mut self, text: &str, dates: &DateFormats) -> Option<Day> {

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::Person;
+use crate::source::{ALWAYS_ALLOWED, FileRefused};
 
 /// Declares the notes with the names they have in reports.
 macro_rules! notes {
@@ -78,6 +79,8 @@ notes! {
     PhoneForm = "phone_form",
     /// The e-mail address is not one.
     EmailForm = "email_form",
+    /// The date of death lies ahead, or is one that systems use for "none".
+    DeathPlaceholder = "death_placeholder",
     /// A date of death or residence cannot be read.
     DateUnreadable = "date_unreadable",
 }
@@ -110,6 +113,8 @@ impl Notes {
 pub struct Quality {
     /// Records counted.
     pub records: u64,
+    /// Records with something where the date of birth stands.
+    pub dated: u64,
     /// How many records carry each identity field after normalising.
     pub with: Coverage,
     /// How many records each note was made on; notes never made are left out.
@@ -147,6 +152,15 @@ pub struct Coverage {
 }
 
 impl Quality {
+    /// Decides whether the dates are written as the mapping says: a few are odd everywhere, and not most.
+    pub fn judge(&self) -> Result<(), FileRefused> {
+        let (unreadable, dated) = (self.notes[Note::BirthUnreadable as usize], self.dated);
+        match unreadable > ALWAYS_ALLOWED && unreadable * 2 > dated {
+            true => Err(FileRefused::DatesUnreadable { unreadable, dated }),
+            false => Ok(()),
+        }
+    }
+
     /// Counts one record.
     pub fn count(&mut self, person: &Person, notes: Notes) {
         self.records += 1;

@@ -13,7 +13,7 @@ use super::{
     feed::Feed,
     file::FileError,
     hash,
-    mapping::About,
+    mapping::{About, Mode},
     record::EventRow,
     report::{Contact, Rule, SourceReport},
     table::{Fault, Table},
@@ -98,6 +98,7 @@ impl<'f> Events<'f> {
     fn row(&mut self, line: u64) -> Result<Option<EventRow>, Fault> {
         if self.is_sensitive() {
             self.table.report.sensitive += 1;
+            self.table.report.keys_sensitive.extend(self.table.key());
             return Ok(None);
         }
         let text = |columns: &[usize]| self.table.joined(columns, Kind::Text, " ");
@@ -146,6 +147,10 @@ impl<'f> Events<'f> {
         if !self.table.is_new(&key, hash)? {
             return Ok(None);
         }
+        if self.table.feed.mapping().mode == Mode::Delta {
+            // The later row counts.
+            self.table.report.keys_sensitive.remove(&key);
+        }
         Ok(Some(EventRow {
             line,
             key,
@@ -186,6 +191,11 @@ impl<'f> Events<'f> {
 
     fn contact(&mut self, contact: Contact) -> Option<EventRow> {
         *self.table.report.contacts.entry(contact).or_default() += 1;
+        match contact {
+            // Nobody can tell what a role means that the mapping does not know: what was there stands.
+            Contact::UnknownRole => self.table.report.keys_set_aside.extend(self.table.key()),
+            _ => self.table.leave_out(),
+        }
         None
     }
 

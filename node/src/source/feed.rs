@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use causeway_proto::catalogue::SignalCode;
+use causeway_proto::{catalogue::SignalCode, kind::RECIPE};
 use glob::Pattern;
+use ring::digest;
 
 use super::{
     dates::DateFormats,
@@ -36,6 +37,7 @@ pub struct Feed {
     nulls: Vec<String>,
     marks: HashMap<String, Option<Restriction>>,
     files: Vec<Pattern>,
+    fingerprint: [u8; 32],
 }
 
 /// What a type of event means.
@@ -99,7 +101,7 @@ impl Feed {
     fn parse(text: &str, place: &str) -> Result<Self, MappingError> {
         let mapping: Mapping = toml::from_str(text)
             .map_err(|source| MappingError::Toml { place: place.into(), source: source.into() })?;
-        Self::check(mapping).map_err(|(key, problem)| MappingError::Setting {
+        Self::check(mapping, fingerprint_of(text)).map_err(|(key, problem)| MappingError::Setting {
             place: place.into(),
             key,
             problem,
@@ -114,6 +116,12 @@ impl Feed {
     /// Returns the settings.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Returns a hash of all that decides how a file of this feed is read: the mapping's text and the
+    /// recipe. Equal while the same file would be read in the same way.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
     }
 
     /// Returns how this feed writes dates.
@@ -196,7 +204,7 @@ impl Feed {
         self.marks.get(&mark.to_lowercase()).copied().unwrap_or(Some(Restriction::Restricted))
     }
 
-    fn check(mapping: Mapping) -> Result<Self, Problem> {
+    fn check(mapping: Mapping, fingerprint: [u8; 32]) -> Result<Self, Problem> {
         check::numbers(&mapping)?;
         let files = check::delivery(&mapping)?;
         let dates = DateFormats::new(&mapping.dates, mapping.pivot)
@@ -232,8 +240,29 @@ impl Feed {
             }
         }
         let nulls = mapping.nulls.iter().map(|null| null.trim().to_owned()).collect();
-        Ok(Self { dates, columns, roles, codes, default_code, nulls, marks, files, mapping })
+        Ok(Self {
+            dates,
+            columns,
+            roles,
+            codes,
+            default_code,
+            nulls,
+            marks,
+            files,
+            fingerprint,
+            mapping,
+        })
     }
+}
+
+/// Hashes the recipe number and a mapping's text as it was read.
+fn fingerprint_of(text: &str) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&RECIPE.to_be_bytes());
+    context.update(text.as_bytes());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Guarded<R> {
     line: u64,
     row_line: u64,
     quote_line: u64,
+    /// The quoted field at hand goes over several lines.
+    quoted_break: bool,
     last: Option<u8>,
 }
 
@@ -42,6 +44,7 @@ impl<R> Guarded<R> {
             line: 1,
             row_line: 1,
             quote_line: 1,
+            quoted_break: false,
             last: None,
         }
     }
@@ -58,14 +61,26 @@ impl<R> Guarded<R> {
     fn watch(&mut self, byte: u8) -> Result<(), FileError> {
         self.row_bytes += 1;
         let line_break = matches!(byte, b'\n' | b'\r');
+        let ends_field = line_break || byte == self.delimiter || matches!(byte, b' ' | b'\t');
+        if self.state == State::QuoteInQuoted
+            && self.quoted_break
+            && self.quote != Some(byte)
+            && !ends_field
+        {
+            // What closed it opens a field of a later row: two rows would become one.
+            return Err(FileError::OpenQuote { line: self.quote_line });
+        }
         self.state = match self.state {
             State::FieldStart if self.quote == Some(byte) => {
-                self.quote_line = self.line;
+                (self.quote_line, self.quoted_break) = (self.line, false);
                 State::Quoted
             }
             State::Quoted if self.quote == Some(byte) => State::QuoteInQuoted,
             State::QuoteInQuoted if self.quote == Some(byte) => State::Quoted,
-            State::Quoted => State::Quoted,
+            State::Quoted => {
+                self.quoted_break |= line_break;
+                State::Quoted
+            }
             _ if line_break => {
                 self.row_bytes = 0;
                 State::FieldStart
@@ -141,10 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_a_later_row_closes_is_refused_where_it_opens() {
+        let open = "a,b,c\n1,\"1 Mill Lane,x\n2,\"2 Mill Lane\",y\n3,\"3 Mill Lane\",z\n";
+        let refused = read_all(open.as_bytes()).unwrap_err();
+        assert!(refused.starts_with("the quote that opens on line 2"), "{refused}");
+    }
+
+    #[test]
     fn quotes_inside_fields_open_nothing() {
-        for text in
-            ["a,5\" pipe\n", "\"a \"\"quoted\"\" word\",b\n", "\"two\nlines\",b\n", "\"a\"b,c"]
-        {
+        for text in [
+            "a,5\" pipe\n",
+            "\"a \"\"quoted\"\" word\",b\n",
+            "\"two\nlines\",b\n",
+            "\"two\n\"\"quoted\"\" lines\" ,b\r\n",
+            "\"a\"b,c",
+        ] {
             assert_eq!(read_all(text.as_bytes()), Ok(()), "{text}");
         }
         assert_eq!(read_all("a,b\n".repeat(LONGEST_ROW).as_bytes()), Ok(()));

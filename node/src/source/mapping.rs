@@ -134,8 +134,9 @@ pub struct Mapping {
     /// About how many rows a full file has. Guards the first delivery against truncation; later
     /// ones are measured against the last good one.
     pub expected_rows: Option<u64>,
-    /// How many per cent fewer rows than last time a full file may have, 1 to 90. A half-written
-    /// file must not look like half the people leaving.
+    /// How many per cent fewer rows than last time a full file may have, or may be for this node, 1 to
+    /// 100. A half-written file, or a status that is spelt otherwise, must not look like half the people
+    /// leaving. One or two are never too many.
     #[serde(default = "default_max_drop_pct")]
     pub max_drop_pct: u8,
     /// How many per cent of rows may be quarantined before the file is refused, 1 to 50. Not 0,

@@ -38,4 +38,5 @@ pub use hash::{FileHash, RowHash};
 pub use mapping::Mapping;
 pub use people::People;
 pub use record::{EventRow, PersonField, PersonRow, RawPerson, Restriction, Role};
-pub use report::{Contact, FileRefused, Quarantined, Rule, SourceReport};
+pub(crate) use report::{ALWAYS_ALLOWED, drops};
+pub use report::{Before, Contact, FileRefused, Quarantined, Rule, SourceReport};

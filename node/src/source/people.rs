@@ -9,7 +9,7 @@ use super::{
     file::FileError,
     hash,
     mapping::About,
-    record::{PersonField, PersonRow, RawPerson},
+    record::{PersonField, PersonRow, RawPerson, Restriction},
     report::{Rule, SourceReport},
     table::{Fault, Table},
 };
@@ -72,7 +72,7 @@ impl<'f> People<'f> {
             *raw.field_mut(*field) = self.table.joined(columns, kind, " ")?;
         }
         let merged_into = self.merged_into(&key)?;
-        let restricted = self.mark.and_then(|at| self.table.feed.restriction(self.table.value(at)));
+        let restricted = self.restricted();
         let mark = restricted.map_or(String::new(), |restriction| format!("{restriction:?}"));
         // Without a merge, the hash is what it was before there were any.
         let merged = merged_into.as_deref();
@@ -87,6 +87,19 @@ impl<'f> People<'f> {
             *self.table.report.restricted.entry(restriction).or_default() += 1;
         }
         Ok(Some(PersonRow { line, key, raw, restricted, merged_into, hash }))
+    }
+
+    /// Returns what the row at hand says closes it.
+    fn restricted(&self) -> Option<Restriction> {
+        self.mark.and_then(|at| self.table.feed.restriction(self.table.value(at)))
+    }
+
+    /// Sets the row at hand aside. Whatever else is wrong with it, a mark that closes a record closes it.
+    fn set_aside(&mut self, line: u64, fault: &Fault) {
+        if let (Some(restriction), Ok(key)) = (self.restricted(), self.table.key()) {
+            self.table.report.closed.insert(key, restriction);
+        }
+        self.table.set_aside(line, fault);
     }
 
     /// Returns the key of the record that took this one over, if one did.
@@ -110,7 +123,7 @@ impl<'f> People<'f> {
                     return Ok(Some(row));
                 }
                 Ok(None) => {}
-                Err(fault) => self.table.set_aside(line, &fault),
+                Err(fault) => self.set_aside(line, &fault),
             }
         }
         Ok(None)

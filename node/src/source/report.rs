@@ -15,7 +15,10 @@ use super::{
 };
 
 /// A small file may always have this many rows set aside: one bad row of ten is no alarm.
-const ALWAYS_ALLOWED: u64 = 5;
+pub(crate) const ALWAYS_ALLOWED: u64 = 5;
+
+/// As many may be missing from a small file, whatever share of it they are.
+const ALWAYS_MAY_LEAVE: u64 = 2;
 
 /// How many entries are kept one by one. More than this is a mistake in the mapping or the export,
 /// and more of the same tells nobody more.
@@ -185,9 +188,21 @@ pub struct SourceReport {
     /// shown.
     #[serde(skip)]
     pub(crate) keys_set_aside: Keys,
+    /// Keys of rows that the mapping leaves out: what was taken in of them before goes. Never shown.
+    #[serde(skip)]
+    pub(crate) keys_left_out: Keys,
+    /// Keys of rows that are marked sensitive, of which nothing stays. Never shown.
+    #[serde(skip)]
+    pub(crate) keys_sensitive: Keys,
+    /// Records that a row set aside says are closed: so much of it is believed. Never shown.
+    #[serde(skip)]
+    pub(crate) closed: Closed,
     /// Rows set aside whose key cannot be read.
     #[serde(skip)]
     pub(crate) keyless: u64,
+    /// The file ends without a line break, so its very last field may be cut off.
+    #[serde(skip)]
+    pub(crate) unfinished: bool,
 }
 
 /// Keys of rows, which may be people's numbers: they are looked up, and never shown.
@@ -200,9 +215,41 @@ impl Keys {
         self.0.insert(key);
     }
 
+    /// Remembers a key, where it can be read.
+    pub(crate) fn extend<E>(&mut self, key: Result<String, E>) {
+        self.0.extend(key);
+    }
+
+    /// Forgets a key.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Returns whether a key is among them.
     pub(crate) fn contains(&self, key: &str) -> bool {
         self.0.contains(key)
+    }
+}
+
+/// Keys of records and what closes them: they are looked up, and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Closed(BTreeMap<String, Restriction>);
+
+impl Closed {
+    /// Remembers that a record is closed.
+    pub(crate) fn insert(&mut self, key: String, restriction: Restriction) {
+        self.0.insert(key, restriction);
+    }
+
+    /// Returns every key and what closes it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Restriction)> {
+        self.0.iter().map(|(key, restriction)| (key.as_str(), *restriction))
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} closed", self.0.len())
     }
 }
 
@@ -210,6 +257,15 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys", self.0.len())
     }
+}
+
+/// What the last good export of a feed was like.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    /// Rows that it had.
+    pub rows: u64,
+    /// Rows of it that were taken in.
+    pub taken: u64,
 }
 
 /// Why a file that could be read is refused as a whole.
@@ -227,6 +283,46 @@ pub enum FileRefused {
         expected: u64,
         /// The setting.
         max_drop_pct: u8,
+    },
+    /// Too many rows are left out.
+    #[error(
+        "of the file's {rows} rows {taken} are for this node where {expected} were last time, more than \
+         {max_drop_pct} % fewer: a status, a role or a type may be written otherwise than the mapping \
+         says. If that many are really left out now, raise `max_drop_pct` once"
+    )]
+    TooFewTaken {
+        /// Rows in the file.
+        rows: u64,
+        /// Rows that are taken in or set aside.
+        taken: u64,
+        /// Rows taken in last time.
+        expected: u64,
+        /// The setting.
+        max_drop_pct: u8,
+    },
+    /// Too many rows are said to be merged into others.
+    #[error(
+        "{merged} of {known} records are said to be merged into others, more than {max_drop_pct} %: \
+         `columns.merged_into` may name the wrong column. If it is meant, raise `max_drop_pct` once"
+    )]
+    TooManyMerged {
+        /// Records that are known and would go.
+        merged: u64,
+        /// Records that are known.
+        known: u64,
+        /// The setting.
+        max_drop_pct: u8,
+    },
+    /// Too many dates cannot be read.
+    #[error(
+        "{unreadable} of {dated} dates of birth cannot be read: they are not written as `dates` in the \
+         mapping says"
+    )]
+    DatesUnreadable {
+        /// Dates of birth that fit none of the formats.
+        unreadable: u64,
+        /// Rows with something in that column.
+        dated: u64,
     },
     /// Too many rows are bad.
     #[error(
@@ -255,18 +351,23 @@ impl SourceReport {
         }
     }
 
-    /// Decides whether the file may replace the last one, which had `last_rows` rows.
+    /// Decides whether the file may replace the last one.
     ///
     /// A full file may be a little smaller and a little dirty, never half missing or mostly bad.
-    pub fn judge(&self, feed: &Feed, last_rows: Option<u64>) -> Result<(), FileRefused> {
+    pub fn judge(&self, feed: &Feed, last: Option<Before>) -> Result<(), FileRefused> {
         let mapping = feed.mapping();
-        let expected = last_rows.or(mapping.expected_rows).filter(|_| mapping.mode == Mode::Full);
         let max_drop_pct = mapping.max_drop_pct;
-        if let Some(expected) = expected
-            && self.rows.saturating_mul(100)
-                < expected.saturating_mul(u64::from(100 - max_drop_pct))
-        {
-            return Err(FileRefused::TooFewRows { rows: self.rows, expected, max_drop_pct });
+        if mapping.mode == Mode::Full {
+            let rows = self.rows;
+            let expected = last.map(|last| last.rows).or(mapping.expected_rows);
+            if let Some(expected) = expected.filter(|expected| drops(feed, *expected, rows)) {
+                return Err(FileRefused::TooFewRows { rows, expected, max_drop_pct });
+            }
+            let taken = self.taken + self.quarantined;
+            let expected = last.map(|last| last.taken);
+            if let Some(expected) = expected.filter(|expected| drops(feed, *expected, taken)) {
+                return Err(FileRefused::TooFewTaken { rows, taken, expected, max_drop_pct });
+            }
         }
         let max_quarantine_pct = mapping.max_quarantine_pct;
         let share = self.rows.saturating_mul(u64::from(max_quarantine_pct)) / 100;
@@ -284,6 +385,14 @@ impl SourceReport {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns whether so few of what there was before are too few: more than a feed's `max_drop_pct` are
+/// missing, and more than a few.
+pub(crate) fn drops(feed: &Feed, before: u64, now: u64) -> bool {
+    let kept = u64::from(100 - feed.mapping().max_drop_pct);
+    let few = if now == 0 { 0 } else { ALWAYS_MAY_LEAVE };
+    now.saturating_mul(100) < before.saturating_mul(kept) && before - now > few
 }
 
 #[cfg(test)]
@@ -313,14 +422,34 @@ mod tests {
             (899, Some(950), false),
             (500, Some(1000), true),
             (0, Some(1000), true),
+            (3, Some(5), false),
+            (2, Some(5), true),
+            (0, Some(1), true),
         ] {
+            let last = last.map(|rows| Before { rows, taken: 0 });
             assert_eq!(report(rows, 0).judge(&feed, last).is_err(), refused, "{rows} {last:?}");
         }
     }
 
     #[test]
     fn a_file_of_changes_may_be_as_small_as_it_likes() {
-        assert_eq!(report(0, 0).judge(&feed("mode = 'delta'"), Some(1000)), Ok(()));
+        let last = Before { rows: 1000, taken: 1000 };
+        assert_eq!(report(0, 0).judge(&feed("mode = 'delta'"), Some(last)), Ok(()));
+    }
+
+    #[test]
+    fn a_file_of_which_much_less_is_for_this_node_is_refused() {
+        let last = Some(Before { rows: 100, taken: 60 });
+        for (taken, settings, refused) in [
+            (60, "", false),
+            (54, "", false),
+            (53, "", true),
+            (0, "", true),
+            (0, "max_drop_pct = 100", false),
+        ] {
+            let report = SourceReport { taken, ..report(100, 0) };
+            assert_eq!(report.judge(&feed(settings), last).is_err(), refused, "{taken}");
+        }
     }
 
     #[test]

@@ -108,17 +108,28 @@ impl<'f> Table<'f> {
             self.report.rows += 1;
             let line = self.row.line;
             let width = self.header.len();
-            if self.row.cells.len() < width {
+            if self.is_header() {
+                self.report.repeated += 1;
+            } else if self.row.cells.len() < width {
                 self.short = Some(line);
             } else if self.row.cells.iter().skip(width).any(|field| !field.trim().is_empty()) {
                 self.report.keyless += 1;
                 self.report.set_aside(line, None, Rule::FieldCount);
             } else if !self.passes_filter() {
                 self.report.filtered += 1;
+                self.leave_out();
             } else {
                 return Ok(Some(line));
             }
         }
+    }
+
+    /// Returns whether the row at hand is the header again, as where several exports were put together.
+    fn is_header(&self) -> bool {
+        let same = |(cell, name): (&str, &String)| cell.trim() == name;
+        self.feed.mapping().header
+            && self.row.cells.len() >= self.header.len()
+            && self.row.cells.iter().zip(&self.header).all(same)
     }
 
     fn passes_filter(&self) -> bool {
@@ -168,6 +179,13 @@ impl<'f> Table<'f> {
         self.key_of(&self.key, Rule::KeyMissing)
     }
 
+    /// Takes note that the row at hand is not for this node, so that nothing stays of what it said before.
+    pub(super) fn leave_out(&mut self) {
+        if let Ok(key) = self.key() {
+            self.report.keys_left_out.insert(key);
+        }
+    }
+
     /// Sets the row at hand aside.
     pub(super) fn set_aside(&mut self, line: u64, fault: &Fault) {
         match self.key() {
@@ -202,6 +220,7 @@ impl<'f> Table<'f> {
             self.report.keyless += 1;
             self.report.set_aside(line, None, Rule::FieldCount);
         }
+        self.report.unfinished = !self.source.ended_whole();
         let seal = self.source.seal();
         self.report.encoding = seal.encoding;
         self.report.sha256 = Some(seal.hash);

@@ -28,6 +28,8 @@ pub struct Import {
     pub as_at: Option<Day>,
     /// Unix milliseconds.
     pub taken_ms: u64,
+    /// Tells the feed's mapping from others; `None` of what an older version took in.
+    pub mapping: Option<[u8; 32]>,
 }
 
 /// A row of the last good export of a feed that was left out.
@@ -61,8 +63,8 @@ pub async fn put(conn: &mut SqliteConnection, import: &Import) -> Result<i64, St
     let (id,): (i64,) = sqlx::query_as(
         "insert into import
          (feed, sha256, outcome, reason, row_count, accepted, quarantined, changed, removed,
-          as_at_day, taken_ms)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+          as_at_day, taken_ms, mapping)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
     )
     .bind(&import.feed)
     .bind(&import.sha256[..])
@@ -75,6 +77,7 @@ pub async fn put(conn: &mut SqliteConnection, import: &Import) -> Result<i64, St
     .bind(signed(import.removed))
     .bind(import.as_at.map(Day::number))
     .bind(signed(import.taken_ms))
+    .bind(import.mapping.as_ref().map(|mapping| &mapping[..]))
     .fetch_one(conn)
     .await?;
     Ok(id)
@@ -186,15 +189,15 @@ pub async fn last_taken(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<Option<Import>, StoreError> {
-    type Row = (Vec<u8>, i64, i64, i64, i64, i64, Option<i32>, i64);
+    type Row = (Vec<u8>, i64, i64, i64, i64, i64, Option<i32>, i64, Option<Vec<u8>>);
     let row: Option<Row> = sqlx::query_as(
-        "select sha256, row_count, accepted, quarantined, changed, removed, as_at_day, taken_ms
+        "select sha256, row_count, accepted, quarantined, changed, removed, as_at_day, taken_ms, mapping
          from import where feed = ? and outcome = 'taken' order by id desc limit 1",
     )
     .bind(feed)
     .fetch_optional(conn)
     .await?;
-    row.map(|(sha256, rows, accepted, quarantined, changed, removed, as_at, taken_ms)| {
+    row.map(|(sha256, rows, accepted, quarantined, changed, removed, as_at, taken_ms, mapping)| {
         let day = |day| Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"));
         Ok(Import {
             feed: feed.to_owned(),
@@ -207,6 +210,7 @@ pub async fn last_taken(
             removed: unsigned("count", removed)?,
             as_at: as_at.map(day).transpose()?,
             taken_ms: unsigned("time", taken_ms)?,
+            mapping: mapping.map(|mapping| fixed("mapping", mapping)).transpose()?,
         })
     })
     .transpose()

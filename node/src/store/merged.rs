@@ -27,6 +27,16 @@ impl Merged {
         key
     }
 
+    /// Takes note that one record took another over.
+    pub fn note(&mut self, old: &str, into: &str) {
+        self.0.insert(old.to_owned(), into.to_owned());
+    }
+
+    /// Takes note that a record is one of its own.
+    pub fn forget(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Returns the record that took this one over.
     pub fn into_whom(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)

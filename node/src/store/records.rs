@@ -8,6 +8,7 @@ use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::{INSERT_ROWS, StoreError, fixed, unsigned};
+use crate::source::Restriction;
 
 /// A record as an export gives it.
 pub struct NewRecord {
@@ -98,6 +99,26 @@ pub async fn put(
             .build()
             .execute(&mut *conn)
             .await?;
+    }
+    Ok(())
+}
+
+/// Closes records of which a row that cannot be believed otherwise says so. The next good row of theirs
+/// counts as news.
+pub async fn close(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    closed: impl Iterator<Item = (&str, Restriction)>,
+) -> Result<(), StoreError> {
+    for (key, restriction) in closed {
+        sqlx::query(
+            "update record set restricted = ?, hash = zeroblob(16) where feed = ? and key = ?",
+        )
+        .bind(format!("{restriction:?}"))
+        .bind(feed)
+        .bind(key)
+        .execute(&mut *conn)
+        .await?;
     }
     Ok(())
 }

@@ -37,8 +37,8 @@ pub(super) fn numbers(mapping: &Mapping) -> Result<(), Problem> {
     if !(1..=64).contains(&mapping.id.len()) || !mapping.id.chars().all(allowed) {
         return Err(problem("id", "use 1 to 64 lowercase letters, digits and hyphens"));
     }
-    if !(1..=90).contains(&mapping.max_drop_pct) {
-        return Err(problem("max_drop_pct", "use 1 to 90"));
+    if !(1..=100).contains(&mapping.max_drop_pct) {
+        return Err(problem("max_drop_pct", "use 1 to 100; 10 suits most feeds"));
     }
     if !(1..=50).contains(&mapping.max_quarantine_pct) {
         return Err(problem("max_quarantine_pct", "use 1 to 50; 5 suits most feeds"));

@@ -45,7 +45,7 @@ fn a_setting_that_makes_no_sense_names_its_key_and_a_fix() {
     for (base, from, to, expected) in [
         (PEOPLE, "\"nominals\"", "\"Nominals!\"", "the mapping, `id`: use 1 to 64 lowercase"),
         (PEOPLE, "key = [\"REF\"]", "key = []", "`key`: name the columns"),
-        (PEOPLE, "key", "max_drop_pct = 0\nkey", "`max_drop_pct`: use 1 to 90"),
+        (PEOPLE, "key", "max_drop_pct = 0\nkey", "`max_drop_pct`: use 1 to 100"),
         (PEOPLE, "key", "max_quarantine_pct = 0\nkey", "`max_quarantine_pct`: use 1 to 50"),
         (PEOPLE, "key", "freshness_h = 0\nkey", "`freshness_h`: use at least 1"),
         (PEOPLE, "key", "delimiter = \"::\"\nkey", "`delimiter`: use one sign"),
@@ -167,4 +167,16 @@ fn a_mark_nobody_explained_restricts() {
     ] {
         assert_eq!(feed.restriction(mark), restriction, "{mark}");
     }
+}
+
+#[test]
+fn a_mapping_that_is_read_otherwise_has_another_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        let path = folder.path().join("nominals.toml");
+        std::fs::write(&path, text).unwrap();
+        Feed::load(&path).unwrap().fingerprint()
+    };
+    assert_eq!(load(PEOPLE), Feed::from_toml(PEOPLE).unwrap().fingerprint());
+    assert_ne!(load(PEOPLE), load(&PEOPLE.replace("SURNAME", "NAME")));
 }
