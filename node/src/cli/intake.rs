@@ -142,6 +142,10 @@ fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::
     if receipt.after_death > 0 {
         writeln!(out, "{} events after a person's death were left out.", receipt.after_death)?;
     }
+    if receipt.of_nobody > 0 {
+        let of_nobody = receipt.of_nobody;
+        writeln!(out, "{of_nobody} events are of people whom no feed about people has.")?;
+    }
     let file = &receipt.file;
     if file.filtered > 0 {
         writeln!(out, "{} rows were left out by `where`.", file.filtered)?;
@@ -150,7 +154,7 @@ fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::
         writeln!(out, "{} rows were left out as sensitive.", file.sensitive)?;
     }
     for (contact, count) in &file.contacts {
-        writeln!(out, "{count} rows were left out as contacts ({contact:?}).")?;
+        writeln!(out, "{count} rows were left out: {}.", contact.in_words())?;
     }
     print_quarantine(file, out)
 }
@@ -158,7 +162,7 @@ fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::
 fn print_dry_run(name: &str, found: &DryRun, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{name}: {} rows, {} usable", found.file.rows, found.file.taken)?;
     for (contact, count) in &found.file.contacts {
-        writeln!(out, "  left out as contacts ({contact:?}): {count}")?;
+        writeln!(out, "  left out: {count}: {}", contact.in_words())?;
     }
     if let Some(quality) = &found.quality {
         let all = quality.records.max(1) as f64;

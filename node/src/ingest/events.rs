@@ -88,6 +88,7 @@ impl Intake<'_> {
             ended: ended.len() as u64,
             left_out: difference.left_out.len() as u64,
             keyless: file.keyless,
+            of_nobody: events::of_nobody(&mut tx, feed.id()).await?,
             after_death,
             file,
             ..Receipt::default()

@@ -83,6 +83,8 @@ pub struct Receipt {
     pub persons_changed: u64,
     /// Events after the death of their person; left out.
     pub after_death: u64,
+    /// Events of the feed whose person no feed about people has: they wait for the person to come in.
+    pub of_nobody: u64,
     /// What the file was like.
     pub file: SourceReport,
     /// What the records were like.

@@ -351,6 +351,18 @@ pub async fn records_by_key(
     Ok(records)
 }
 
+/// Returns how many events of a feed are said of somebody who is in no feed about people.
+pub async fn of_nobody(conn: &mut SqliteConnection, feed: &str) -> Result<u64, StoreError> {
+    let (count,): (i64,) = sqlx::query_as(
+        "select count(*) from event where feed = ? and not exists
+         (select 1 from record where feed = event.record_feed and key = event.record_key)",
+    )
+    .bind(feed)
+    .fetch_one(conn)
+    .await?;
+    unsigned("count", count)
+}
+
 /// Returns how many events there are.
 pub async fn count(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let (count,): (i64,) = sqlx::query_as("select count(*) from event").fetch_one(conn).await?;
