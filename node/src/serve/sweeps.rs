@@ -91,12 +91,16 @@ impl Node {
         if let Some(session) = current.as_ref().filter(|session| session.id() == opening.sweep) {
             return self.describe(session).await;
         }
-        let (chain, keys) = self.keyring.open_sweep(&opening.sweep).map_err(status::keyring)?;
-        let key = (chain.epoch(), chain.commit());
         let mut tx = self.store.begin().await.map_err(status::store)?;
         let known = sweeps::current(&mut tx).await.map_err(status::store)?;
-        let sweep = match known.filter(|known| known.id == opening.sweep) {
-            // Opened before this process was started.
+        // Opened before this process was started.
+        let known = known.filter(|known| known.id == opening.sweep);
+        if known.is_none() {
+            self.may_begin(&mut tx, &opening).await?;
+        }
+        let (chain, keys) = self.keyring.open_sweep(&opening.sweep).map_err(status::keyring)?;
+        let key = (chain.epoch(), chain.commit());
+        let sweep = match known {
             Some(known) => known,
             None => {
                 let sweep = sweeps::Sweep {
@@ -126,6 +130,20 @@ impl Node {
             before.end();
         }
         described
+    }
+
+    /// Refuses a sweep whose counter was used before: with the same counter and other random bytes it
+    /// would be one more sweep under a key that is to be used once.
+    async fn may_begin(&self, conn: &mut SqliteConnection, opening: &Opening) -> Result<(), Status> {
+        let last = sweeps::last(conn).await.map_err(status::store)?;
+        if let Some((last, _)) = last.filter(|(last, _)| opening.sweep.counter() <= last.counter()) {
+            let message = format!(
+                "the node has opened sweep {} before: the next one needs a higher counter",
+                last.counter()
+            );
+            return Err(refusal::status(Code::FailedPrecondition, "SWEEP_REPLAYED", message));
+        }
+        Ok(())
     }
 
     async fn describe(&self, session: &Session) -> Answer<pb::OpenSweepResponse> {

@@ -282,6 +282,24 @@ async fn a_sweep_that_is_over_is_never_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_counter_is_good_for_one_sweep_also_while_that_is_open() {
+    let police = Police::new().await;
+    police.open(5).await.unwrap();
+    let again = |counter, random| Opening {
+        sweep: SweepId::new(counter, [random; 8]),
+        purposes: vec![Purpose::AdultSafeguarding],
+        model_version: "m".into(),
+        as_at: day("2025-02-25"),
+    };
+    for opening in [again(5, 8), again(4, 9)] {
+        let refused = police.node.open_sweep(Request::new(opening.into())).await.unwrap_err();
+        assert_eq!(refusal::reason(&refused).as_deref(), Some("SWEEP_REPLAYED"));
+    }
+    let police = police.restarted().await;
+    police.open(5).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purpose_that_policy_does_not_name_is_denied() {
     let police = Police::new().await;
     let opening = Opening {

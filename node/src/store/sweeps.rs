@@ -79,6 +79,18 @@ pub async fn current(conn: &mut SqliteConnection) -> Result<Option<Sweep>, Store
     }))
 }
 
+/// Returns the sweep of the highest counter that was ever opened here, and the day it spoke of.
+pub async fn last(conn: &mut SqliteConnection) -> Result<Option<(SweepId, Day)>, StoreError> {
+    // An id begins with its counter, big-endian.
+    let row: Option<(Vec<u8>, i32)> =
+        sqlx::query_as("select id, as_at_day from sweep order by id desc limit 1")
+            .fetch_optional(conn)
+            .await?;
+    let Some((id, as_at)) = row else { return Ok(None) };
+    let as_at = Day::from_wire("day", as_at).map_err(|_| StoreError::Corrupt("day"))?;
+    Ok(Some((SweepId::from_bytes(fixed("sweep id", id)?), as_at)))
+}
+
 /// Closes a sweep. Closing twice is no error.
 pub async fn close(
     conn: &mut SqliteConnection,
@@ -122,5 +134,6 @@ mod tests {
         close(&mut conn, sweep(2).id, 30).await.unwrap();
         close(&mut conn, sweep(2).id, 31).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), None);
+        assert_eq!(last(&mut conn).await.unwrap(), Some((sweep(2).id, sweep(2).as_at)));
     }
 }
