@@ -123,6 +123,8 @@ struct Serve {
 #[derive(Debug, ClapArgs)]
 struct Sweep {
     /// The day the scores speak of, if it is not today
+    ///
+    /// Nodes with real data answer for about today only, and never for an earlier day than before.
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_at: Option<Day>,
     /// Leave the sweep open after its pass and follow what changes at the nodes, until told to stop

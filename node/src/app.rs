@@ -12,7 +12,7 @@ use tonic_health::ServingStatus;
 
 use crate::{
     clock,
-    config::NodeConfig,
+    config::{self, NodeConfig},
     inbox::{self, answer::Sender},
     ingest::{
         DryRun, Intake, Receipt,
@@ -135,8 +135,11 @@ impl App {
         let contact = config.contact.clone().map(Into::into);
         let parts = (store.clone(), keyring.clone());
         let watch = Watch::new(parts, feeds.clone(), &config.intake, policy.stale_after_h);
-        let node =
-            Node::new(config.kind, (store, keyring), policy, (feeds, contact), clock::now_ms);
+        let time = (clock::now_ms as fn() -> u64, config.serve.any_day);
+        if config.serve.any_day {
+            tracing::warn!("[serve] any_day: {}", config::ANY_DAY);
+        }
+        let node = Node::new(config.kind, (store, keyring), policy, (feeds, contact), time);
         let (routes, health) = serve::routes(&node, config.serve.reflection);
         let admit = AdmitLayer::for_node(
             tls.clone(),

@@ -151,6 +151,10 @@ pub struct ServeConfig {
     /// daily work.
     #[serde(default)]
     pub reflection: bool,
+    /// Whether sweeps may speak of any day, and people may be counted by kinds in every sweep. Only for
+    /// trials with made-up data: a coordinator that chooses the day finds dates of birth by trial.
+    #[serde(default)]
+    pub any_day: bool,
     /// How long calls in progress may take to end when the node is stopped, in seconds.
     #[serde(default = "default_drain_seconds")]
     pub drain_seconds: u64,
@@ -245,6 +249,10 @@ impl From<ContactConfig> for Contact {
     }
 }
 
+/// What `[serve] any_day` means, for whoever reads a log or a check.
+pub const ANY_DAY: &str = "whoever runs the coordinator can find dates of birth here: take it out \
+                           unless all data are made up";
+
 fn default_every_seconds() -> f64 {
     5.0
 }
@@ -274,6 +282,18 @@ mod tests {
             format!("deployment = 'pilot'\n{REST}\n[serve]\nlisten = '127.0.0.1:1'\nlisen = 1");
         let error = NodeConfig::from_toml(&text).unwrap_err();
         assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn any_day_is_for_those_who_ask_for_it_and_is_warned_about() {
+        let text = format!("deployment = 'pilot'\n{REST}\n[serve]\nlisten = '127.0.0.1:1'\n");
+        let careful = NodeConfig::from_toml(&text).unwrap();
+        assert!(!careful.serve.any_day);
+        let trial = NodeConfig::from_toml(&(text + "any_day = true\n")).unwrap();
+        assert_eq!(crate::doctor::any_day(&careful), None);
+        let warned = crate::doctor::any_day(&trial).unwrap();
+        assert_eq!(warned.state, crate::doctor::State::Warning);
+        assert!(warned.message.contains("dates of birth"), "{}", warned.message);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     app, clock,
-    config::{IntakeConfig, NodeConfig},
+    config::{self, IntakeConfig, NodeConfig},
     extract,
     ingest::freshness::{self, Freshness},
     policy::Policy,
@@ -57,6 +57,7 @@ pub async fn examine(config: &NodeConfig) -> Vec<Finding> {
         keys(config),
         store(config).await,
     ];
+    findings.extend(any_day(config));
     findings.extend(intake(config));
     findings.extend(databases(config).await);
     findings.extend(stale(config).await);
@@ -187,6 +188,12 @@ async fn store(config: &NodeConfig) -> Finding {
         }
         Err(error) => failed("records", &error),
     }
+}
+
+/// A setting for trials only.
+pub(crate) fn any_day(config: &NodeConfig) -> Option<Finding> {
+    let message = || format!("[serve] any_day is set: {}", config::ANY_DAY);
+    config.serve.any_day.then(|| warning("any_day", message()))
 }
 
 /// Folders that exports land in.

@@ -105,6 +105,9 @@ path = "data/node.db"
 # listen = "0.0.0.0:7443"
 # Where it lets nothing in, the node dials the coordinator and is called on that connection.
 coordinator_address = "{coordinator_address}"
+# For trials with made-up data only: lets sweeps speak of any day, not only of about today, and lifts
+# what else goes by the calendar. With real data the coordinator could find out dates of birth.
+# any_day = true
 
 # Folders that exports land in. Each mapping says in `files` what its exports are called. What was
 # dealt with is moved to `done` and `refused` in the folder, where this user may write.

@@ -9,6 +9,7 @@ mod answer;
 mod changes;
 mod comparisons;
 mod crowds;
+mod days;
 mod dwellings;
 mod feeds;
 mod holders;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub contact: Option<Contact>,
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
+    /// Whether sweeps may speak of any day, as in trials with made-up data.
+    pub any_day: bool,
     /// Rung when somebody answered an alert.
     pub reviewed: Arc<Notify>,
     session: Mutex<Option<Arc<Session>>>,
@@ -91,7 +94,7 @@ impl Node {
         (store, keyring): (Store, Keyring),
         policy: Policy,
         (feeds, contact): (Vec<Feed>, Option<Contact>),
-        now_ms: fn() -> u64,
+        (now_ms, any_day): (fn() -> u64, bool),
     ) -> Self {
         let (reviewed, session, counting) = Default::default();
         let going = watch::Sender::new(false);
@@ -103,6 +106,7 @@ impl Node {
             feeds,
             contact,
             now_ms,
+            any_day,
             reviewed,
             session,
             going,

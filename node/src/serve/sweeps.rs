@@ -82,7 +82,8 @@ impl Node {
 
     async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
         let opening = Opening::try_from(request)?;
-        let purposes = self.policy.allowed(&opening.purposes, opening.as_at);
+        let on = self.day_of_agreements(opening.as_at);
+        let purposes = self.policy.allowed(&opening.purposes, on);
         if purposes.is_empty() {
             let message = "the node's policy allows none of these purposes on that day";
             return Err(refusal::status(Code::PermissionDenied, "DENIED_POLICY", message));
@@ -132,18 +133,23 @@ impl Node {
         described
     }
 
-    /// Refuses a sweep whose counter was used before: with the same counter and other random bytes it
-    /// would be one more sweep under a key that is to be used once.
-    async fn may_begin(&self, conn: &mut SqliteConnection, opening: &Opening) -> Result<(), Status> {
+    /// Refuses a sweep as at a day that tells too much, or whose counter was used before: with the same
+    /// counter and other random bytes it would be one more sweep under a key that is to be used once.
+    async fn may_begin(
+        &self,
+        conn: &mut SqliteConnection,
+        opening: &Opening,
+    ) -> Result<(), Status> {
         let last = sweeps::last(conn).await.map_err(status::store)?;
-        if let Some((last, _)) = last.filter(|(last, _)| opening.sweep.counter() <= last.counter()) {
+        if let Some((last, _)) = last.filter(|(last, _)| opening.sweep.counter() <= last.counter())
+        {
             let message = format!(
                 "the node has opened sweep {} before: the next one needs a higher counter",
                 last.counter()
             );
             return Err(refusal::status(Code::FailedPrecondition, "SWEEP_REPLAYED", message));
         }
-        Ok(())
+        self.check_day(opening.as_at, last.map(|(_, day)| day))
     }
 
     async fn describe(&self, session: &Session) -> Answer<pb::OpenSweepResponse> {

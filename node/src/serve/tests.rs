@@ -80,6 +80,7 @@ const POLICY: &str = r#"
 mod changes;
 mod following;
 mod histories;
+mod hostile;
 
 struct Police {
     node: Node,
@@ -125,7 +126,7 @@ impl Police {
         let kind = AgencyKind::Police;
         let policy = Policy::load(&path, &"police".parse().unwrap(), kind).unwrap();
         let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
-        Node::new(kind, (store, keyring(folder)), policy, (feeds, None), || 1)
+        Node::new(kind, (store, keyring(folder)), policy, (feeds, None), (|| 1, true))
     }
 
     /// As many women again as a count needs, and nine men of whom nothing may be told.
@@ -461,7 +462,7 @@ async fn a_policy_may_refuse_to_tell_counts() {
     let store = Store::open(&police.folder.path().join("node.db")).await.unwrap();
     let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
     let ring = keyring(&police.folder);
-    police.node = Node::new(kind, (store, ring), policy, (feeds, None), || 1);
+    police.node = Node::new(kind, (store, ring), policy, (feeds, None), (|| 1, true));
     police.open(1).await.unwrap();
     let refused = police.count(|at| at % 2 == 0).await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("POLICY_REFUSES"));

@@ -337,7 +337,7 @@ fn node_toml(agency: &Agency, coordinator_address: &str) -> String {
         "deployment = \"{DEPLOYMENT}\"\nid = \"{id}\"\nkind = \"{kind}\"\n\
          coordinator = \"{COORDINATOR}\"\npolicy = \"policy.toml\"\nfeeds = [{}]\n\n\
          [identity]\n{IDENTITY}\n[keys]\nfolder = \"keys\"\n\n[store]\npath = \"data/node.db\"\n\n\
-         [serve]\n{listen}coordinator_address = \"{coordinator_address}\"\n\
+         [serve]\n{listen}coordinator_address = \"{coordinator_address}\"\nany_day = true\n\
          operators = [\"{id}-worklist\"]\n\n\
          [contact]\nservice = \"{} duty desk\"\nrole = \"duty officer\"\nphone = \"01632 960000\"\n",
         feeds.join(", "),

@@ -77,7 +77,7 @@ pub(super) const EVENTS_HEADER: &str = "INCIDENT,REF,TYPE,DATE\n";
 pub(super) struct Agency {
     pub(super) node: Node,
     pub(super) folder: TempDir,
-    now_ms: fn() -> u64,
+    time: (fn() -> u64, bool),
 }
 
 impl Agency {
@@ -85,17 +85,33 @@ impl Agency {
         Self::at(|| 1).await
     }
 
+    /// An agency of which any day may be spoken, as in trials.
     pub(super) async fn at(now_ms: fn() -> u64) -> Self {
+        Self::made((now_ms, true)).await
+    }
+
+    /// An agency with real data.
+    pub(super) async fn strict(now_ms: fn() -> u64) -> Self {
+        Self::made((now_ms, false)).await
+    }
+
+    async fn made(time: (fn() -> u64, bool)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ring = keyring(folder.path());
         ring.init().unwrap();
         let key = Zeroizing::new([1; 32]);
         ring.put_epoch(&EpochKey { epoch: 1, roster_hash: [0; 32], key }).unwrap();
-        Self { node: node(folder.path(), now_ms).await, folder, now_ms }
+        Self { node: node(folder.path(), time).await, folder, time }
     }
 
     pub(super) async fn restart(&mut self) {
-        self.node = node(self.folder.path(), self.now_ms).await;
+        self.node = node(self.folder.path(), self.time).await;
+    }
+
+    /// The same agency under another policy.
+    pub(super) async fn with_policy(self, policy: &str) -> Self {
+        let node = node_of(self.folder.path(), self.time, policy).await;
+        Self { node, ..self }
     }
 
     pub(super) async fn people(&self, rows: &str) -> Receipt {
@@ -107,13 +123,21 @@ impl Agency {
     }
 
     pub(super) async fn open(&self, counter: u64) -> pb::OpenSweepResponse {
+        self.open_as_at(counter, "2025-02-25").await.unwrap()
+    }
+
+    pub(super) async fn open_as_at(
+        &self,
+        counter: u64,
+        as_at: &str,
+    ) -> Result<pb::OpenSweepResponse, Status> {
         let opening = Opening {
             sweep: sweep(counter),
             purposes: vec![Purpose::AdultSafeguarding],
             model_version: "m".into(),
-            as_at: "2025-02-25".parse().unwrap(),
+            as_at: as_at.parse().unwrap(),
         };
-        self.node.open_sweep(Request::new(opening.into())).await.unwrap().into_inner()
+        Ok(self.node.open_sweep(Request::new(opening.into())).await?.into_inner())
     }
 
     pub(super) async fn streamed(&self, after: u64) -> Vec<pb::StreamTokensResponse> {
@@ -154,12 +178,16 @@ fn keyring(folder: &Path) -> Keyring {
     Keyring::new(folder, "pilot".parse().unwrap())
 }
 
-async fn node(folder: &Path, now_ms: fn() -> u64) -> Node {
+async fn node(folder: &Path, time: (fn() -> u64, bool)) -> Node {
+    node_of(folder, time, super::POLICY).await
+}
+
+async fn node_of(folder: &Path, time: (fn() -> u64, bool), policy: &str) -> Node {
     let path = folder.join("policy.toml");
-    std::fs::write(&path, super::POLICY).unwrap();
+    std::fs::write(&path, policy).unwrap();
     let policy = Policy::load(&path, &"police".parse().unwrap(), AgencyKind::Police).unwrap();
     let store = Store::open(&folder.join("node.db")).await.unwrap();
-    Node::new(AgencyKind::Police, (store, keyring(folder)), policy, (feeds(), None), now_ms)
+    Node::new(AgencyKind::Police, (store, keyring(folder)), policy, (feeds(), None), time)
 }
 
 fn feeds() -> Vec<source::Feed> {
