@@ -28,11 +28,15 @@ enum Rows {
 impl Delivery {
     /// A file.
     pub(super) fn file(path: &Path) -> Result<Self, IngestError> {
-        let place = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Ok(Self { place, rows: Rows::File(file), live: None }),
-            Err(source) => Err(IngestError::Open { place, source }),
+            Ok(file) => Ok(Self::opened(path, file)),
+            Err(source) => Err(IngestError::Open { place: path.display().to_string(), source }),
         }
+    }
+
+    /// A file that is open already. What lies at its path may be another one meanwhile.
+    pub(super) fn opened(path: &Path, file: File) -> Self {
+        Self { place: path.display().to_string(), rows: Rows::File(file), live: None }
     }
 
     /// What a feed's database answers, from where it ended last.

@@ -4,7 +4,10 @@
 //! or refused, and then moved to `done` or `refused` beside it, with a receipt that holds counts. A
 //! folder that this node may not change stays as it is, and what was dealt with is remembered by
 //! content. Killed at any moment, the node comes back to the same files: what is in the store
-//! already is no news, and what was not moved is moved.
+//! already is no news, and what was not moved is moved. A file that takes another's place while that
+//! one is taken in is a file of its own: it is looked at next.
+
+mod away;
 
 use std::{
     collections::HashMap,
@@ -13,10 +16,8 @@ use std::{
     time::SystemTime,
 };
 
-use ring::digest;
-use serde_json::json;
-
-use super::{IngestError, Intake, Receipt};
+use self::away::{Away, Opened};
+use super::{IngestError, Intake, Receipt, delivery::Delivery};
 use crate::{
     config::IntakeConfig,
     source::Feed,
@@ -31,6 +32,13 @@ const UNFINISHED: [&str; 6] = [".tmp", ".part", ".partial", ".filepart", ".crdow
 struct Look {
     size: u64,
     changed: SystemTime,
+}
+
+impl Look {
+    fn of(meta: &fs::Metadata) -> Self {
+        let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        Self { size: meta.len(), changed }
+    }
 }
 
 /// One folder, and what was seen there at the last look.
@@ -130,8 +138,7 @@ impl Landing {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(source) => return Err(LandingError::Read { path, source }),
             };
-            let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let look = Look { size: meta.len(), changed };
+            let look = Look::of(&meta);
             let is_whole = match &self.marker {
                 Some(_) => self.marker_of(&path).is_some_and(|marker| marker.is_file()),
                 None => self.looks.get(&path) == Some(&look),
@@ -178,7 +185,7 @@ impl Landing {
     }
 
     /// Takes in or refuses one file, and puts it away. `None` where it was dealt with before and has
-    /// to stay.
+    /// to stay, or changed since it was looked at.
     ///
     /// # Errors
     /// Fails when the file can neither be read nor put away. A refusal is an outcome.
@@ -190,25 +197,39 @@ impl Landing {
         let Landed { path, feed, look } = landed;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = self.folder.to_string_lossy().into_owned();
-        let hash = tokio::task::block_in_place(|| hash(&path))
+        let opened = tokio::task::block_in_place(|| Opened::open(&path))
             .map_err(|source| LandingError::Read { path: path.clone(), source })?;
+        let Opened { file: handle, stamp, hash } = opened;
+        // Whether this one is whole was never seen.
+        if stamp.look != look {
+            return Ok(None);
+        }
         let before = landed::hash(&mut *intake.store.read().await?, &folder, &file).await?;
         if before == Some(hash) {
             self.dealt_with.insert(path, look);
             return Ok(None);
         }
-        let result = intake.take_in(feed, &path).await;
+        let result = intake.take(feed, Ok(Delivery::opened(&path, handle))).await;
         // What is wrong here and not with the file is tried again.
         if let Err(IngestError::Open { .. } | IngestError::Store(_)) = &result {
             return Ok(Some(Outcome { feed: feed.id().to_owned(), file, result }));
         }
-        let stays = match self.keep {
-            true => true,
-            false => match self.put_away(&path, &file, &hash, &result) {
-                Ok(()) => false,
-                Err(error) if is_fixed(&error) => true,
-                Err(source) => return Err(LandingError::Move { path, source }),
-            },
+        let put_away = match self.keep {
+            true => away::is_still(&path, &stamp).map(|still| (!still).then_some(Away::Replaced)),
+            false => {
+                let marker = self.marker_of(&path);
+                away::put_away(&path, marker.as_deref(), (&stamp, &hash), &result).map(Some)
+            }
+        };
+        let stays = match put_away {
+            Ok(Some(Away::Moved)) => false,
+            Ok(Some(Away::Replaced)) => {
+                tracing::info!(file, "another one took its place, and is looked at next");
+                false
+            }
+            Ok(None) => true,
+            Err(error) if away::is_fixed(&error) => true,
+            Err(source) => return Err(LandingError::Move { path, source }),
         };
         if stays {
             let mut tx = intake.store.begin().await?;
@@ -218,47 +239,6 @@ impl Landing {
         }
         Ok(Some(Outcome { feed: feed.id().to_owned(), file, result }))
     }
-
-    /// Moves a file, with its receipt before it: whatever is in `done` says how it came there.
-    fn put_away(
-        &self,
-        path: &Path,
-        file: &str,
-        hash: &[u8; 32],
-        result: &Result<Receipt, IngestError>,
-    ) -> io::Result<()> {
-        let away = self.folder.join(if result.is_ok() { "done" } else { "refused" });
-        fs::create_dir_all(&away)?;
-        // Two files of one name are two files.
-        let short: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = match away.join(file).exists() {
-            true => format!("{file}.{short}"),
-            false => file.to_owned(),
-        };
-        let receipt = away.join(format!("{name}.receipt.json"));
-        // A node that was killed after it wrote one has nothing new to say.
-        let again = matches!(result, Ok(receipt) if receipt.same_as_last) && receipt.exists();
-        if !again {
-            let draft = away.join(format!(".{name}.receipt.tmp"));
-            fs::write(&draft, receipt_text(file, hash, result))?;
-            fs::rename(&draft, &receipt)?;
-        }
-        fs::rename(path, away.join(&name))?;
-        match self.marker_of(path) {
-            Some(marker) => fs::remove_file(marker),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Counts, places and rules; nothing that a row says.
-fn receipt_text(file: &str, hash: &[u8; 32], result: &Result<Receipt, IngestError>) -> String {
-    let sha256: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let receipt = match result {
-        Ok(receipt) => json!({ "file": file, "sha256": sha256, "taken_in": receipt }),
-        Err(error) => json!({ "file": file, "sha256": sha256, "refused": reason(error) }),
-    };
-    format!("{receipt:#}\n")
 }
 
 /// Why a file was refused, in one line.
@@ -266,34 +246,6 @@ pub fn reason(error: &IngestError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => cause.to_string(),
         None => error.to_string(),
-    }
-}
-
-/// Returns whether a folder is one that this user may not change.
-fn is_fixed(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
-}
-
-fn hash(path: &Path) -> io::Result<[u8; 32]> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut file = fs::File::open(path)?;
-    io::copy(&mut file, &mut Hashing(&mut context))?;
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    Ok(hash)
-}
-
-/// Hashes what is written to it.
-struct Hashing<'a>(&'a mut digest::Context);
-
-impl io::Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

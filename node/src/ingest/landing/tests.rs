@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{store::Store, tokenise::recipe::MatchKeys};
+use crate::{
+    store::{Store, imports},
+    tokenise::recipe::MatchKeys,
+};
 
 struct Share {
     folder: tempfile::TempDir,
@@ -58,6 +61,28 @@ impl Share {
             outcomes.extend(outcome.map(|outcome| (outcome.file, outcome.result.is_ok())));
         }
         outcomes
+    }
+
+    /// Deals with one file that is whole, and puts another one in its place meanwhile.
+    async fn deal_with_and_replace(&self, landing: &mut Landing, name: &str, text: &str) -> bool {
+        landing.look(&self.feeds).unwrap();
+        let landed = landing.look(&self.feeds).unwrap().remove(0);
+        // The store has one connection. While somebody has it, the file is open and not yet read.
+        let held = self.store.read().await.unwrap();
+        let intake = self.intake();
+        let (outcome, ()) = futures::join!(landing.deal_with(&intake, landed), async {
+            self.write(".another", text, 1);
+            let folder = self.folder.path();
+            fs::rename(folder.join(".another"), folder.join(name)).unwrap();
+            drop(held);
+        });
+        outcome.unwrap().unwrap().result.is_ok()
+    }
+
+    async fn rows(&self) -> (u64, u64) {
+        let mut conn = self.store.read().await.unwrap();
+        let last = imports::last_taken(&mut conn, "tenants").await.unwrap().unwrap();
+        (last.rows, last.changed)
     }
 
     fn names(&self, folder: &str) -> Vec<String> {
@@ -159,7 +184,7 @@ async fn a_node_that_was_killed_before_it_moved_a_file_moves_it() {
     let receipt = share.folder.path().join("done/tenants-1.csv.receipt.json");
     assert_eq!(fs::read_to_string(receipt).unwrap(), "the first one");
     let mut conn = share.store.read().await.unwrap();
-    let last = crate::store::imports::last_taken(&mut conn, "tenants").await.unwrap().unwrap();
+    let last = imports::last_taken(&mut conn, "tenants").await.unwrap().unwrap();
     assert_eq!(last.changed, 1, "the second file changed one record");
 }
 
@@ -173,5 +198,40 @@ async fn what_has_to_stay_is_remembered_by_its_content() {
     assert_eq!(share.round(&mut share.landing(None, true)).await, []);
     share.write("tenants-1.csv", "REF,NAME\n1,A\n2,C\n", 9);
     assert_eq!(share.round(&mut share.landing(None, true)).await.len(), 1);
+    assert_eq!(share.names("."), ["tenants-1.csv"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_replaces_one_while_it_is_taken_in_is_not_put_away_unread() {
+    for keep in [false, true] {
+        let share = Share::new().await;
+        share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 1);
+        let mut landing = share.landing(None, keep);
+        // As long as the first, and as old.
+        let newer = "REF,NAME\n1,A\n3,C\n";
+        assert!(share.deal_with_and_replace(&mut landing, "tenants-1.csv", newer).await);
+        assert_eq!(share.rows().await, (2, 2), "what was looked at was taken in");
+        assert_eq!((share.names("."), share.names("done")), (vec!["tenants-1.csv".into()], vec![]));
+
+        assert_eq!(share.round(&mut landing).await, [("tenants-1.csv".into(), true)]);
+        assert_eq!(share.rows().await, (2, 1), "and then the other");
+        let kept = fs::read_to_string(match keep {
+            true => share.folder.path().join("tenants-1.csv"),
+            false => share.folder.path().join("done/tenants-1.csv"),
+        });
+        assert_eq!(kept.unwrap(), newer);
+        assert_eq!(share.round(&mut landing).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changed_since_it_was_looked_at_is_looked_at_again() {
+    let share = Share::new().await;
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 1);
+    let mut landing = share.landing(None, false);
+    landing.look(&share.feeds).unwrap();
+    let landed = landing.look(&share.feeds).unwrap().remove(0);
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n3,", 2);
+    assert!(landing.deal_with(&share.intake(), landed).await.unwrap().is_none());
     assert_eq!(share.names("."), ["tenants-1.csv"]);
 }
