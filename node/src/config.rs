@@ -196,6 +196,11 @@ impl NodeConfig {
             !config.serve.dial_out || config.serve.coordinator_address.is_some(),
             "[serve] dial_out needs the `coordinator_address` to dial"
         );
+        if let Some(contact) = &config.contact {
+            Contact::from(contact.clone())
+                .check()
+                .context("[contact] goes to colleagues elsewhere, who could not be shown it")?;
+        }
         for intake in &config.intake {
             ensure!(
                 (0.01..=86_400.0).contains(&intake.every_seconds),
@@ -294,6 +299,19 @@ mod tests {
         let warned = crate::doctor::any_day(&trial).unwrap();
         assert_eq!(warned.state, crate::doctor::State::Warning);
         assert!(warned.message.contains("dates of birth"), "{}", warned.message);
+    }
+
+    #[test]
+    fn a_contact_that_others_would_not_take_is_refused_at_home() {
+        let text = |phone: &str| {
+            format!(
+                "deployment = 'pilot'\n{REST}\n[serve]\nlisten = '127.0.0.1:1'\n[contact]\n\
+                 service = 'Duty desk'\nrole = 'duty officer'\nphone = '{phone}'"
+            )
+        };
+        assert!(NodeConfig::from_toml(&text("01632 960001")).is_ok());
+        let error = NodeConfig::from_toml(&text(&"1".repeat(201))).unwrap_err();
+        assert!(format!("{error:#}").contains("`contact.phone`"), "{error:#}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     ids::{AgencyId, AlertId, Handle, LineId, SweepId},
     pb,
     sweep::Contact,
+    text::{NAME_CHARS, SENTENCE_CHARS, plain},
     wire::{self, WireError, wire_enum},
 };
 
@@ -217,7 +218,7 @@ impl TryFrom<pb::Alert> for Alert {
             subject: AlertSubject::from_wire(alert.subject)?,
             tier: Tier::from_wire(alert.tier)?,
             duty: Duty::from_wire(alert.duty)?,
-            news: alert.news,
+            news: alert.news.into_iter().map(sentence).collect(),
             lines: alert.lines.into_iter().map(AlertLine::try_from).collect::<Result<_, _>>()?,
             rules: alert.rules.into_iter().map(AlertRule::try_from).collect::<Result<_, _>>()?,
             involved: alert
@@ -225,12 +226,12 @@ impl TryFrom<pb::Alert> for Alert {
                 .into_iter()
                 .map(Involvement::try_from)
                 .collect::<Result<_, _>>()?,
-            unknowns: alert.unknowns,
-            question: alert.question,
-            limits: alert.limits,
+            unknowns: alert.unknowns.into_iter().map(sentence).collect(),
+            question: sentence(alert.question),
+            limits: sentence(alert.limits),
             as_at: Day::from_wire("as_at_day", alert.as_at_day)?,
-            model_version: alert.model_version,
-            link_confidence: alert.link_confidence,
+            model_version: plain(alert.model_version, NAME_CHARS),
+            link_confidence: sentence(alert.link_confidence),
             hide_address: alert.hide_address,
         })
     }
@@ -258,7 +259,7 @@ impl TryFrom<pb::AlertLine> for AlertLine {
         Ok(Self {
             agency: agency(line.agency)?,
             kind: AgencyKind::from_wire(line.kind)?,
-            sentence: line.sentence,
+            sentence: sentence(line.sentence),
             count: line.count,
             latest_month: month.map(|day| Day::from_wire("latest_month_day", day)).transpose()?,
             share: Share::from_wire(line.share)?,
@@ -277,7 +278,11 @@ impl TryFrom<pb::AlertRule> for AlertRule {
     type Error = WireError;
 
     fn try_from(rule: pb::AlertRule) -> Result<Self, WireError> {
-        Ok(Self { id: rule.id, sentence: rule.sentence, share: Share::from_wire(rule.share)? })
+        Ok(Self {
+            id: plain(rule.id, NAME_CHARS),
+            sentence: sentence(rule.sentence),
+            share: Share::from_wire(rule.share)?,
+        })
     }
 }
 
@@ -298,7 +303,8 @@ impl TryFrom<pb::Involvement> for Involvement {
         Ok(Self {
             agency: agency(involvement.agency)?,
             kind: AgencyKind::from_wire(involvement.kind)?,
-            contact: involvement.contact.map(Into::into),
+            // An alert is worth more than whom to ring.
+            contact: involvement.contact.and_then(|contact| contact.try_into().ok()),
         })
     }
 }
@@ -310,6 +316,11 @@ impl TryFrom<pb::DeliverAlertRequest> for Alert {
     fn try_from(request: pb::DeliverAlertRequest) -> Result<Self, WireError> {
         wire::required("alert", request.alert)?.try_into()
     }
+}
+
+/// Reads a sentence. An odd one is cleaned and not refused: whom an alert is about matters more.
+fn sentence(text: String) -> String {
+    plain(text, SENTENCE_CHARS)
 }
 
 fn agency(name: String) -> Result<AgencyId, WireError> {
@@ -360,8 +371,23 @@ mod tests {
             hide_address: false,
         };
         let wire = pb::DeliverAlertRequest { alert: Some(alert.clone().into()) };
-        assert_eq!(Alert::try_from(wire), Ok(alert));
+        assert_eq!(Alert::try_from(wire), Ok(alert.clone()));
         let nothing = pb::DeliverAlertRequest { alert: None };
         assert_eq!(Alert::try_from(nothing), Err(WireError::Missing("alert")));
+
+        // Whatever somebody wrote into its texts, it arrives, and no terminal obeys it.
+        let forged = || "Ring 999.\n\u{1b}[2J".to_owned();
+        let mut bad = alert;
+        (bad.news, bad.unknowns) = (vec![forged()], vec![forged(), "x".repeat(5000)]);
+        (bad.question, bad.limits, bad.link_confidence) = (forged(), forged(), forged());
+        bad.model_version = forged();
+        bad.lines[0].sentence = forged();
+        (bad.rules[0].id, bad.rules[0].sentence) = (forged(), forged());
+        bad.involved[0].contact = Some(Contact { service: forged(), ..Contact::default() });
+        let read = Alert::try_from(pb::Alert::from(bad)).unwrap();
+        assert_eq!(read.news, ["Ring 999. \u{fffd}[2J"]);
+        assert_eq!(read.unknowns[1].chars().count(), SENTENCE_CHARS);
+        assert_eq!(read.involved[0].contact, None);
+        assert!(!format!("{read:?}").contains("\\u{1b}"), "{read:?}");
     }
 }

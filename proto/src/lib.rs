@@ -11,7 +11,8 @@
 //! dwelling, signal, alert,
 //! quality, review
 //! linkage                    what two records' agreement means, the same at both ends
-//! wire, refusal, limits      reading messages, refusing them, and sizes both ends agree on
+//! wire, text, refusal,       reading messages, showing what they say, refusing them, and sizes both
+//! limits                     ends agree on
 //! ```
 
 pub mod alert;
@@ -28,6 +29,7 @@ pub mod refusal;
 pub mod review;
 pub mod signal;
 pub mod sweep;
+pub mod text;
 pub mod token;
 pub mod wire;
 

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// The largest message either side sends or accepts, in bytes.
 pub const MESSAGE_BYTES: usize = 1 << 20;
 
+/// The largest alert, in bytes: whatever carries one on has room for more beside it.
+pub const ALERT_BYTES: usize = MESSAGE_BYTES / 4 * 3;
+
+/// The most characters of each part of a contact.
+pub const CONTACT_CHARS: usize = 200;
+
 /// Rows in one message of a token stream; also rows in one stored segment.
 pub const SEGMENT_ROWS: usize = 4096;
 

@@ -4,7 +4,8 @@ use crate::{
     catalogue::{AgencyKind, Purpose, SignalCode},
     day::Day,
     ids::{Handle, MemoId, SweepId},
-    pb,
+    limits::CONTACT_CHARS,
+    pb, text,
     wire::{self, WireError, wire_enum},
 };
 
@@ -42,6 +43,8 @@ pub struct Opened {
     pub memos: Vec<Memo>,
     /// Whom a colleague can ring.
     pub contact: Option<Contact>,
+    /// Why the contact that it sent is not among this, if it sent one that nobody should be shown.
+    pub no_contact: Option<WireError>,
     /// Codes of its own that policy does not release.
     pub withheld: Vec<SignalCode>,
 }
@@ -84,7 +87,8 @@ pub struct Memo {
     pub made: Day,
 }
 
-/// A desk to ring.
+/// A desk to ring. Each part is one line of at most [`CONTACT_CHARS`] characters once it came over the
+/// wire or out of the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contact {
     /// Such as `Adult safeguarding duty desk`.
@@ -93,6 +97,22 @@ pub struct Contact {
     pub role: String,
     /// Such as a switchboard number.
     pub phone: String,
+}
+
+impl Contact {
+    /// Checks that everybody can be shown it.
+    ///
+    /// # Errors
+    /// Refuses a part that is too long, or that is not one line of plain text. Half a name or a number
+    /// with a part cut off would have somebody ring the wrong desk.
+    pub fn check(self) -> Result<Self, WireError> {
+        const _: () = assert!(CONTACT_CHARS == 200, "the rule says so");
+        let rule = (CONTACT_CHARS, "one line of at most 200 characters");
+        text::check("contact.service", &self.service, rule)?;
+        text::check("contact.role", &self.role, rule)?;
+        text::check("contact.phone", &self.phone, rule)?;
+        Ok(self)
+    }
 }
 
 // === wire ===
@@ -120,6 +140,8 @@ impl TryFrom<pb::OpenSweepRequest> for Opening {
         if request.model_version.len() > 64 {
             return Err(WireError::Invalid { field: "model_version", rule: "at most 64 bytes" });
         }
+        let rule = (64, "one line of plain text");
+        text::check("model_version", &request.model_version, rule)?;
         Ok(Self {
             sweep: SweepId::from_wire("sweep_id", &request.sweep_id)?,
             purposes,
@@ -152,6 +174,12 @@ impl TryFrom<pb::OpenSweepResponse> for Opened {
     fn try_from(response: pb::OpenSweepResponse) -> Result<Self, WireError> {
         let recipe = u16::try_from(response.recipe)
             .map_err(|_| WireError::Invalid { field: "recipe", rule: "a number below 65536" })?;
+        // An agency is worth more than whom to ring there.
+        let (contact, no_contact) = match response.contact.map(Contact::try_from) {
+            Some(Ok(contact)) => (Some(contact), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
         Ok(Self {
             recipe,
             key_epoch: response.key_epoch,
@@ -161,7 +189,8 @@ impl TryFrom<pb::OpenSweepResponse> for Opened {
             kind: AgencyKind::from_wire(response.kind)?,
             feeds: response.feeds.into_iter().map(Feed::try_from).collect::<Result<_, _>>()?,
             memos: response.memos.into_iter().map(Memo::try_from).collect::<Result<_, _>>()?,
-            contact: response.contact.map(Into::into),
+            contact,
+            no_contact,
             withheld: response
                 .withheld
                 .into_iter()
@@ -182,7 +211,7 @@ impl TryFrom<pb::Feed> for Feed {
 
     fn try_from(feed: pb::Feed) -> Result<Self, WireError> {
         let as_at = feed.as_at_day.map(|day| Day::from_wire("as_at_day", day)).transpose()?;
-        Ok(Self { id: feed.id, as_at, stale: feed.stale })
+        Ok(Self { id: text::plain(feed.id, text::NAME_CHARS), as_at, stale: feed.stale })
     }
 }
 
@@ -218,9 +247,11 @@ impl From<Contact> for pb::Contact {
     }
 }
 
-impl From<pb::Contact> for Contact {
-    fn from(contact: pb::Contact) -> Self {
-        Self { service: contact.service, role: contact.role, phone: contact.phone }
+impl TryFrom<pb::Contact> for Contact {
+    type Error = WireError;
+
+    fn try_from(contact: pb::Contact) -> Result<Self, WireError> {
+        Self { service: contact.service, role: contact.role, phone: contact.phone }.check()
     }
 }
 
@@ -260,8 +291,21 @@ mod tests {
                 made: Day::new(2025, 2, 20).unwrap(),
             }],
             contact: Some(Contact::default()),
+            no_contact: None,
             withheld: vec!["NHS_LOW_MOOD_SEVERE".parse().unwrap()],
         };
-        assert_eq!(Opened::try_from(pb::OpenSweepResponse::from(opened.clone())), Ok(opened));
+        let wire = pb::OpenSweepResponse::from(opened.clone());
+        assert_eq!(Opened::try_from(wire.clone()), Ok(opened));
+
+        let long = pb::Contact { phone: "é".repeat(200), ..pb::Contact::default() };
+        let read = |contact| Opened::try_from(pb::OpenSweepResponse { contact, ..wire.clone() });
+        assert!(read(Some(long.clone())).unwrap().contact.is_some());
+        let longer = pb::Contact { phone: "é".repeat(201), ..long.clone() };
+        let forged = pb::Contact { role: "duty\n999".into(), ..long };
+        for (bad, field) in [(longer, "contact.phone"), (forged, "contact.role")] {
+            let opened = read(Some(bad)).unwrap();
+            assert_eq!((opened.contact, opened.records), (None, 2), "it takes part all the same");
+            assert!(opened.no_contact.unwrap().to_string().contains(field));
+        }
     }
 }

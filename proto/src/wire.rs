@@ -5,7 +5,7 @@ use tonic::Code;
 use crate::refusal;
 
 /// A message that does not say what the contract says it should.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A field the contract requires was left out.
     #[error("`{0}` is missing")]

@@ -3,6 +3,8 @@
 //! What may be said of a signal is for the agency that recorded it: named, named by agency only, or
 //! counted and not mentioned. A rule is named only where everything it rests on may be.
 
+pub mod size;
+
 use std::collections::BTreeMap;
 
 use causeway_proto::{

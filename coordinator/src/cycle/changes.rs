@@ -125,6 +125,7 @@ impl Changes {
         cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
         opened.memos.iter().for_each(|memo| open.continuity.note(at, memo.clone()));
         (agency.opened, agency.problem, agency.silent) = (Some(opened), None, None);
+        agency.look_for_contact();
         self.anew.insert(at);
         for (row, (handle, flags)) in handles.into_iter().zip(flags).enumerate() {
             let tokens = MatchKeyKind::ALL.iter().zip(&columns).map(|(kind, column)| {

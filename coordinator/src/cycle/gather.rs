@@ -60,7 +60,9 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
             (None, Some(problem)) => cycle.progress.problem(Step::Open, &member.id, problem),
             (None, None) => {}
         }
-        agencies.push(Taking { member, opened, problem, silent: None });
+        let mut agency = Taking { member, opened, problem, silent: None, warnings: Vec::new() };
+        agency.look_for_contact();
+        agencies.push(agency);
     }
     agencies
 }

@@ -280,6 +280,7 @@ impl Town {
                 opened: (!agency.missing).then(|| world.opened(&agency.id)),
                 problem: agency.missing.then(|| Problem::Unreachable("it is away".into())),
                 silent: None,
+                warnings: Vec::new(),
             })
             .collect();
         let continuity = Continuity::of(&agencies);

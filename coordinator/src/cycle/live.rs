@@ -80,6 +80,9 @@ impl fmt::Display for Followed {
             if let Some(problem) = &agency.problem {
                 writeln!(f, "  {} {problem}", agency.id)?;
             }
+            for warning in &agency.warnings {
+                writeln!(f, "  !  {}: {warning}", agency.id)?;
+            }
         }
         self.alerts.iter().try_for_each(|alert| write!(f, "{alert}"))
     }

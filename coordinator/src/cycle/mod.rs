@@ -132,6 +132,8 @@ pub struct Taking<'a> {
     pub problem: Option<Problem>,
     /// Why nothing is heard of it at present. What it told stands, and may be out of date.
     pub silent: Option<Problem>,
+    /// What an operator should ask it about although it takes part.
+    pub warnings: Vec<String>,
 }
 
 impl Taking<'_> {
@@ -146,6 +148,24 @@ impl Taking<'_> {
             progress.problem(step, &self.member.id, &problem);
             tracing::warn!(agency.id = %self.member.id, %problem, "goes on without a node");
             self.problem = Some(problem);
+        }
+    }
+
+    /// Names something that an operator should ask about. It takes part all the same.
+    fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            tracing::warn!(agency.id = %self.member.id, warning, "something is odd about a node");
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Names a contact that it sent and nobody is shown.
+    fn look_for_contact(&mut self) {
+        let error = self.opened.as_ref().and_then(|opened| opened.no_contact.as_ref());
+        if let Some(warning) =
+            error.map(|error| format!("nobody is told whom to ring there: {error}"))
+        {
+            self.warn(warning);
         }
     }
 

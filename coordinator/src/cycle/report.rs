@@ -84,6 +84,9 @@ pub struct AgencyReport {
     /// Why it is not part of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What to ask it about although it is part of the result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Seconds, by step.
@@ -245,6 +248,7 @@ impl AgencyReport {
             stale: agency.is_stale(),
             position: agency.opened.as_ref().map_or(0, |opened| opened.position),
             problem: agency.trouble().map(ToString::to_string),
+            warnings: agency.warnings.clone(),
         }
     }
 }

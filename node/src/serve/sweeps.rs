@@ -166,6 +166,7 @@ impl Node {
             feeds,
             memos,
             contact: self.contact.clone().filter(|_| self.policy.disclose_contact),
+            no_contact: None,
             withheld: self.policy.withheld(self.kind, session.purposes()),
         };
         Ok((session.rows(), opened.into()))

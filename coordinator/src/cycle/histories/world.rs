@@ -229,6 +229,7 @@ impl World {
             feeds: vec![Feed { id: "all".into(), as_at: Some(self.as_at), stale: agency.stale }],
             memos: memos.collect(),
             contact: None,
+            no_contact: None,
             withheld: Vec::new(),
         }
     }

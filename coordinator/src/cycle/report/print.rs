@@ -18,6 +18,9 @@ impl fmt::Display for SweepReport {
                 (None, false) => format!("{} records", agency.records),
             };
             writeln!(f, "  {:<24} {state}", agency.id.as_str())?;
+            for warning in &agency.warnings {
+                writeln!(f, "  !  {}: {warning}", agency.id)?;
+            }
         }
         writeln!(
             f,

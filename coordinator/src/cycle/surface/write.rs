@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use causeway_proto::{
-    alert::AlertSubject, ids::Handle, ids::LineId, ids::MemoId, pb, review::ReviewAction,
-    sweep::Memo, sweep::MemoKind,
+    alert::AlertSubject, ids::Handle, ids::LineId, ids::MemoId, review::ReviewAction, sweep::Memo,
+    sweep::MemoKind,
 };
-use prost::Message;
 
 use super::{Revision, Telling, Verdict};
 use crate::{
-    alert::Case, alert::Envelope, alert::Holder, cycle::CycleError, cycle::continuity,
+    alert::Case, alert::Envelope, alert::Holder, alert::size, cycle::CycleError, cycle::continuity,
     cycle::continuity::Continuity, cycle::continuity::Owed, cycle::homes::House, cycle::report,
     cycle::report::AlertReport, cycle::report::RecipientReport, ledger::LedgerError, ledger::Tx,
     ledger::alerts, ledger::alerts::Decided, ledger::outbox, ledger::reviews, route::Routing,
@@ -144,8 +143,15 @@ impl Telling<'_> {
                 recipient,
                 handles: own.clone(),
             };
-            let body = pb::Alert::from(case.told(envelope)).encode_to_vec();
             let to = &self.agencies[*at].member.id;
+            let Some(body) = size::encoded(case.told(envelope)) else {
+                tracing::error!(
+                    alert.id = %revision.id, agency.id = %to, records = own.len(),
+                    "an alert is larger than a message may be, and is not sent to this agency: look for \
+                     a fault in the links of its household"
+                );
+                continue;
+            };
             let now_ms = (self.cycle.now_ms)();
             outbox::put(tx, revision.id, revision.number, to, &body, now_ms).await?;
         }
