@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use causeway_proto::limits::{
-    CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    STREAM_WINDOW_BYTES,
+use causeway_proto::{
+    limits::{
+        CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+        STREAM_WINDOW_BYTES,
+    },
+    text::{STATUS_CHARS, plain},
 };
 use futures::future::BoxFuture;
 use http::Uri;
@@ -240,8 +243,13 @@ impl tower::Service<Uri> for Connector {
 /// Says in one line why a call failed, for a person: what the other side answered, or what is wrong
 /// with the connection to it.
 ///
-/// Takes a [`Status`] or a transport error. What tonic wraps around the cause is left out.
+/// Takes a [`Status`] or a transport error. What tonic wraps around the cause is left out. The other side's
+/// words are shown as one line, and cut where they go on for too long.
 pub fn connect_problem(error: &(dyn StdError + 'static)) -> String {
+    plain(in_words(error), STATUS_CHARS)
+}
+
+fn in_words(error: &(dyn StdError + 'static)) -> String {
     let chain: Vec<&dyn StdError> = chain(error).collect();
     if let Some(status) = error.downcast_ref::<Status>()
         && chain.len() == 1
@@ -281,4 +289,20 @@ fn chain<'a>(
         }
     }
     successors(Some(error), |&error| cause(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_is_one_short_line_that_no_terminal_obeys() {
+        let forged = "\u{1b}[2J there\n  housing                  there (forged)";
+        let said = connect_problem(&Status::unavailable(forged));
+        assert_eq!(said, "\u{fffd}[2J there   housing                  there (forged)");
+        let said = connect_problem(&Status::internal("x".repeat(1 << 20)));
+        assert_eq!(said.chars().count(), STATUS_CHARS);
+        let honest = "the node could not read its store (error 1a2b in its log)";
+        assert_eq!(connect_problem(&Status::internal(honest)), honest);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use causeway_certs::dial::connect_problem;
 use causeway_proto::{
     alert::Alert,
     day::Day,
@@ -141,7 +142,7 @@ impl Sender {
             let outcome = timeout(CALL, client.submit_review(request)).await;
             let problem = match outcome {
                 Ok(Ok(_)) => None,
-                Ok(Err(status)) => Some(status.message().to_owned()),
+                Ok(Err(status)) => Some(connect_problem(&status)),
                 Err(_) => Some("the coordinator did not answer in time".to_owned()),
             };
             let mut tx = self.store.begin().await?;
