@@ -4,6 +4,7 @@
 //! asked tells it little about which of its people are known elsewhere.
 
 mod decoys;
+mod strangers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,12 +15,12 @@ use bytes::Bytes;
 use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
-    linkage::{comparison::Comparison, levels::Levels, weights::Strangers},
+    linkage::{comparison::Comparison, levels::Levels},
 };
 use futures::{StreamExt, future::join_all, stream::FuturesOrdered};
 use rayon::prelude::*;
 
-use self::decoys::with_decoys;
+use self::{decoys::with_decoys, strangers::strangers};
 use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     federation::{
@@ -33,9 +34,6 @@ use crate::{
         taken::Taken,
     },
 };
-
-/// Pairs of its own people that each node is asked to sample.
-const SAMPLED_PAIRS: u32 = 300_000;
 
 /// A record and the slot of the match-key that salts its comparison.
 pub(super) type Ask = (u32, MatchKeyKind, u8);
@@ -226,27 +224,6 @@ pub async fn look_for_telling(
             linked.looked_at.insert(*at, levels);
         }
     }
-}
-
-/// Pools what the nodes counted on random pairs of their own people.
-async fn strangers(cycle: &Cycle<'_>, sweep: SweepId, agencies: &mut [Taking<'_>]) -> Strangers {
-    let mut sampling = Vec::with_capacity(agencies.len());
-    for agency in agencies.iter() {
-        let client = agency.is_in().then(|| agency.member.client(cycle.limits.call()));
-        sampling.push(async move { Some(client?.sample(sweep, SAMPLED_PAIRS).await) });
-    }
-    let answers = join_all(sampling).await;
-    let mut strangers = Strangers::new();
-    for (agency, answer) in agencies.iter_mut().zip(answers) {
-        match answer {
-            Some(Ok(counted)) => {
-                counted.iter().for_each(|field| strangers.add(field.field, &field.counts));
-            }
-            Some(Err(problem)) => agency.drop_out(cycle.progress, Step::Compare, problem),
-            None => {}
-        }
-    }
-    strangers
 }
 
 /// Looks at pairs a portion at a time, and says how far it is.

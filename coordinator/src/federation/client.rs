@@ -1,6 +1,6 @@
 //! One node's calls, typed and bounded: what comes back is checked before anybody believes it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use causeway_proto::{
@@ -146,7 +146,8 @@ impl NodeClient {
         let request = self.request(pb::SampleAgreementRequest { sweep_id: id(sweep), pairs });
         let mut client = client!(ComparisonServiceClient, self);
         let fields = self.ask("SampleAgreement", client.sample_agreement(request)).await?.fields;
-        fields.into_iter().map(counted).collect::<Result<_, _>>().map_err(broke)
+        let counted = fields.into_iter().map(|field| counted(field, f64::from(pairs)));
+        once_each(counted.collect::<Result<_, _>>().map_err(broke)?)
     }
 
     /// Asks for comparisons, at most [`COMPARISONS`] at a time. They come packed, as [`Comparison::column`]
@@ -268,14 +269,31 @@ impl NodeClient {
     }
 }
 
-fn counted(field: pb::FieldAgreement) -> Result<Counted, WireError> {
+/// What is seldom the same a node counts over all pairs of its people, and what is left over random ones:
+/// of few people, both together may come to this many times the pairs that were drawn.
+const OF_BOTH_WAYS: f64 = 2.0;
+
+/// Reads what a node counted on one field over so many pairs.
+fn counted(field: pb::FieldAgreement, pairs: f64) -> Result<Counted, WireError> {
     let kind = ComparisonField::from_wire(field.field)?;
-    let rule = "a finite count for each level of the field";
-    let sane = field.counts.iter().all(|count| (0.0..1e12).contains(count));
+    let invalid = |rule| Err(WireError::Invalid { field: "counts", rule });
+    let sane = field.counts.iter().all(|count| count.is_finite() && *count >= 0.0);
     if field.counts.len() != kind.levels() || !sane {
-        return Err(WireError::Invalid { field: "counts", rule });
+        return invalid("a finite count for each level of the field, none of them negative");
+    }
+    if field.counts.iter().sum::<f64>() > OF_BOTH_WAYS * pairs {
+        return invalid("no more in all than the pairs that were asked for come to");
     }
     Ok(Counted { field: kind, counts: field.counts })
+}
+
+/// Refuses counts of one field that come twice: they would weigh twice.
+fn once_each(counted: Vec<Counted>) -> Result<Vec<Counted>, Problem> {
+    let mut seen = BTreeSet::new();
+    if counted.iter().all(|of| seen.insert(of.field as usize)) {
+        return Ok(counted);
+    }
+    Err(Problem::Broke("SampleAgreement answered about one field twice".into()))
 }
 
 fn same_number(call: &'static str, asked: usize, answered: usize) -> Result<(), Problem> {
@@ -301,4 +319,31 @@ fn id(sweep: SweepId) -> Vec<u8> {
 /// A message that broke the contract.
 pub(super) fn broke(error: WireError) -> Problem {
     Problem::Broke(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_counts_no_more_than_it_was_asked_for() {
+        let field = |counts: &[f64]| pb::FieldAgreement {
+            field: ComparisonField::Town.to_wire(),
+            compared: counts.iter().sum(),
+            counts: counts.to_vec(),
+        };
+        let read = |counts: &[f64]| counted(field(counts), 300_000.0);
+        assert!(read(&[0.0, 150_000.0, 150_000.0]).is_ok());
+        // Five people of one town.
+        assert!(counted(field(&[0.0, 10.0, 10.0]), 10.0).is_ok());
+        let refused =
+            [[5e11, 1.0, 1.0], [300_000.0, 300_000.0, 1.0], [-1.0, 1.0, 1.0], [f64::NAN, 0.0, 0.0]];
+        for bad in refused {
+            let error = read(&bad).unwrap_err().to_string();
+            assert!(error.contains("`counts`"), "{error}");
+        }
+        let town = || read(&[1.0; 3]).unwrap();
+        assert!(once_each(vec![town()]).is_ok());
+        assert!(matches!(once_each(vec![town(), town()]), Err(Problem::Broke(_))));
+    }
 }
