@@ -95,7 +95,7 @@ fn levels(pair: &Pair) -> Levels {
 
 fn link(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("link");
-    let (records, pairs) = (records(), column(MatchKeyKind::BirthPostcode).pairs());
+    let (records, pairs) = (records(), column(MatchKeyKind::BirthPostcode).pairs().0);
     let levels: Vec<Levels> = pairs.iter().map(levels).collect();
     let looked_at: Vec<(Pair, Levels)> =
         pairs.iter().copied().zip(levels.iter().copied()).collect();

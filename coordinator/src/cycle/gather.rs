@@ -18,7 +18,7 @@ use crate::{
     },
     link::{
         Pair, Records, Roll, STRONG_KINDS,
-        block::{self, Column},
+        block::{self, Column, Excess},
         rekey::Rekey,
     },
 };
@@ -102,7 +102,7 @@ pub async fn gather(
         .collect();
 
     let mut records = people(cycle, agencies, &mut streams).await;
-    let mut pairs = Vec::new();
+    let (mut pairs, mut excess) = (Vec::new(), Excess::new());
     let kinds = MatchKeyKind::ALL.len() as u64;
     for (at, kind) in (1..).zip(MatchKeyKind::ALL) {
         let mut column = Column::new(*kind, records.len());
@@ -122,17 +122,25 @@ pub async fn gather(
         }
         let grouping = Instant::now();
         pairs = tokio::task::block_in_place(|| {
-            let found = if cycle.follows {
+            let (found, more) = if cycle.follows {
                 let (found, postings) = column.pairs_and_postings();
+                let more = postings.excess();
                 records.postings.push(postings);
-                found
+                (found, more)
             } else {
                 column.pairs()
             };
+            more.into_iter().for_each(|(agency, more)| *excess.entry(agency).or_default() += more);
             block::merge(pairs, found)
         });
         seconds.group += grouping.elapsed().as_secs_f64();
         cycle.progress.step(Step::Group, None, at, kinds);
+    }
+    for (agency, tokens) in excess {
+        agencies[agency].warn(format!(
+            "{tokens} of its match-keys stand for more of its records than a match-key may, and link nobody: \
+             look at what it sends"
+        ));
     }
     // Half a node's tokens are worth nothing: its records stay unlinked.
     let gone = |record: u32| !agencies[records.agency(record)].is_in();

@@ -5,11 +5,17 @@
 //! evenly (STACK.md 5), and the lower bits serve as the hash within. Most tokens are one record's
 //! alone: a bitmap that fits the processor's cache sets those aside before anything is sorted.
 
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
 use causeway_proto::kind::MatchKeyKind;
 use rayon::prelude::*;
 
 use super::{
     Pair,
+    holders::{Holder, admit, is_crowd},
     postings::{self, Indexed, Postings},
 };
 
@@ -48,6 +54,10 @@ impl Entry {
 
     pub(super) fn record(self) -> u32 {
         self.0[2]
+    }
+
+    fn holder(self) -> Holder {
+        (self.record(), self.slot())
     }
 }
 
@@ -102,12 +112,22 @@ impl Column {
         }
     }
 
-    /// Returns every pair of records of different agencies that share a token, once, in order. What their
-    /// numbers say is for [`compare_all_numbers`](super::Records::compare_all_numbers).
-    pub fn pairs(self) -> Vec<Pair> {
+    /// Returns every pair of records of different agencies that share a token, once, in order, and what was
+    /// left out of account. What their numbers say is for
+    /// [`compare_all_numbers`](super::Records::compare_all_numbers).
+    pub fn pairs(self) -> (Vec<Pair>, Excess) {
         let blocks = Blocks::of(&self);
+        let agencies = self.ends.iter().map(|(_, agency)| (*agency, AtomicU64::new(0)));
+        let counts: BTreeMap<usize, AtomicU64> = agencies.collect();
+        let count = |odd| {
+            if let Odd::Over(agency, _) = odd {
+                counts[&agency].fetch_add(1, Ordering::Relaxed);
+            }
+        };
         let found = self.partitions.into_par_iter();
-        Pair::join(found.flat_map_iter(|partition| blocks.pairs(partition, |_| ())).collect())
+        let found = found.flat_map_iter(|partition| blocks.pairs(partition, count)).collect();
+        let counts = counts.into_iter().map(|(agency, count)| (agency, count.into_inner()));
+        (Pair::join(found), counts.filter(|(_, count)| *count > 0).collect())
     }
 
     /// Returns the same pairs, and who holds a token.
@@ -117,12 +137,25 @@ impl Column {
         let bits = postings::bucket_bits(tokens);
         let found = self.partitions.into_par_iter().map(|partition| {
             let mut indexed = Indexed::of(&partition, bits);
-            let pairs = blocks.pairs(partition, |crowd| indexed.crowds.push(crowd));
+            let pairs = blocks.pairs(partition, |odd| indexed.odd.push(odd));
             (pairs, indexed)
         });
         let (pairs, parts): (Vec<Vec<Pair>>, Vec<Indexed>) = found.unzip();
         (Pair::join(pairs.concat()), Postings::new(bits, parts))
     }
+}
+
+/// By agency: how many tokens it sent for more of its records than it may. Its records do not share them
+/// with anybody.
+pub type Excess = BTreeMap<usize, u64>;
+
+/// A token that is not simply shared by whoever holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// It names a crowd.
+    Crowd(u64),
+    /// An agency holds it with more of its records than it may.
+    Over(usize, u64),
 }
 
 /// How the blocks of one kind become pairs.
@@ -141,28 +174,59 @@ impl Blocks {
         self.ends[self.ends.partition_point(|(end, _)| *end <= record)].1
     }
 
-    /// Returns the pairs in one partition, and tells of its tokens that name crowds.
-    fn pairs(&self, mut partition: Partition, mut crowd: impl FnMut(u64)) -> Vec<Pair> {
-        let held = |entry: &Entry| (entry.record(), entry.slot());
+    /// Returns the pairs in one partition, and tells of its odd tokens.
+    fn pairs(&self, mut partition: Partition, mut odd: impl FnMut(Odd)) -> Vec<Pair> {
+        let most = self.kind.most_records();
         let mut pairs = Vec::new();
         let mut agencies = Vec::new();
         let shared = shared(std::mem::take(&mut partition.entries));
         for block in shared.chunk_by(|x, y| x.token() == y.token()) {
             if block.len() > MOST_IN_BLOCK {
-                crowd(partition.token(block[0]));
+                self.odd_block(partition.token(block[0]), block, &mut pairs, &mut odd);
                 continue;
             }
+            let (before, mut doubled) = (pairs.len(), false);
             agencies.clear();
             agencies.extend(block.iter().map(|entry| self.agency(entry.record())));
             for (at, x) in block.iter().enumerate() {
                 for (after, y) in block.iter().enumerate().skip(at + 1) {
                     if agencies[at] != agencies[after] {
-                        pairs.push(Pair::of(held(x), held(y), self.kind));
+                        pairs.push(Pair::of(x.holder(), y.holder(), self.kind));
+                    } else {
+                        doubled |= x.record() != y.record();
                     }
                 }
             }
+            // Of an honest agency no more records hold it.
+            if doubled && block.len() > most {
+                pairs.truncate(before);
+                self.odd_block(partition.token(block[0]), block, &mut pairs, &mut odd);
+            }
         }
         pairs
+    }
+
+    /// Adds the pairs of a block that an agency may fill with too many, or too many altogether.
+    fn odd_block(
+        &self,
+        token: u64,
+        block: &[Entry],
+        pairs: &mut Vec<Pair>,
+        odd: &mut impl FnMut(Odd),
+    ) {
+        let agency = |record: u32| self.agency(record);
+        let mut block: Vec<Holder> = block.iter().map(|entry| entry.holder()).collect();
+        for over in admit(&mut block, self.kind.most_records(), agency) {
+            odd(Odd::Over(over, token));
+        }
+        if is_crowd(&block) {
+            return odd(Odd::Crowd(token));
+        }
+        let agencies: Vec<usize> = block.iter().map(|(record, _)| agency(*record)).collect();
+        for (at, x) in block.iter().enumerate() {
+            let others = (at + 1..block.len()).filter(|other| agencies[*other] != agencies[at]);
+            pairs.extend(others.map(|other| Pair::of(*x, block[other], self.kind)));
+        }
     }
 }
 
@@ -272,7 +336,7 @@ mod tests {
         let mut column = Column::new(MatchKeyKind::NamesYears, 2);
         column.add(0, 0, &[token(1), token(2)]);
         column.add(1, 1, &[token(2), token(1)]);
-        let pairs = column.pairs();
+        let (pairs, _) = column.pairs();
         assert_eq!(pairs.len(), 1);
         assert_eq!((pairs[0].a, pairs[0].b), (0, 1));
         let (kind, [a, b]) = pairs[0].carrier();
@@ -281,11 +345,33 @@ mod tests {
 
     #[test]
     fn a_crowd_is_no_block_and_an_agency_is_not_paired_with_itself() {
-        let mut column = Column::new(MatchKeyKind::Phone, 212);
-        column.add(0, 0, &[token(1); 150]);
-        column.add(1, 150, &[token(1); 60]);
-        column.add(2, 210, &[token(2), token(2)]);
-        assert_eq!(column.pairs(), []);
+        let mut column = Column::new(MatchKeyKind::Nhs, 213);
+        for agency in 0..5 {
+            column.add(agency, agency as u32 * 42, &[token(1); 42]);
+        }
+        column.add(5, 210, &[token(2), token(2)]);
+        assert_eq!(column.pairs(), (vec![], Excess::new()));
+    }
+
+    #[test]
+    fn an_agency_cannot_crowd_out_what_others_share() {
+        // Somebody at two agencies, at a third that made 201 rows of them, and at one that made two.
+        for kind in [MatchKeyKind::Phone, MatchKeyKind::Nhs] {
+            let most = kind.most_records() as u32;
+            let filled = || {
+                let mut column = Column::new(kind, 600);
+                column.add(0, 0, &[token(1), token(2)]);
+                column.add(1, 2, &[token(1)]);
+                column.add(2, 3, &[token(1); 201]);
+                column.add(3, 204, &vec![token(1); most as usize + 1]);
+                column
+            };
+            let (pairs, excess) = filled().pairs();
+            assert_eq!(pairs.iter().map(|pair| (pair.a, pair.b)).collect::<Vec<_>>(), [(0, 2)]);
+            assert_eq!(excess, [(2, 1), (3, 1)].into());
+            let (again, postings) = filled().pairs_and_postings();
+            assert_eq!((again, postings.excess()), (pairs, excess));
+        }
     }
 
     proptest! {
@@ -295,7 +381,7 @@ mod tests {
         ) {
             let mut expected = BTreeMap::new();
             let mut known = Vec::new();
-            for (kind, shift) in [(MatchKeyKind::Nhs, 0), (MatchKeyKind::Email, 13)] {
+            for (kind, shift) in [(MatchKeyKind::Nhs, 0), (MatchKeyKind::Upn, 13)] {
                 let mut column = Column::new(kind, 60);
                 let value = |record: usize| token(tokens[(record + shift) % 60] + shift as u64 * 100);
                 for agency in 0..3 {
@@ -309,7 +395,7 @@ mod tests {
                         }
                     }
                 }
-                known = merge(known, column.pairs());
+                known = merge(known, column.pairs().0);
             }
             let found: BTreeMap<_, _> = known.iter().map(|p| ((p.a, p.b), p.kinds)).collect();
             prop_assert_eq!(found.len(), known.len());

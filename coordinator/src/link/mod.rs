@@ -15,6 +15,7 @@ pub mod around;
 pub mod block;
 pub mod clear;
 pub mod decide;
+mod holders;
 mod pair;
 pub mod postings;
 pub mod quality;

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, hint::black_box, ops::RangeInclusive};
 
 use rayon::prelude::*;
 
-use super::block::{PARTITION_BITS, Partition};
+use super::block::{Excess, Odd, PARTITION_BITS, Partition};
 
 /// Bits of a token that a posting keeps.
 const REST_BITS: u32 = 30;
@@ -47,6 +47,8 @@ pub struct Postings {
     late: Vec<Token>,
     /// The names of tokens that name crowds, or did once.
     crowds: BTreeSet<u64>,
+    /// Agencies with tokens that they hold with more records than they may, or did once.
+    over: BTreeSet<(usize, u64)>,
 }
 
 /// One partition, bucket after bucket.
@@ -71,10 +73,15 @@ fn name(bucket_bits: u32, token: u64) -> u64 {
 impl Postings {
     /// Puts an index together out of its partitions.
     pub(super) fn new(bucket_bits: u32, parts: Vec<Indexed>) -> Self {
-        let crowds = parts.iter().flat_map(|part| &part.crowds);
-        let crowds = crowds.map(|token| name(bucket_bits, *token)).collect();
+        let (mut crowds, mut over) = (BTreeSet::new(), BTreeSet::new());
+        for odd in parts.iter().flat_map(|part| &part.odd) {
+            match odd {
+                Odd::Crowd(token) => crowds.insert(name(bucket_bits, *token)),
+                Odd::Over(agency, token) => over.insert((*agency, name(bucket_bits, *token))),
+            };
+        }
         let parts = parts.into_iter().map(|part| part.part).collect();
-        Self { bucket_bits, parts, late: Vec::new(), crowds }
+        Self { bucket_bits, parts, late: Vec::new(), crowds, over }
     }
 
     /// Returns by what a token is known here.
@@ -173,6 +180,23 @@ impl Postings {
         &self.crowds
     }
 
+    /// The names of tokens that an agency holds with more records than it may, or did once.
+    pub fn over(&self, agency: usize) -> impl Iterator<Item = u64> {
+        self.over.range((agency, 0)..=(agency, u64::MAX)).map(|(_, name)| *name)
+    }
+
+    /// Takes note of a token that an agency holds with more records than it may.
+    pub fn add_over(&mut self, agency: usize, name: u64) {
+        self.over.insert((agency, name));
+    }
+
+    /// Counts the tokens that agencies hold with more records than they may, or did once.
+    pub fn excess(&self) -> Excess {
+        let mut excess = Excess::new();
+        self.over.iter().for_each(|(agency, _)| *excess.entry(*agency).or_default() += 1);
+        excess
+    }
+
     /// Takes note of a token that names a crowd now.
     pub fn add_crowd(&mut self, name: u64) {
         self.crowds.insert(name);
@@ -224,10 +248,10 @@ impl Token {
     }
 }
 
-/// One partition, and its tokens that name crowds.
+/// One partition, and its odd tokens.
 pub(super) struct Indexed {
     part: Part,
-    pub(super) crowds: Vec<u64>,
+    pub(super) odd: Vec<Odd>,
 }
 
 impl Indexed {
@@ -237,7 +261,7 @@ impl Indexed {
             let name = name(bucket_bits, partition.token(*entry));
             Token { name, record: entry.record(), slot: entry.slot() }.posted(bucket_bits)
         });
-        Self { part: Part::of(entries, 1 << bucket_bits), crowds: Vec::new() }
+        Self { part: Part::of(entries, 1 << bucket_bits), odd: Vec::new() }
     }
 }
 

@@ -2,7 +2,8 @@
 //! they hold are looked up again.
 //!
 //! The pairs afterwards are those that a full pass over the same tokens finds. That a token names a
-//! crowd ([`MOST_IN_BLOCK`]) may change with one record, and then concerns all who share it.
+//! crowd, or that an agency holds it with more records than it may, may change with one record, and then
+//! concerns all who share it, or all of that agency.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ use rayon::prelude::*;
 
 use super::{
     Pair, Records,
-    block::MOST_IN_BLOCK,
     decide::{self, Decision},
+    holders::{Holder, admit, is_crowd},
     postings::{Postings, Token},
 };
 
@@ -71,8 +72,12 @@ pub fn replace(
         let holders = decide::in_order(holders);
         new.extend(burst.look_up(&burst.tokens_of(&holders)).0);
         new = Pair::join(new);
-        for crossed in crossed.iter().filter(|crossed| crossed.is_crowd) {
-            records.postings[crossed.kind].add_crowd(crossed.name);
+        for Crossed { kind, name, is_crowd, over, .. } in crossed {
+            let postings = &mut records.postings[kind];
+            over.into_iter().for_each(|agency| postings.add_over(agency, name));
+            if is_crowd {
+                postings.add_crowd(name);
+            }
         }
         fresh.extend(holders);
     }
@@ -98,14 +103,26 @@ fn arrived(come: &[Arrival], came: &[u32], kind: MatchKeyKind, postings: &Postin
     tokens
 }
 
-/// A token that names a crowd now and did not before, or the other way round.
+/// A token that may count for others than before.
 struct Crossed {
     /// The place of its kind.
     kind: usize,
     name: u64,
+    /// Whether it names a crowd now.
     is_crowd: bool,
-    /// Everybody who holds it and was there before.
+    /// Agencies that hold it with more records than they may now.
+    over: Vec<usize>,
+    /// Those who hold it, were there before and stay, and for whom it counts now and did not, or the other
+    /// way round.
     holders: Vec<u32>,
+}
+
+/// For whom a token counts.
+struct Counted {
+    is_crowd: bool,
+    over: Vec<usize>,
+    /// In order.
+    records: Vec<u32>,
 }
 
 /// What one burst does to the blocks.
@@ -132,42 +149,73 @@ impl Burst<'_> {
         postings: &Postings,
         tokens: &[Token],
     ) -> (Vec<Pair>, Vec<Crossed>) {
-        let (mut pairs, mut large) = (Vec::new(), Vec::new());
+        let (mut pairs, mut odd) = (Vec::new(), Vec::new());
+        let (mut last, mut counted) = (None, Vec::new());
         postings.each_block(tokens, |Token { name, record, slot }, block| {
             if block.len() < 2 {
                 return;
             }
-            if block.len() > MOST_IN_BLOCK {
-                large.push(*name);
+            // Tokens come in order: a block that several share is made once.
+            if last.replace(*name) != Some(*name) {
+                counted.clear();
+                counted.extend(block.iter().filter(|(other, _)| !self.records.is_gone(*other)));
+                let over = self.admit(kind, block);
+                if !over.is_empty() || is_crowd(block) {
+                    odd.push(*name);
+                }
+                self.admit(kind, &mut counted);
+                if is_crowd(&counted) {
+                    counted.clear();
+                }
             }
-            block.retain(|(other, _)| !self.records.is_gone(*other));
-            if block.len() > MOST_IN_BLOCK {
+            if counted.iter().all(|(other, _)| other != record) {
                 return;
             }
             let agency = self.records.agency(*record);
-            let others = block.iter().filter(|(other, _)| self.records.agency(*other) != agency);
+            let others = counted.iter().filter(|(other, _)| self.records.agency(*other) != agency);
             pairs.extend(others.map(|other| Pair::of((*record, *slot), *other, kind)));
         });
-        // Only a token of somebody who came can come to name a crowd, and only one that did can cease to.
+        // Only a token of somebody who came can become odd, and only one that was can cease to be.
         if !self.leave.is_empty() {
-            large.extend(postings.crowds());
+            odd.extend(postings.crowds());
+            let left: BTreeSet<usize> =
+                self.leave.iter().map(|left| self.records.agency(*left)).collect();
+            odd.extend(left.into_iter().flat_map(|agency| postings.over(agency)));
         }
-        large.sort_unstable();
-        large.dedup();
-        let crossed = large.into_iter().filter_map(|name| self.crossed(kind, postings, name));
+        odd.sort_unstable();
+        odd.dedup();
+        let crossed = odd.into_iter().filter_map(|name| self.crossed(kind, postings, name));
         (pairs, crossed.collect())
     }
 
+    /// Takes out those of agencies that hold a token with more records than they may, and returns these.
+    fn admit(&self, kind: MatchKeyKind, block: &mut Vec<Holder>) -> Vec<usize> {
+        admit(block, kind.most_records(), |record| self.records.agency(record))
+    }
+
     fn crossed(&self, kind: MatchKeyKind, postings: &Postings, name: u64) -> Option<Crossed> {
-        let holders = || postings.holders(name).map(|(record, _)| record);
-        let is_here = |record: &u32| !self.records.is_gone(*record);
+        let is_here = |record: u32| !self.records.is_gone(record);
         let was_here =
-            |record: &u32| *record < self.first && (is_here(record) || self.leave.contains(record));
-        let is_crowd = holders().filter(is_here).count() > MOST_IN_BLOCK;
-        let was_crowd = holders().filter(was_here).count() > MOST_IN_BLOCK;
-        let stayed = || holders().filter(|record| is_here(record) && was_here(record)).collect();
+            |record: u32| record < self.first && (is_here(record) || self.leave.contains(&record));
+        let counted = |is_there: &dyn Fn(u32) -> bool| {
+            let holders = postings.holders(name).filter(|(record, _)| is_there(*record));
+            let mut block: Vec<Holder> = holders.collect();
+            let over = self.admit(kind, &mut block);
+            let is_crowd = is_crowd(&block);
+            let records = if is_crowd { Vec::new() } else { block };
+            let records = decide::in_order(records.into_iter().map(|(record, _)| record));
+            Counted { is_crowd, over, records }
+        };
+        let (now, before) = (counted(&is_here), counted(&was_here));
+        let counts = |of: &Counted, record: &u32| of.records.binary_search(record).is_ok();
+        let holders = postings.holders(name).map(|(record, _)| record);
+        let holders = holders.filter(|record| is_here(*record) && was_here(*record));
+        let holders = holders.filter(|record| counts(&now, record) != counts(&before, record));
+        let holders: Vec<u32> = holders.collect();
+        let is_new = now.is_crowd && !before.is_crowd || now.over != before.over;
+        let Counted { is_crowd, over, .. } = now;
         let kind = kind.index();
-        (is_crowd != was_crowd).then(|| Crossed { kind, name, is_crowd, holders: stayed() })
+        (is_new || !holders.is_empty()).then_some(Crossed { kind, name, is_crowd, over, holders })
     }
 
     /// Returns the tokens of some records, by kind, in order.

@@ -22,7 +22,7 @@ use crate::link::{
     taken,
 };
 
-const AGENCIES: usize = 4;
+const AGENCIES: usize = 5;
 
 /// A record as a node would bring it: who it is by its tokens, and what it is like.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ struct Person {
 
 const KINDS: [MatchKeyKind; 4] = [
     MatchKeyKind::ForenameBirth,
-    MatchKeyKind::BirthPostcode,
+    MatchKeyKind::SurnameBirth,
     MatchKeyKind::NamesYears,
     MatchKeyKind::Phone,
 ];
@@ -139,15 +139,15 @@ fn levels_of(town: &Town, records: &Records, pair: &Pair) -> Levels {
 /// only does where nobody is taken.
 fn clear() -> Clear {
     let bits = |kinds: &[MatchKeyKind]| kinds.iter().map(|kind| 1 << kind.index()).sum::<u32>();
-    let [forename, postcode, years, phone] = KINDS;
+    let [forename, surname, years, phone] = KINDS;
     let all = |level: fn(usize) -> usize| {
         let fields = [F::Forename, F::Surname, F::Birth, F::Address].into_iter();
         fields.fold(Levels::NONE, |all, field| all.with(field, level(field.levels() - 1)))
     };
     Clear::of(
-        &[(bits(&[forename, postcode]), all(|top| top.min(5)))],
+        &[(bits(&[forename, surname]), all(|top| top.min(5)))],
         &[(bits(&[phone]), all(|_| 0))],
-        &[years, postcode].map(|weak| (bits(&[weak]), all(|_| 0))),
+        &[years, surname].map(|weak| (bits(&[weak]), all(|_| 0))),
     )
 }
 
@@ -286,7 +286,7 @@ proptest! {
 
 #[test]
 fn a_crowd_comes_to_be_and_falls_apart_with_one_record() {
-    let member = |agency| Person { agency, tokens: [0, 0, 0, 1], nhs: 0, likeness: 0 };
+    let member = |agency| Person { agency, tokens: [1, 0, 0, 0], nhs: 0, likeness: 0 };
     let some = MOST_IN_BLOCK as u64 - 1;
     let mut town: Town = (0..some).map(|n| (handle(n), member(n as usize % AGENCIES))).collect();
     let mut live = Live::pass(&town, Clear::default(), None);
@@ -303,4 +303,28 @@ fn a_crowd_comes_to_be_and_falls_apart_with_one_record() {
     assert!(pairs(&live) > before);
     let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
     assert_eq!(live.state(), fresh.state());
+}
+
+#[test]
+fn who_fills_a_block_is_left_out_of_it_and_nobody_else_is() {
+    // One phone number at two agencies, of which a third may hold it once.
+    let member = |agency| Person { agency, tokens: [0, 0, 0, 1], nhs: 0, likeness: 0 };
+    let mut town: Town = (0..3).map(|n| (handle(n), member(n as usize))).collect();
+    let mut live = Live::pass(&town, Clear::default(), None);
+    let pairs = |live: &Live| live.0.pairs.iter().filter(|pair| pair.kinds != 0).count();
+    assert_eq!(pairs(&live), 3);
+    let more: Vec<Handle> = (3..300).map(handle).collect();
+    town.extend(more.iter().map(|handle| (*handle, member(2))));
+    live.change(&town, &[], &more);
+    assert_eq!(pairs(&live), 1, "of the two others alone");
+    let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
+    assert_eq!(live.state(), fresh.state());
+    // When it has one left, that one counts again, after a pass as well as after a change.
+    town.retain(|handle, _| !more.contains(handle));
+    for mut followed in [live, fresh] {
+        followed.change(&town, &more, &[]);
+        assert_eq!(pairs(&followed), 3);
+        let fresh = Live::pass(&town, Clear::default(), Some(followed.0.decision.learnt.clone()));
+        assert_eq!(followed.state(), fresh.state());
+    }
 }
