@@ -197,10 +197,12 @@ impl Live {
     /// What is new after a position.
     async fn since(&self, conn: &mut SqliteConnection, after: u64) -> Result<News, StoreError> {
         let (mut steps, mut entered, mut left) = (VecDeque::new(), Vec::new(), HashSet::new());
+        // Whoever came and is gone again was told of all the same where a stream broke in between.
+        let mut passed = Vec::new();
         for Told { row, before, after, tokens } in told::since(conn, after).await? {
             let standing = Standing(after);
             match (Standing(before).is_in(), standing.is_in()) {
-                (false, false) => (),
+                (false, false) => passed.push(row),
                 (false, true) => entered.push((row, standing)),
                 (true, false) => _ = left.insert(row),
                 (true, true) if tokens => {
@@ -209,7 +211,7 @@ impl Live {
                 (true, true) => steps.push_back(Step::Facts { row, standing }),
             }
         }
-        // Whoever has another row now is replaced; rows in between were never told.
+        // Whoever has another row now is replaced, whatever rows there were in between.
         let replaced = changes::replaced_after(conn, after).await?;
         for (row, standing) in entered {
             let mut chain = std::iter::successors(replaced.get(&row), |row| replaced.get(row));
@@ -217,7 +219,7 @@ impl Live {
             replaces.inspect(|row| _ = left.remove(row));
             steps.push_back(Step::Upsert { row, replaces, standing });
         }
-        let mut gone: Vec<u64> = left.into_iter().collect();
+        let mut gone: Vec<u64> = left.into_iter().chain(passed).collect();
         gone.sort_unstable();
         steps.extend(gone.into_iter().map(|row| Step::Retraction { row }));
         let crowds = self.holders.iter().map(|holders| holders.crowds().clone());

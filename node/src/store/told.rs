@@ -5,7 +5,7 @@
 
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, signed, unsigned};
+use super::{INSERT_ROWS, StoreError, segments::ALIVE, signed, unsigned};
 
 /// One row of which the sweep says something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Told {
     pub before: u8,
     /// What it says.
     pub after: u8,
-    /// It has other tokens, too.
+    /// It may have other tokens, too.
     pub tokens: bool,
 }
 
@@ -55,7 +55,11 @@ pub async fn since(conn: &mut SqliteConnection, after: u64) -> Result<Vec<Told>,
     for (row, before, after, tokens) in rows {
         let row = unsigned("row", row)?;
         match news.last_mut().filter(|last| last.row == row) {
-            Some(last) => (last.after, last.tokens) = (after, last.tokens || tokens),
+            Some(last) => {
+                // Of whoever was out for a while nobody noted that a token is another one.
+                last.tokens |= tokens || before & ALIVE == 0;
+                last.after = after;
+            }
             None => news.push(Told { row, before, after, tokens }),
         }
     }
@@ -85,12 +89,17 @@ mod tests {
         let store = Store::in_memory().await;
         let mut conn = store.read().await.unwrap();
         let told = |row, before, after, tokens| Told { row, before, after, tokens };
-        put(&mut conn, 3, &[told(1, 0, 1, false), told(2, 7, 7, true)]).await.unwrap();
-        put(&mut conn, 5, &[told(2, 7, 6, false), told(1, 1, 2, false)]).await.unwrap();
-        let all = [told(1, 0, 2, false), told(2, 7, 6, true)];
+        let (out, one, other) = (0, ALIVE | 1, ALIVE | 2);
+        put(&mut conn, 3, &[told(1, out, one, false), told(2, one, one, true)]).await.unwrap();
+        put(&mut conn, 5, &[told(2, one, other, false), told(1, one, other, false)]).await.unwrap();
+        let all = [told(1, out, other, false), told(2, one, other, true)];
         assert_eq!(since(&mut conn, 2).await.unwrap(), all);
-        let rest = [told(1, 1, 2, false), told(2, 7, 6, false)];
+        let rest = [told(1, one, other, false), told(2, one, other, false)];
         assert_eq!(since(&mut conn, 3).await.unwrap(), rest);
-        assert_eq!(position(&mut conn).await.unwrap(), 5);
+        put(&mut conn, 6, &[told(1, other, out, false)]).await.unwrap();
+        put(&mut conn, 7, &[told(1, out, one, false)]).await.unwrap();
+        assert_eq!(since(&mut conn, 5).await.unwrap(), [told(1, other, one, true)]);
+        assert_eq!(since(&mut conn, 6).await.unwrap(), [told(1, out, one, false)]);
+        assert_eq!(position(&mut conn).await.unwrap(), 7);
     }
 }

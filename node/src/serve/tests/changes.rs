@@ -299,3 +299,44 @@ async fn an_alert_finds_the_records_of_a_row_that_was_replaced_and_nobody_else_d
     assert_eq!(compare(old).await, nothing);
     assert_ne!(compare(new).await, nothing);
 }
+
+/// Two people, of whom only the first moves house.
+fn home(address: &str) -> String {
+    format!("N-0,ALMA,PRICE,1987-04-06,{address},,,\n{KIERAN}")
+}
+const KIERAN: &str = "N-1,KIERAN,BYRON,1971-04-06,2 Station Road,ZX3 9HT,,,\n";
+const BOTH: &str = "I-0,N-0,ASB,2025-02-01\nI-1,N-1,ASB,2025-02-01\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_in_a_burst_that_broke_off_and_is_another_by_now_leaves_no_ghost() {
+    let agency = Agency::new().await;
+    agency.people(&home("60 Station Road,ZX3 9HT")).await;
+    agency.events(BOTH).await;
+    let mut follower = Follower::begin(&agency).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    agency.people(&home("9 Long Lane,ZX5 5AA")).await;
+    follower.hear_some(&agency, 1).await;
+    agency.people(&home("14 Larkrise Close,ZX1 4AB")).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    follower.holds_what_is(&agency).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_in_a_burst_that_broke_off_and_is_back_by_now_is_not_lost() {
+    let agency = Agency::new().await;
+    agency.people(&home("60 Station Road,ZX3 9HT")).await;
+    agency.events(BOTH).await;
+    let mut follower = Follower::begin(&agency).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    for n in 1..3 {
+        agency.events(&format!("I-1,N-1,ASB,2025-02-01\nI-9,N-1,ASB,2025-02-0{n}\n")).await;
+    }
+    follower.hear_some(&agency, 2).await;
+    agency.events(&format!("{BOTH}I-9,N-1,ASB,2025-02-05\n")).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    follower.holds_what_is(&agency).await;
+}

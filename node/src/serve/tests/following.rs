@@ -257,6 +257,8 @@ pub(super) struct Follower {
     pub(super) position: u64,
     pub(super) people: BTreeMap<Handle, Person>,
     pub(super) feeds: Vec<Feed>,
+    /// It heard a part of a burst, and not its end.
+    halfway: bool,
 }
 
 impl Follower {
@@ -264,7 +266,7 @@ impl Follower {
     pub(super) async fn begin(agency: &Agency) -> Self {
         let opened = agency.open(1).await;
         let people = people(agency.streamed(0).await);
-        let mut follower = Self { position: opened.position, people, feeds: Vec::new() };
+        let mut follower = Self { position: opened.position, people, ..Self::default() };
         for handle in follower.people.keys().copied().collect::<Vec<_>>() {
             follower.ask(agency, handle).await;
         }
@@ -284,31 +286,50 @@ impl Follower {
         loop {
             let Step { position, change } = from.next().await.unwrap().unwrap();
             assert!(position >= self.position, "a position goes back");
-            match change.clone() {
-                Change::Upsert(upsert) => {
-                    if let Some(before) = upsert.replaces {
-                        assert!(self.people.remove(&before).is_some(), "replaces nobody");
-                    }
-                    let (flags, tokens) = (upsert.flags, upsert.tokens);
-                    let person = Person { flags, tokens, ..Person::default() };
-                    let before = self.people.insert(upsert.handle, person);
-                    assert!(before.is_none(), "somebody new who was there");
-                    self.ask(agency, upsert.handle).await;
-                }
-                Change::Retraction(handle) => {
-                    assert!(self.people.remove(&handle).is_some(), "retracts nobody");
-                }
-                Change::Facts(handle, flags) => {
-                    self.people.get_mut(&handle).expect("facts of nobody").flags = flags;
-                    self.ask(agency, handle).await;
-                }
-                Change::Feeds(feeds) => self.feeds = feeds,
-                Change::CaughtUp => {
-                    self.position = position;
-                    return happened;
-                }
+            if change == Change::CaughtUp {
+                (self.position, self.halfway) = (position, false);
+                return happened;
             }
-            happened.push(change);
+            happened.push(change.clone());
+            self.take(agency, change).await;
+        }
+    }
+
+    /// Takes one change in, as the coordinator does. Who heard a part of a burst hears some of it again.
+    async fn take(&mut self, agency: &Agency, change: Change) {
+        match change {
+            Change::Upsert(upsert) => {
+                if let Some(before) = upsert.replaces {
+                    let known = self.people.remove(&before).is_some();
+                    assert!(known || self.halfway, "replaces nobody");
+                }
+                let (flags, tokens) = (upsert.flags, upsert.tokens);
+                let person = Person { flags, tokens, ..Person::default() };
+                let before = self.people.insert(upsert.handle, person);
+                assert!(before.is_none() || self.halfway, "somebody new who was there");
+                self.ask(agency, upsert.handle).await;
+            }
+            // Who came and left again was perhaps never heard of.
+            Change::Retraction(handle) => _ = self.people.remove(&handle),
+            Change::Facts(handle, flags) => {
+                self.people.get_mut(&handle).expect("facts of nobody").flags = flags;
+                self.ask(agency, handle).await;
+            }
+            Change::Feeds(feeds) => self.feeds = feeds,
+            Change::CaughtUp => {}
+        }
+    }
+
+    /// Hears so many changes at most, and then the stream breaks.
+    pub(super) async fn hear_some(&mut self, agency: &Agency, changes: usize) {
+        let mut from = self.watch(agency).await;
+        self.halfway = true;
+        for _ in 0..changes {
+            match from.next().await.unwrap().unwrap().change {
+                // The position does not count: it is lost with the rest.
+                Change::CaughtUp => return,
+                change => self.take(agency, change).await,
+            }
         }
     }
 

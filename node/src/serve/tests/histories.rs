@@ -19,6 +19,8 @@ enum Happens {
     NoEvent(usize),
     /// The follower hears everything so far.
     Look,
+    /// The follower hears so many changes, and then its stream breaks.
+    Break(usize),
     /// The follower forgets the last things it heard and begins anew from before them.
     Forget,
     /// The node's process is another one.
@@ -55,6 +57,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => (0..8usize, event()).prop_map(|(at, row)| Happens::Event { at, row }),
         1 => (0..8usize).prop_map(Happens::NoEvent),
         4 => Just(Happens::Look),
+        2 => (1..4usize).prop_map(Happens::Break),
         1 => Just(Happens::Forget),
         1 => Just(Happens::Restart),
     ]
@@ -130,6 +133,10 @@ async fn live_equals_full(history: Vec<Happens>) {
                 follower.catch_up(&agency, &mut changes).await;
                 follower.holds_what_is(&agency).await;
                 heard.push(follower.clone());
+            }
+            Happens::Break(after) => {
+                follower.hear_some(&agency, after).await;
+                changes = follower.watch(&agency).await;
             }
             Happens::Forget => {
                 heard.truncate(heard.len().div_ceil(2));
