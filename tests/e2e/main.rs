@@ -10,6 +10,7 @@ mod changes_flow;
 mod command_line;
 mod delivered_once;
 mod demonstration;
+mod disk_is_full;
 mod exports_go_wrong;
 mod exports_land;
 mod measured;

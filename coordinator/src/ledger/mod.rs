@@ -17,7 +17,7 @@ pub mod sweeps;
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
+    Connection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -88,8 +88,13 @@ impl Ledger {
             // Handles that were delivered are overwritten, not only unlinked.
             .pragma("secure_delete", "on")
             .foreign_keys(true);
-        let pool =
-            SqlitePoolOptions::new().connect_with(options).await.map_err(LedgerError::Open)?;
+        let pool = SqlitePoolOptions::new()
+            // Where a write fails, as on a full disk, SQLite undoes the transaction by itself and the
+            // driver goes on counting it: such a connection could never begin another.
+            .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
+            .connect_with(options)
+            .await
+            .map_err(LedgerError::Open)?;
         migrator([
             include_str!("../../migrations/sqlite/0001_ledger.sql"),
             include_str!("../../migrations/sqlite/0010_reviews.sql"),

@@ -24,7 +24,7 @@ pub mod weights;
 use std::path::Path;
 
 use sqlx::{
-    SqlSafeStr, Sqlite, SqlitePool, Transaction,
+    Connection, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -90,6 +90,10 @@ impl Store {
         pool: SqlitePoolOptions,
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
+        // Where a write fails, as on a full disk, SQLite undoes the transaction by itself and the driver
+        // goes on counting it: such a connection could never begin another.
+        let pool =
+            pool.before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }));
         let pool = pool.connect_with(options).await.map_err(StoreError::Open)?;
         migrator().run(&pool).await?;
         Ok(Self { pool })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 /// How long a process may take to answer, or to end when it is told to.
@@ -252,6 +252,15 @@ impl Running {
         self.signal(Signal::CONT)
     }
 
+    /// Lets it write no file beyond so many bytes, as a full disk does; `None` lifts that. Its program
+    /// has to ignore SIGXFSZ, or that kills it.
+    pub fn limit_files(&self, bytes: Option<u64>) -> anyhow::Result<()> {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.pid()?), Resource::Fsize, limit)
+            .with_context(|| format!("could not limit the files of {}", self.name))?;
+        Ok(())
+    }
+
     /// Returns the most memory it used so far, in KiB.
     pub fn peak_kib(&mut self) -> u64 {
         self.look();
@@ -268,9 +277,12 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process(self.pid()?, signal).with_context(|| format!("could not stop {}", self.name))
+    }
+
+    fn pid(&self) -> anyhow::Result<Pid> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("a process without a number")?, signal)
-            .with_context(|| format!("could not stop {}", self.name))
+        pid.context("a process without a number")
     }
 
     fn wait(&mut self) -> anyhow::Result<()> {
