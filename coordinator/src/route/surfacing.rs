@@ -338,7 +338,7 @@ fn news(model: &Model, told: &Told, now: &Scoring) -> Option<Why> {
     let limits = &model.surfacing;
     let as_at = now.scored.as_at;
     // Harm of a kind that nobody has seen is told whatever was said before.
-    let severe = now.severe.has_more_than(told);
+    let severe = now.severe.has_more_than(told, as_at);
     let (mut since, mut score) = (told.day, told.score);
     if let Some(review) = told.review {
         if review.no_action && as_at.since(review.day) < limits.quiet_days {

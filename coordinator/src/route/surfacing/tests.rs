@@ -67,8 +67,12 @@ impl Memory {
     }
 
     fn review(&mut self, as_at: &str, no_action: bool) {
+        self.review_on(day(as_at), no_action);
+    }
+
+    fn review_on(&mut self, day: Day, no_action: bool) {
         let told = self.told.as_mut().unwrap();
-        told.review = Some(Reviewed { day: day(as_at), score: told.score, no_action });
+        told.review = Some(Reviewed { day, score: told.score, no_action });
     }
 }
 
@@ -357,5 +361,38 @@ fn dates_told_by_the_month_do_not_make_news_as_the_month_goes_on() {
         }
         assert!(!pushes.iter().any(|(_, why)| *why == Why::Withdrawn), "{name} {pushes:?}");
         assert!((1..=6).contains(&pushes.len()), "{name} {pushes:?}");
+    }
+}
+
+#[test]
+fn another_severe_thing_in_a_month_of_which_only_the_month_is_told_is_news() {
+    let model = Model::builtin();
+    // Told of on each day of a month, also on those that stand for one; the next thing happens later in it.
+    for (told_on, next_on) in
+        [(1, 9), (3, 4), (10, 12), (10, 20), (15, 16), (15, 28), (16, 20), (29, 30)]
+    {
+        let on = |dom: i32| day("2025-09-01").plus(dom - 1);
+        let as_told = |events: &[Event], as_at: Day| -> Vec<Event> {
+            let by_month = |event: &Event| {
+                let first = event.start.first_of_month();
+                let start = Some(first.plus(14)).filter(|middle| *middle <= as_at).unwrap_or(first);
+                Event { start, ..event.clone() }
+            };
+            events.iter().filter(|event| event.start <= as_at).map(by_month).collect()
+        };
+        let (mut memory, mut events) = (Memory::default(), scenario("B"));
+        events.retain(|event| event.start < on(1));
+        events.push(event("FRS_DELIBERATE_FIRE", &on(1).to_string(), 900));
+        memory.look(model, &as_told(&events, on(told_on)), on(told_on));
+        memory.review_on(on(told_on), true);
+        events.push(event("FRS_DELIBERATE_FIRE", &on(next_on).to_string(), 901));
+        let mut news = Vec::new();
+        for as_at in (told_on + 1..60).map(on) {
+            if let Decision::Update(why) = memory.look(model, &as_told(&events, as_at), as_at) {
+                news.push((as_at, why));
+            }
+        }
+        let severe: Vec<_> = news.iter().filter(|(_, why)| *why == Why::Severe).collect();
+        assert_eq!(severe, [&(on(next_on), Why::Severe)], "told of on {told_on}: {news:?}");
     }
 }
