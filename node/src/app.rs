@@ -19,15 +19,15 @@ use crate::{
         landing::Outcome,
         watch::{self, Watch},
     },
-    policy::Policy,
+    policy::current::Current,
     serve::{self, Node},
     source::Feed,
     store::{Store, StoreError},
     tokenise::{keyring::Keyring, recipe::MatchKeys},
 };
 
-/// How often to look whether certificates were replaced.
-const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
+/// How often to look whether certificates or the policy were replaced.
+const FILE_CHECK: Duration = Duration::from_secs(10);
 
 /// A node with its store open and its files read.
 pub struct App {
@@ -122,7 +122,7 @@ impl App {
         ready: impl FnOnce(Option<SocketAddr>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self { config, store, keyring, feeds } = self;
-        let policy = Policy::load(&config.policy, &config.id, config.kind)?;
+        let policy = Current::load(&config.policy, &config.id, config.kind)?;
         // Identity before sockets.
         let files = config.identity_files.clone();
         let tls = TlsState::load(&files, OffsetDateTime::now_utc())?;
@@ -134,7 +134,8 @@ impl App {
         );
         let contact = config.contact.clone().map(Into::into);
         let parts = (store.clone(), keyring.clone());
-        let watch = Watch::new(parts, feeds.clone(), &config.intake, policy.stale_after_h);
+        let stale_after_h = policy.now().and_then(|policy| policy.stale_after_h);
+        let watch = Watch::new(parts, feeds.clone(), &config.intake, stale_after_h);
         let time = (clock::now_ms as fn() -> u64, config.serve.any_day);
         if config.serve.any_day {
             tracing::warn!("[serve] any_day: {}", config::ANY_DAY);
@@ -154,7 +155,7 @@ impl App {
         tasks.spawn(watch.run());
         let watched = tls.clone();
         tasks.spawn(async move {
-            watched.watch(files, CERTIFICATE_CHECK, std::future::pending::<()>()).await;
+            watched.watch(files, FILE_CHECK, std::future::pending::<()>()).await;
         });
         let mut address = None;
         if let Some(listen) = config.serve.listen {
@@ -180,6 +181,7 @@ impl App {
             ),
         }
         tasks.spawn(remind(node.store.clone()));
+        tasks.spawn(read_policy(node.clone()));
         tracing::info!(agency.id = %config.id, listen = ?address, "node is up");
         ready(address)?;
 
@@ -204,6 +206,14 @@ impl App {
         }
         tracing::info!("node is down");
         Ok(())
+    }
+}
+
+/// Reads the policy now and then, so that the log says what is wrong with it before somebody asks.
+async fn read_policy(node: Node) {
+    loop {
+        tokio::time::sleep(FILE_CHECK).await;
+        let _ = node.policy.now();
     }
 }
 

@@ -208,7 +208,17 @@ impl Policy {
     pub fn load(path: &Path, id: &AgencyId, kind: AgencyKind) -> Result<Self, PolicyError> {
         let text = fs::read_to_string(path)
             .map_err(|source| PolicyError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, id, kind).map_err(|fault| match fault {
+        Self::from_text(path, &text, id, kind)
+    }
+
+    /// Checks what was read from a file.
+    pub(super) fn from_text(
+        path: &Path,
+        text: &str,
+        id: &AgencyId,
+        kind: AgencyKind,
+    ) -> Result<Self, PolicyError> {
+        Self::parse(text, id, kind).map_err(|fault| match fault {
             Fault::Syntax(source) => PolicyError::Syntax { path: path.to_owned(), source },
             Fault::Rule(fault) => PolicyError::Refused { path: path.to_owned(), fault },
         })

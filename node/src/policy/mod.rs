@@ -4,6 +4,7 @@
 //! rule that is silently ignored is a leak or a death. What this version does not enforce yet, it
 //! refuses: a rule that needs a second approver releases nothing.
 
+pub mod current;
 pub mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use causeway_proto::{
 pub use self::file::PolicyError;
 use crate::store::events::PersonEvent;
 
-/// What the agency allows, checked.
+/// What the agency allows, checked. [`Policy::in_force`] says what that is on a day.
 #[derive(Clone, Debug)]
 pub struct Policy {
     purposes: BTreeMap<Purpose, Option<Day>>,
@@ -79,13 +80,19 @@ pub struct Released {
 }
 
 impl Policy {
-    /// Returns those purposes that the agency answers for on this day.
-    pub fn allowed(&self, asked: &[Purpose], on: Day) -> Vec<Purpose> {
-        let in_force = |purpose: &&Purpose| match self.purposes.get(purpose) {
-            Some(expires) => expires.is_none_or(|last| on <= last),
-            None => false,
-        };
-        asked.iter().filter(in_force).copied().collect()
+    /// Returns those purposes that the agency answers for.
+    pub fn allowed(&self, asked: &[Purpose]) -> Vec<Purpose> {
+        asked.iter().filter(|purpose| self.purposes.contains_key(purpose)).copied().collect()
+    }
+
+    /// Returns what is left of it on a day: nothing that rests on an agreement that has ended.
+    pub fn in_force(&self, on: Day) -> Self {
+        let mut left = self.clone();
+        left.purposes.retain(|_, expires| expires.is_none_or(|last| on <= last));
+        for rule in left.rules.iter_mut().flatten() {
+            rule.purposes.retain(|purpose| left.purposes.contains_key(purpose));
+        }
+        left
     }
 
     /// Returns what may be told of an event for these purposes as at a day; `None` for nothing.

@@ -129,8 +129,8 @@ impl Watcher {
                 Some(news) => self.make_ready(news).await?,
                 None => {
                     self.wait().await?;
-                    let Node(parts) = &self.node;
-                    let news = self.session.news(&parts.store, &parts.policy, self.position).await;
+                    let policy = self.node.policy_for(self.session.as_at())?;
+                    let news = self.session.news(&self.node.store, &policy, self.position).await;
                     self.news = Some(news.map_err(status::store)?.ok_or_else(closed)?);
                 }
             }

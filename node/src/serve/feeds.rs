@@ -13,7 +13,7 @@ impl Node {
         &self,
         conn: &mut SqliteConnection,
     ) -> Result<(Vec<Feed>, Option<u64>), StoreError> {
-        let stale_after_h = self.policy.stale_after_h;
+        let stale_after_h = self.policy.now().and_then(|policy| policy.stale_after_h);
         let fresh = freshness::of(conn, &self.feeds, stale_after_h, (self.now_ms)()).await?;
         let next = fresh.iter().filter_map(|feed| feed.stale_from_ms).min();
         let feed = |fresh: freshness::Freshness| Feed {

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod alerts;
+mod allowed;
 mod answer;
 mod changes;
 mod comparisons;
@@ -51,7 +52,7 @@ use tonic_health::server::HealthReporter;
 
 use self::session::Session;
 use crate::{
-    policy::Policy,
+    policy::current::Current,
     source::Feed,
     store::{self, Store, StoreError},
     tokenise::keyring::Keyring,
@@ -70,7 +71,7 @@ pub struct Parts {
     /// Its keys.
     pub keyring: Keyring,
     /// What it allows.
-    pub policy: Policy,
+    pub policy: Current,
     /// Its exports.
     pub feeds: Vec<Feed>,
     /// Whom a colleague can ring.
@@ -92,7 +93,7 @@ impl Node {
     pub fn new(
         kind: AgencyKind,
         (store, keyring): (Store, Keyring),
-        policy: Policy,
+        policy: impl Into<Current>,
         (feeds, contact): (Vec<Feed>, Option<Contact>),
         (now_ms, any_day): (fn() -> u64, bool),
     ) -> Self {
@@ -102,7 +103,7 @@ impl Node {
             kind,
             store,
             keyring,
-            policy,
+            policy: policy.into(),
             feeds,
             contact,
             now_ms,
@@ -119,8 +120,15 @@ impl Node {
         self.going.send_replace(true);
     }
 
-    /// Returns the open session of a sweep, putting it together again after a restart.
+    /// Returns the open session of a sweep of which the agency may still say something.
     async fn session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
+        let session = self.any_session(sweep).await?;
+        self.allowed(session.purposes(), session.as_at())?;
+        Ok(session)
+    }
+
+    /// Returns the open session of a sweep, putting it together again after a restart.
+    async fn any_session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
         let mut current = self.0.session.lock().await;
         if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
             return Ok(session.clone());

@@ -43,13 +43,13 @@ impl QualityService for Node {
 
 impl Node {
     async fn counted(&self, request: pb::CountLinkedRequest) -> Answer<pb::CountLinkedResponse> {
-        if !self.policy.subgroup_counts {
-            let message = "the agency's policy tells no counts by kinds of people";
-            return Err(refusal::status(Code::PermissionDenied, "POLICY_REFUSES", message));
-        }
         let hash = sha256(&request.encode_to_vec());
         let question = CountLinked::try_from(request)?;
         let session = self.session(question.sweep()).await?;
+        if !self.policy_for(session.as_at())?.subgroup_counts {
+            let message = "the agency's policy tells no counts by kinds of people";
+            return Err(refusal::status(Code::PermissionDenied, "POLICY_REFUSES", message));
+        }
         self.only_once(question.sweep(), hash).await?;
 
         let mut store = self.store.snapshot().await.map_err(status::store)?;

@@ -44,8 +44,9 @@ impl Node {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
         let rows = rows_of(&session, &request.handles)?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
+        let policy = self.policy_for(session.as_at())?;
         let released =
-            released(&mut store, &self.policy, &session, &rows).await.map_err(status::store)?;
+            released(&mut store, &policy, &session, &rows).await.map_err(status::store)?;
         let subjects: Vec<pb::SubjectSignals> = rows
             .iter()
             .map(|row| released.get(row).cloned().unwrap_or_default())

@@ -59,7 +59,7 @@ impl Node {
     /// Keeps findings with every record of the person that each handle means.
     async fn keep(&self, request: pb::KeepMemosRequest) -> Answer<pb::KeepMemosResponse> {
         let ToKeep { sweep, memos } = ToKeep::try_from(request)?;
-        let session = self.session(sweep).await?;
+        let session = self.any_session(sweep).await?;
         let handles: Vec<Handle> = memos.iter().map(|memo| memo.handle).collect();
         let rows = session.resolve(&handles).map_err(|_| super::unknown_handle())?;
         let mut tx = self.store.begin().await.map_err(status::store)?;
@@ -82,12 +82,7 @@ impl Node {
 
     async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
         let opening = Opening::try_from(request)?;
-        let on = self.day_of_agreements(opening.as_at);
-        let purposes = self.policy.allowed(&opening.purposes, on);
-        if purposes.is_empty() {
-            let message = "the node's policy allows none of these purposes on that day";
-            return Err(refusal::status(Code::PermissionDenied, "DENIED_POLICY", message));
-        }
+        let (policy, purposes) = self.allowed(&opening.purposes, opening.as_at)?;
         let mut current = self.session.lock().await;
         if let Some(session) = current.as_ref().filter(|session| session.id() == opening.sweep) {
             return self.describe(session).await;
@@ -111,7 +106,7 @@ impl Node {
                     last_row: segments::next_row(&mut tx).await.map_err(status::store)?,
                     position: changes::position(&mut tx).await.map_err(status::store)?,
                 };
-                let standings = standing::all(&mut tx, &self.policy, &sweep).await;
+                let standings = standing::all(&mut tx, &policy, &sweep).await;
                 let streamed: Vec<u8> =
                     standings.map_err(status::store)?.into_iter().map(|s| s.0).collect();
                 let opened = sweeps::open(&mut tx, &sweep, &streamed, (self.now_ms)()).await;
@@ -153,6 +148,7 @@ impl Node {
     }
 
     async fn describe(&self, session: &Session) -> Answer<pb::OpenSweepResponse> {
+        let policy = self.policy_for(session.as_at())?;
         let mut conn = self.store.read().await.map_err(status::store)?;
         let (feeds, _) = self.freshness(&mut conn).await.map_err(status::store)?;
         let memos = memos(&mut conn, session).await.map_err(status::store)?;
@@ -165,9 +161,9 @@ impl Node {
             kind: self.kind,
             feeds,
             memos,
-            contact: self.contact.clone().filter(|_| self.policy.disclose_contact),
+            contact: self.contact.clone().filter(|_| policy.disclose_contact),
             no_contact: None,
-            withheld: self.policy.withheld(self.kind, session.purposes()),
+            withheld: policy.withheld(self.kind, session.purposes()),
         };
         Ok((session.rows(), opened.into()))
     }

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     ingest::Intake,
+    policy::Policy,
     tokenise::{chain::EpochKey, keyring::Keyring},
 };
 
@@ -81,6 +82,7 @@ mod changes;
 mod following;
 mod histories;
 mod hostile;
+mod policies;
 
 struct Police {
     node: Node,

@@ -96,9 +96,15 @@ fn what_no_rule_names_is_not_said() {
 #[test]
 fn a_purpose_ends_with_its_agreement() {
     let policy = parse(POLICE).unwrap();
-    assert_eq!(policy.allowed(ADULTS, day("2027-03-31")), ADULTS);
-    assert_eq!(policy.allowed(ADULTS, day("2027-04-01")), []);
-    assert_eq!(policy.allowed(&[Purpose::MultipleDisadvantage], day("2025-01-01")), []);
+    let [last, after] = ["2027-03-31", "2027-04-01"].map(|on| policy.in_force(day(on)));
+    assert_eq!(last.allowed(ADULTS), ADULTS);
+    assert_eq!(after.allowed(ADULTS), []);
+    assert_eq!(last.allowed(&[Purpose::MultipleDisadvantage]), []);
+    // Its rules end with it, also for an event of a time when it was in force.
+    let asb = event("POL_ASB_VICTIM", "2027-02-19");
+    let told = |policy: &Policy, asked| policy.release(&asb, asked, day("2027-02-25")).is_some();
+    assert!(told(&last, ADULTS) && !told(&after, ADULTS));
+    assert!(told(&after, &[Purpose::AsbHate]), "that one has no end");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use super::super::{Node, session::Session, standing, tokens};
 use crate::{
     ingest::{Intake, Receipt},
-    policy::Policy,
+    policy::current::Current,
     source,
     store::{Store, changes, segments, sweeps},
     tokenise::{chain::EpochKey, keyring::Keyring},
@@ -153,7 +153,8 @@ impl Agency {
         let last_row = segments::next_row(&mut conn).await.unwrap();
         let position = changes::position(&mut conn).await.unwrap();
         let now = sweeps::Sweep { last_row, position, ..open };
-        let standings = standing::all(&mut conn, &self.node.policy, &now).await.unwrap();
+        let standings =
+            standing::all(&mut conn, &self.node.policy.now().unwrap(), &now).await.unwrap();
         drop(conn);
         let (_, keys) = self.node.keyring.open_sweep(&now.id).unwrap();
         let session = Session::of(now, keys, (1, [0; 32]), standings.into_iter());
@@ -185,7 +186,7 @@ async fn node(folder: &Path, time: (fn() -> u64, bool)) -> Node {
 async fn node_of(folder: &Path, time: (fn() -> u64, bool), policy: &str) -> Node {
     let path = folder.join("policy.toml");
     std::fs::write(&path, policy).unwrap();
-    let policy = Policy::load(&path, &"police".parse().unwrap(), AgencyKind::Police).unwrap();
+    let policy = Current::load(&path, &"police".parse().unwrap(), AgencyKind::Police).unwrap();
     let store = Store::open(&folder.join("node.db")).await.unwrap();
     Node::new(AgencyKind::Police, (store, keyring(folder)), policy, (feeds(), None), time)
 }

@@ -1,0 +1,101 @@
+//! A policy that is changed, broken or runs out while the node is up.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use super::{
+    following::{Agency, id},
+    *,
+};
+
+const DAY_MS: u64 = 86_400_000;
+/// Noon of 25 February 2025.
+const NOON_MS: u64 = 1_740_484_800_000;
+
+async fn agency(now_ms: fn() -> u64) -> Agency {
+    let agency = Agency::strict(now_ms).await;
+    agency.people("N-1,CAROL,DENHOLM,1987-04-06,14 Larkrise Close,ZX1 4AB,,,\n").await;
+    agency.events("POL4,N-1,ASB,2025-02-19\n").await;
+    agency
+}
+
+impl Agency {
+    fn policy_says(&self, text: &str) {
+        fs::write(self.folder.path().join("policy.toml"), text).unwrap();
+    }
+
+    async fn handles(&self) -> Vec<Handle> {
+        let Some(Column::People(people)) = self.streamed(0).await.remove(0).column else {
+            panic!("people come first")
+        };
+        Handle::from_column("handles", &people.handles).unwrap()
+    }
+
+    /// How many signals are told of some people, or why none.
+    async fn told(&self, handles: &[Handle]) -> Result<usize, String> {
+        let request = pb::QuerySignalsRequest { sweep_id: id(1), handles: column(handles) };
+        let answer = self.node.query_signals(Request::new(request)).await;
+        let answer = answer.map_err(|refused| refusal::reason(&refused).unwrap())?.into_inner();
+        Ok(answer.subjects.into_iter().map(|subject| subject.signals.len()).sum())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_file_that_is_changed_decides_at_once() {
+    let agency = agency(|| NOON_MS).await;
+    agency.open(1).await;
+    let handles = agency.handles().await;
+    assert_eq!(agency.told(&handles).await, Ok(1));
+
+    agency.policy_says(&POLICY.replace("\"POL_ASB_VICTIM\", ", ""));
+    assert_eq!(agency.told(&handles).await, Ok(0));
+    agency.policy_says(POLICY);
+    assert_eq!(agency.told(&handles).await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_file_that_cannot_be_followed_releases_nothing_until_it_is_mended() {
+    let agency = agency(|| NOON_MS).await;
+    agency.open(1).await;
+    let handles = agency.handles().await;
+    let unusable = || Some("POLICY_UNUSABLE".to_owned());
+    for broken in ["", "[node", &POLICY.replace("deny", "allow"), &format!("{POLICY}\nmor = 1")] {
+        agency.policy_says(broken);
+        assert_eq!(agency.told(&handles).await.err(), unusable(), "{broken}");
+        let request = pb::StreamTokensRequest { sweep_id: id(1), after: 0 };
+        let refused = agency.node.stream_tokens(Request::new(request)).await.err().unwrap();
+        assert_eq!(refusal::reason(&refused), unusable());
+        let refused = agency.open_as_at(2, "2025-02-25").await.unwrap_err();
+        assert_eq!(refusal::reason(&refused), unusable());
+    }
+    fs::remove_file(agency.folder.path().join("policy.toml")).unwrap();
+    assert_eq!(agency.told(&handles).await.err(), unusable());
+
+    agency.policy_says(POLICY);
+    assert_eq!(agency.told(&handles).await, Ok(1));
+    // To close a sweep needs no policy.
+    agency.policy_says("");
+    let request = pb::CloseSweepRequest { sweep_id: id(1) };
+    agency.node.close_sweep(Request::new(request)).await.unwrap();
+}
+
+static A_DAY: AtomicU64 = AtomicU64::new(NOON_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agreement_that_ends_while_a_sweep_is_open_ends_what_it_is_told() {
+    let agency = agency(|| A_DAY.load(SeqCst)).await;
+    agency.policy_says(&POLICY.replace(
+        "lawful_basis = \"6(1)(e)\"",
+        "lawful_basis = \"6(1)(e)\"\nexpires = \"2025-02-26\"",
+    ));
+    agency.open(1).await;
+    let handles = agency.handles().await;
+    A_DAY.fetch_add(DAY_MS, SeqCst);
+    assert_eq!(agency.told(&handles).await, Ok(1));
+    A_DAY.fetch_add(DAY_MS, SeqCst);
+    assert_eq!(agency.told(&handles).await, Err("DENIED_POLICY".into()));
+    let refused = agency.open_as_at(2, "2025-02-25").await.unwrap_err();
+    assert_eq!(refusal::reason(&refused).as_deref(), Some("DENIED_POLICY"));
+}
