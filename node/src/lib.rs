@@ -13,6 +13,7 @@
 //! person; `app` is the one that knows everybody.
 
 pub mod app;
+pub mod cause;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod changes;
+mod error;
 pub mod events;
 pub mod imports;
 pub mod landed;
@@ -21,11 +22,18 @@ pub mod sweeps;
 pub mod told;
 pub mod weights;
 
-use std::path::Path;
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+pub use self::error::{Cause, StoreError};
 
 use sqlx::{
-    Connection, SqlSafeStr, Sqlite, SqlitePool, Transaction,
-    migrate::{Migration, MigrationType, Migrator},
+    Connection, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::{Migrate, Migration, MigrationType, Migrator},
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -34,25 +42,11 @@ use sqlx::{
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
+    path: PathBuf,
 }
 
-/// The database could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file could not be opened.
-    #[error("could not open the store")]
-    Open(#[source] sqlx::Error),
-    /// A migration failed, or the file was written by a newer version.
-    #[error("could not bring the store's schema up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A statement failed.
-    #[error("a store statement failed")]
-    Statement(#[from] sqlx::Error),
-    /// A row breaks a rule the schema should have kept.
-    #[error("the store holds an impossible {0}")]
-    Corrupt(&'static str),
-}
-
+/// How long to wait for another process.
+const BUSY: Duration = Duration::from_secs(60);
 /// Rows in one multi-row insert: far below SQLite's limit of 32,766 values a statement.
 const INSERT_ROWS: usize = 2_000;
 /// A new store's pages.
@@ -63,13 +57,14 @@ const MAPPED_BYTES: &str = "17179869184";
 impl Store {
     /// Opens the store at `path`, creating and migrating it as needed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        make(path).map_err(StoreError::Create)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // What was accepted survives a power cut, too.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(std::time::Duration::from_secs(60))
+            .busy_timeout(BUSY)
             // Segments are blobs of 64 KiB and more: few large pages, read where they lie.
             .page_size(PAGE_BYTES)
             .pragma("mmap_size", MAPPED_BYTES)
@@ -90,13 +85,19 @@ impl Store {
         pool: SqlitePoolOptions,
         options: SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
+        let path = options.get_filename().to_owned();
         // Where a write fails, as on a full disk, SQLite undoes the transaction by itself and the driver
         // goes on counting it: such a connection could never begin another.
         let pool =
             pool.before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }));
-        let pool = pool.connect_with(options).await.map_err(StoreError::Open)?;
-        migrator().run(&pool).await?;
-        Ok(Self { pool })
+        let pool = open_in_turn(pool, options).await.map_err(|error| StoreError::open(&error))?;
+        migrate(&pool).await?;
+        Ok(Self { pool, path })
+    }
+
+    /// Returns where the database file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Borrows a connection for reading.
@@ -112,6 +113,14 @@ impl Store {
         Ok(self.pool.begin_with("begin immediate").await?)
     }
 
+    /// Fails where the store cannot be written, and changes nothing.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        // SQLite begins to write where it may not, and fails at the first statement.
+        sqlx::query("delete from landed where false").execute(&mut *tx).await?;
+        Ok(tx.rollback().await?)
+    }
+
     /// Begins a transaction that sees the store as it is now, whatever is written meanwhile.
     pub async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin().await?)
@@ -121,6 +130,64 @@ impl Store {
     pub async fn close(self) {
         self.pool.close().await;
     }
+}
+
+/// Makes the file of a new store, for this user only. SQLite gives the files beside it the same mode.
+fn make(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        // Another process is as far as this one.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Opens the file. While another process turns a new one into a store with a log, SQLite says at once
+/// that it is locked, however patient it otherwise is.
+async fn open_in_turn(
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+) -> Result<SqlitePool, sqlx::Error> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if error::is_busy(&error) && Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Brings the schema up to date. Of two processes that begin at once, one waits for the other, and
+/// finds nothing left to do.
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    if is_up_to_date(&mut *pool.acquire().await?).await? {
+        return Ok(());
+    }
+    let mut tx = pool.begin_with("begin immediate").await?;
+    // `run` is of no use to a future that may move between threads.
+    migrator().run_direct(None, &mut *tx, false).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Returns whether nothing is left to do, without waiting for whoever writes at the moment.
+async fn is_up_to_date(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let (tables,): (i64,) =
+        sqlx::query_as("select count(*) from sqlite_master where name = '_sqlx_migrations'")
+            .fetch_one(&mut *conn)
+            .await?;
+    if tables == 0 {
+        return Ok(false);
+    }
+    let migrator = migrator();
+    let applied = conn.list_applied_migrations("_sqlx_migrations").await?;
+    Ok(applied.len() == migrator.iter().count()
+        && migrator.iter().zip(&applied).all(|(ours, theirs)| {
+            (ours.version, &ours.checksum) == (theirs.version, &theirs.checksum)
+        }))
 }
 
 /// Migrations only go forward and are never edited once merged.
@@ -162,6 +229,8 @@ fn fixed<const N: usize>(what: &'static str, value: Vec<u8>) -> Result<[u8; N], 
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[tokio::test]
@@ -174,13 +243,42 @@ mod tests {
             .execute(&pool)
             .await
             .unwrap();
-        migrator().run(&pool).await.unwrap();
-        let store = Store { pool };
+        migrate(&pool).await.unwrap();
+        let store = Store { pool, path: PathBuf::new() };
         let mut conn = store.read().await.unwrap();
         let sketches = segments::packed_sketches(&mut conn, 7).await.unwrap();
         assert_eq!(sketches, [0xc0, 0xff, 0xee]);
         let first = 7 * causeway_proto::limits::SEGMENT_ROWS as u64;
         let states = segments::states_of(&mut conn, &[first, first + 1]).await.unwrap();
         assert_eq!(states, [(first, 0x80), (first + 1, 1)].into());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_store_is_this_users_only_and_may_be_opened_by_many_at_once() {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("node.db");
+            let open = || {
+                let path = path.clone();
+                tokio::spawn(async move { Store::open(&path).await })
+            };
+            let opened = futures::future::join_all([open(), open(), open(), open()]).await;
+            let stores: Vec<Store> = opened.into_iter().map(|one| one.unwrap().unwrap()).collect();
+            stores[0].begin().await.unwrap().commit().await.unwrap();
+            let mut files = 0;
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+                files += 1;
+            }
+            assert_eq!(files, 3, "the database, its log and the index of that");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_the_cause() {
+        let error = Store::open(Path::new("/nowhere/node.db")).await.unwrap_err();
+        let said = crate::cause::in_one_line(&error);
+        assert_eq!(said, "could not make the store: No such file or directory (os error 2)");
     }
 }
