@@ -28,6 +28,7 @@ pub(super) struct Decoded<R> {
     /// Bytes and line breaks before the chunk at hand.
     offset: u64,
     lines: u64,
+    ends_in_return: bool,
     started: bool,
     ended: bool,
     hash: digest::Context,
@@ -53,6 +54,7 @@ impl<R: Read> Decoded<R> {
             taken: 0,
             offset: 0,
             lines: 0,
+            ends_in_return: false,
             started: false,
             ended: false,
             hash: digest::Context::new(&digest::SHA256),
@@ -92,10 +94,15 @@ impl<R: Read> Decoded<R> {
                 self.offset = 3;
             }
         }
+        // The line break lies across two chunks.
+        if self.ends_in_return && bytes.first() == Some(&b'\n') {
+            self.lines -= 1;
+        }
         if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
             return Err(FileError::Binary { line: self.line_at(bytes, at), what: "a NUL byte" });
         }
         self.decode(bytes)?;
+        self.ends_in_return = bytes.last() == Some(&b'\r');
         self.offset += bytes.len() as u64;
         self.lines += count_lines(bytes);
         if self.ended
@@ -270,7 +277,13 @@ fn utf8_length(bytes: &[u8], ended: bool) -> Option<usize> {
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    let count = |wanted| bytes.iter().filter(|byte| **byte == wanted).count();
+    let (feeds, returns) = (count(b'\n'), count(b'\r'));
+    let both = match returns {
+        0 => 0,
+        _ => bytes.windows(2).filter(|pair| pair == b"\r\n").count(),
+    };
+    (feeds + returns - both) as u64
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ impl<R: Read> Cells for Delimited<R> {
             }
             None => self.read(&mut row.cells)?,
         };
-        row.line = row.cells.position().map_or(0, csv::Position::line);
+        row.line = row
+            .cells
+            .position()
+            .map_or(0, |at| self.csv.get_mut().line_from(at.byte()).unwrap_or_else(|| at.line()));
         Ok(more)
     }
 

@@ -3,7 +3,10 @@
 //! The CSV reader behind it collects a whole row before anybody can look at it. One stray quote
 //! would make a row of the rest of the file.
 
-use std::io::{self, Read};
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+};
 
 use super::file::FileError;
 
@@ -30,7 +33,11 @@ pub(super) struct Guarded<R> {
     quote_line: u64,
     /// The quoted field at hand goes over several lines.
     quoted_break: bool,
+    bytes: u64,
     last: Option<u8>,
+    /// Where the lines begin that are not empty, by byte, and their numbers. Those that were read
+    /// ahead and nobody asked for yet.
+    lines: VecDeque<(u64, u64)>,
 }
 
 impl<R> Guarded<R> {
@@ -45,7 +52,9 @@ impl<R> Guarded<R> {
             row_line: 1,
             quote_line: 1,
             quoted_break: false,
+            bytes: 0,
             last: None,
+            lines: VecDeque::new(),
         }
     }
 
@@ -56,6 +65,15 @@ impl<R> Guarded<R> {
     /// Returns whether what was read so far ends with a line break.
     pub(super) fn ends_with_line_break(&self) -> bool {
         matches!(self.last, None | Some(b'\n' | b'\r'))
+    }
+
+    /// Returns the number of the first line that is not empty and begins at a byte or after it. Has to
+    /// be asked in the order of the file.
+    pub(super) fn line_from(&mut self, byte: u64) -> Option<u64> {
+        while self.lines.front().is_some_and(|(begin, _)| *begin < byte) {
+            self.lines.pop_front();
+        }
+        self.lines.front().map(|(_, line)| *line)
     }
 
     fn watch(&mut self, byte: u8) -> Result<(), FileError> {
@@ -69,6 +87,9 @@ impl<R> Guarded<R> {
         {
             // What closed it opens a field of a later row: two rows would become one.
             return Err(FileError::OpenQuote { line: self.quote_line });
+        }
+        if self.ends_with_line_break() && !line_break {
+            self.lines.push_back((self.bytes, self.line));
         }
         self.state = match self.state {
             State::FieldStart if self.quote == Some(byte) => {
@@ -88,9 +109,12 @@ impl<R> Guarded<R> {
             _ if byte == self.delimiter => State::FieldStart,
             _ => State::Field,
         };
-        if byte == b'\n' {
+        // A line ends with CR, LF or both.
+        if line_break && (self.last, byte) != (Some(b'\r'), b'\n') {
             self.line += 1;
         }
+        self.bytes += 1;
+        self.last = Some(byte);
         if self.row_bytes == 0 {
             self.row_line = self.line;
         }
@@ -110,9 +134,7 @@ impl<R: Read> Read for Guarded<R> {
         for byte in &buffer[..count] {
             self.watch(*byte).map_err(FileError::into_io)?;
         }
-        if let Some(last) = buffer[..count].last() {
-            self.last = Some(*last);
-        } else if !buffer.is_empty() && self.state == State::Quoted {
+        if count == 0 && !buffer.is_empty() && self.state == State::Quoted {
             return Err(FileError::OpenQuote { line: self.quote_line }.into_io());
         }
         Ok(count)
@@ -160,6 +182,21 @@ mod tests {
         let open = "a,b,c\n1,\"1 Mill Lane,x\n2,\"2 Mill Lane\",y\n3,\"3 Mill Lane\",z\n";
         let refused = read_all(open.as_bytes()).unwrap_err();
         assert!(refused.starts_with("the quote that opens on line 2"), "{refused}");
+    }
+
+    #[test]
+    fn lines_end_with_cr_lf_or_both() {
+        for end in ["\n", "\r", "\r\n"] {
+            let text = ["a,b", "", "1,\"two", "lines\"", "3,x"].join(end);
+            let mut source = Guarded::new(text.as_bytes(), b',', Some(b'"'));
+            io::copy(&mut source, &mut io::sink()).unwrap();
+            let at = |line: &str| text.find(line).unwrap() as u64;
+            // The one before the line, too: readers count an empty line to the row behind it.
+            let asked = [at("a,b"), at("1,") - 1, at("1,"), at("3,x")];
+            assert_eq!(asked.map(|byte| source.line_from(byte)), [1, 3, 3, 5].map(Some), "{end:?}");
+            let refused = read_all(["a,b", "1,\"x", "2,y"].join(end).as_bytes()).unwrap_err();
+            assert!(refused.starts_with("the quote that opens on line 2 is"), "{refused}");
+        }
     }
 
     #[test]

@@ -239,3 +239,13 @@ proptest! {
         prop_assert_eq!(told, report.rows);
     }
 }
+
+#[test]
+fn a_row_stands_where_an_editor_shows_it_whatever_ends_the_lines() {
+    let rows = "T-1,A,,Price,,,1,LIVE,\n\nT-2,A,,\"Pri\nce\",,,1,LIVE,\n,A,,Price,,,1,LIVE,\n";
+    for end in ["\n", "\r", "\r\n"] {
+        let (rows, report) = read(&rows.replace('\n', end));
+        let lines: Vec<u64> = rows.iter().map(|row| row.line).collect();
+        assert_eq!((lines, report.quarantine[0].line), (vec![2, 4], 6), "{end:?}");
+    }
+}
