@@ -79,3 +79,52 @@ impl Freshness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        ingest::Intake,
+        store::{Store, records},
+        tokenise::recipe::MatchKeys,
+    };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_good_file_sent_again_is_fresh_and_settles_what_was_refused() {
+        let mapping = "id = 'tenants'\nabout = 'people'\nkey = ['REF']\nmax_drop_pct = 40\n\
+                       [columns]\nsurname = 'NAME'\n";
+        let feeds = [Feed::from_toml(mapping).unwrap()];
+        let (store, keys) = (Store::in_memory().await, MatchKeys::of_tests());
+        let folder = tempfile::tempdir().unwrap();
+        let take_in = async |text: &str, hour: u64| {
+            let path = folder.path().join("tenants.csv");
+            fs::write(&path, text).unwrap();
+            let (as_at, now_ms) = (Day::of_unix_ms(0), hour * HOUR_MS);
+            let intake = Intake { store: &store, feeds: &feeds, keys: &keys, as_at, now_ms };
+            intake.take_in(&feeds[0], &path).await
+        };
+        let good = "REF,NAME\n1,A\n2,B\n";
+        let looked_at = async |hour: u64| {
+            let mut conn = store.read().await.unwrap();
+            let mut all = of(&mut conn, &feeds, None, hour * HOUR_MS).await.unwrap();
+            all.remove(0)
+        };
+        take_in("REF,NAME\n1,A\n2,B\n3,C\n", 1).await.unwrap();
+        take_in(good, 2).await.unwrap();
+        take_in("REF,NAME\n", 40).await.unwrap_err();
+        let freshness = looked_at(50).await;
+        assert!(freshness.stale && freshness.refused.is_some(), "{freshness:?}");
+
+        assert!(take_in(good, 50).await.unwrap().same_as_last);
+        let freshness = looked_at(50).await;
+        assert_eq!((freshness.age_h, freshness.problem()), (Some(0), None));
+        // Who was absent is so once: the file may be the same one, sent twice.
+        let mut conn = store.read().await.unwrap();
+        assert_eq!(records::count(&mut conn).await.unwrap(), 3);
+        drop(conn);
+        take_in("REF,NAME\n", 51).await.unwrap_err();
+        assert!(looked_at(51).await.refused.is_some());
+    }
+}

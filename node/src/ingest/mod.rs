@@ -24,6 +24,7 @@ use sqlx::SqliteConnection;
 
 use self::delivery::{Delivery, Read};
 use crate::{
+    cause::in_one_line,
     extract::Position,
     normalise::quality::Quality,
     source::{
@@ -201,8 +202,8 @@ impl Intake<'_> {
     /// Records that an export was refused, so that the operator sees why its feed grows stale.
     async fn refuse(&self, feed: &Feed, error: &IngestError) -> Result<(), StoreError> {
         let reason = match error {
-            IngestError::File { source, .. } => source.to_string(),
-            IngestError::Refused { source, .. } => source.to_string(),
+            IngestError::File { source, .. } => in_one_line(source),
+            IngestError::Refused { source, .. } => in_one_line(source),
             IngestError::Open { .. } | IngestError::NoDatabase { .. } | IngestError::Store(_) => {
                 return Ok(());
             }
@@ -212,8 +213,8 @@ impl Intake<'_> {
         Ok(tx.commit().await?)
     }
 
-    /// Returns whether an export says what the last one said, so that nothing is left to do. An
-    /// answer that says so is fresh all the same.
+    /// Returns whether an export says what the last one said, so that nothing is left to do. It is
+    /// fresh all the same: its source delivered.
     async fn is_no_news<T>(
         &self,
         conn: &mut SqliteConnection,
@@ -224,13 +225,14 @@ impl Intake<'_> {
         if last.is_none_or(|last| last.sha256 != read.hash() || is_read_anew(feed, last)) {
             return Ok(false);
         }
-        let Some(position) = &read.live else { return Ok(true) };
-        // What was absent is so for the second time now.
-        if feed.mapping().mode == Mode::Full && records::any_missed(conn, feed.id()).await? {
+        // What an answer lacked before is absent for the second time now. A file may be the same one,
+        // sent twice.
+        let is_asked = read.live.is_some() && feed.mapping().mode == Mode::Full;
+        if is_asked && records::any_missed(conn, feed.id()).await? {
             return Ok(false);
         }
         imports::seen_again(conn, feed.id(), self.as_at, self.now_ms).await?;
-        if let Some(reached) = position.reached() {
+        if let Some(reached) = read.live.as_ref().and_then(Position::reached) {
             positions::put(conn, feed.id(), &reached).await?;
         }
         Ok(true)

@@ -111,7 +111,7 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Records that a feed still says what it said last.
+/// Records that a feed still says what it said last. What was refused since is settled by it.
 pub async fn seen_again(
     conn: &mut SqliteConnection,
     feed: &str,
@@ -130,16 +130,18 @@ pub async fn seen_again(
     Ok(())
 }
 
-/// Returns why a feed's newest export was refused, if it was: the feed is as it was before.
+/// Returns why a feed's newest export was refused, if it was: the feed is as it was before. The newest
+/// is what was looked at last, which may be what is there already.
 pub async fn refusal(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<Option<String>, StoreError> {
-    let row: Option<(Option<String>,)> =
-        sqlx::query_as("select reason from import where feed = ? order by id desc limit 1")
-            .bind(feed)
-            .fetch_optional(conn)
-            .await?;
+    let row: Option<(Option<String>,)> = sqlx::query_as(
+        "select reason from import where feed = ? order by taken_ms desc, id desc limit 1",
+    )
+    .bind(feed)
+    .fetch_optional(conn)
+    .await?;
     Ok(row.and_then(|(reason,)| reason))
 }
 
