@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use causeway_certs::{accept, admit::AdmitLayer, dial, reverse, tls::TlsState};
 use causeway_proto::day::Day;
 use time::OffsetDateTime;
@@ -16,8 +16,7 @@ use crate::{
     inbox::{self, answer::Sender},
     ingest::{
         DryRun, Intake, Receipt,
-        landing::Outcome,
-        watch::{self, Watch},
+        watch::{self, Round, Watch},
     },
     policy::current::Current,
     serve::{self, Node},
@@ -74,15 +73,15 @@ impl App {
     }
 
     /// Takes in whatever lies in the folders of the settings, and asks every database once.
-    pub async fn ingest_all(&self, as_at: Option<Day>) -> anyhow::Result<Vec<Outcome>> {
+    pub async fn ingest_all(&self, as_at: Option<Day>) -> anyhow::Result<Round> {
         let keys = self.keyring.match_keys()?;
-        let outcomes = watch::once(&self.intake(&keys, as_at), &self.config.intake).await?;
-        for outcome in &outcomes {
-            if let Ok(receipt) = &outcome.result {
+        let round = watch::once(&self.intake(&keys, as_at), &self.config.intake).await;
+        for outcome in &round.outcomes {
+            if let Ok(Some(receipt)) = &outcome.result {
                 watch::took_in(receipt, &outcome.file);
             }
         }
-        Ok(outcomes)
+        Ok(round)
     }
 
     /// Says what taking in an export would find.
@@ -97,7 +96,8 @@ impl App {
         Ok(self.intake(&keys, as_at).dry_run(feed, file).await?)
     }
 
-    fn feed(&self, id: &str) -> anyhow::Result<&Feed> {
+    /// Returns a feed of the settings.
+    pub fn feed(&self, id: &str) -> anyhow::Result<&Feed> {
         self.feeds.iter().find(|feed| feed.id() == id).with_context(|| {
             let known: Vec<&str> = self.feeds.iter().map(Feed::id).collect();
             format!("there is no feed `{id}` in the settings; there are {}", known.join(", "))
@@ -126,7 +126,7 @@ impl App {
         // Identity before sockets.
         let files = config.identity_files.clone();
         let tls = TlsState::load(&files, OffsetDateTime::now_utc())?;
-        anyhow::ensure!(
+        ensure!(
             tls.identity() == config.identity(),
             "the certificate is for {} and this node is {}",
             tls.identity(),
@@ -247,7 +247,7 @@ pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
     let mut feeds: Vec<Feed> = Vec::with_capacity(config.feeds.len());
     for path in &config.feeds {
         let feed = Feed::load(path)?;
-        anyhow::ensure!(
+        ensure!(
             feeds.iter().all(|other| other.id() != feed.id()),
             "two mapping files have the id `{}`",
             feed.id()
@@ -256,7 +256,7 @@ pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
     }
     for feed in &feeds {
         let Some(people) = &feed.mapping().person_feed else { continue };
-        anyhow::ensure!(
+        ensure!(
             feeds.iter().any(|other| other.id() == people),
             "feed `{}` is about people of `{people}`, which is no feed of this node",
             feed.id()

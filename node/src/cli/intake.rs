@@ -2,17 +2,19 @@
 
 use std::io::Write;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use causeway_proto::day::Day;
 use serde_json::json;
 
 use super::{Args, Ingest};
 use crate::{
     app::App,
+    cause::in_one_line,
     config::NodeConfig,
     ingest::{
-        DryRun, Receipt,
+        DryRun, IngestError, Receipt,
         landing::{self, Outcome},
+        watch::Round,
     },
     store::imports,
 };
@@ -57,34 +59,81 @@ async fn take_in_all(
     app: &App,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let outcomes = app.ingest_all(as_at).await?;
+    let Round { outcomes, problems } = app.ingest_all(as_at).await?;
     let mut told = Vec::new();
-    let mut refused = 0;
-    for Outcome { feed, file, result } in &outcomes {
-        match result {
-            Ok(receipt) if args.json => told.push(json!({ "file": file, "taken_in": receipt })),
-            Ok(receipt) => print_receipt(file, receipt, out)?,
-            Err(error) => {
-                refused += 1;
-                let why = landing::reason(error);
-                if args.json {
-                    told.push(json!({ "feed": feed, "file": file, "refused": why }));
-                } else {
-                    writeln!(out, "{file} ({feed}) was refused: {why}")?;
-                }
-            }
+    for outcome in &outcomes {
+        match args.json {
+            true => told.push(outcome_as_json(outcome)),
+            false => print_outcome(outcome, out)?,
+        }
+    }
+    for problem in problems.iter().map(|problem| in_one_line(problem)) {
+        match args.json {
+            true => told.push(json!({ "problem": problem })),
+            false => writeln!(out, "{problem}")?,
         }
     }
     if args.json {
         writeln!(out, "{}", serde_json::Value::from(told))?;
-    } else if outcomes.is_empty() {
+    } else if outcomes.is_empty() && problems.is_empty() {
         writeln!(out, "Nothing new lies in the folders.")?;
     }
-    match refused {
-        0 => Ok(()),
-        1 => bail!("1 export was refused; what was there before stands"),
-        several => bail!("{several} exports were refused; what was there before stands"),
+    failures(&outcomes, problems.len(), app)
+}
+
+fn outcome_as_json(outcome: &Outcome) -> serde_json::Value {
+    let Outcome { feed, file, result, not_put_away } = outcome;
+    let mut told = match result {
+        Ok(Some(receipt)) => json!({ "file": file, "taken_in": receipt }),
+        Ok(None) => json!({ "feed": feed, "file": file, "taken_by_another_process": true }),
+        Err(error @ IngestError::Open { .. }) => {
+            json!({ "feed": feed, "file": file, "unreadable": landing::reason(error) })
+        }
+        Err(error) => json!({ "feed": feed, "file": file, "refused": landing::reason(error) }),
+    };
+    if let Some(problem) = not_put_away {
+        told["problem"] = in_one_line(problem).into();
     }
+    told
+}
+
+fn print_outcome(outcome: &Outcome, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Outcome { feed, file, result, not_put_away } = outcome;
+    match result {
+        Ok(Some(receipt)) => print_receipt(file, receipt, out)?,
+        Ok(None) => writeln!(out, "{file} ({feed}) was taken by another process meanwhile.")?,
+        Err(error @ IngestError::Open { .. }) => {
+            writeln!(out, "{file} ({feed}) is still there: {}", landing::reason(error))?;
+        }
+        Err(error) => writeln!(out, "{file} ({feed}) was refused: {}", landing::reason(error))?,
+    }
+    if let Some(problem) = not_put_away {
+        writeln!(out, "{}", in_one_line(problem))?;
+    }
+    Ok(())
+}
+
+/// Fails where not everything came in and was put away, and says what that means.
+fn failures(outcomes: &[Outcome], folders: usize, app: &App) -> anyhow::Result<()> {
+    let errors = || outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
+    let unreadable = errors().filter(|error| matches!(error, IngestError::Open { .. })).count();
+    let stuck = outcomes.iter().filter(|outcome| outcome.not_put_away.is_some()).count();
+    let mut all = Vec::new();
+    match errors().count() - unreadable {
+        0 => {}
+        1 => all.push("1 export was refused; what was there before stands".to_owned()),
+        n => all.push(format!("{n} exports were refused; what was there before stands")),
+    }
+    match unreadable + stuck + folders {
+        0 => {}
+        1 => all.push("1 file or folder could not be worked with".to_owned()),
+        n => all.push(format!("{n} files or folders could not be worked with")),
+    }
+    if errors().any(|error| matches!(error, IngestError::Store(_))) {
+        all.push(format!("the records are in {}", app.store().path().display()));
+    }
+    ensure!(all.is_empty(), "{}", all.join("; "));
+    Ok(())
 }
 
 pub(super) async fn list_quarantine(
@@ -93,6 +142,7 @@ pub(super) async fn list_quarantine(
     app: &App,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    feed.map(|feed| app.feed(feed)).transpose()?;
     let mut conn = app.store().read().await?;
     let mut rows = imports::left_out(&mut conn).await?;
     rows.retain(|row| feed.is_none_or(|feed| row.feed == feed));

@@ -11,7 +11,8 @@ mod away;
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -19,8 +20,9 @@ use std::{
 use self::away::{Away, Opened};
 use super::{IngestError, Intake, Receipt, delivery::Delivery};
 use crate::{
+    cause::in_one_line,
     config::IntakeConfig,
-    source::Feed,
+    source::{Feed, FileError},
     store::{StoreError, landed},
 };
 
@@ -35,6 +37,9 @@ struct Look {
 }
 
 impl Look {
+    /// Of a file that cannot be looked at.
+    const NONE: Self = Self { size: 0, changed: SystemTime::UNIX_EPOCH };
+
     fn of(meta: &fs::Metadata) -> Self {
         let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         Self { size: meta.len(), changed }
@@ -68,8 +73,18 @@ pub struct Outcome {
     pub feed: String,
     /// Its name.
     pub file: String,
-    /// What became of it.
-    pub result: Result<Receipt, IngestError>,
+    /// What became of it. `None` where another process took it meanwhile.
+    pub result: Result<Option<Receipt>, IngestError>,
+    /// Why it could not be put away although it was dealt with, if it could not.
+    pub not_put_away: Option<LandingError>,
+}
+
+impl Outcome {
+    /// What became of a database's answer.
+    pub(super) fn of_database(feed: &Feed, result: Result<Receipt, IngestError>) -> Self {
+        let (feed, file) = (feed.id().to_owned(), String::from("database"));
+        Self { feed, file, result: result.map(Some), not_put_away: None }
+    }
 }
 
 /// A folder could not be worked with.
@@ -101,9 +116,14 @@ pub enum LandingError {
         /// Another.
         other: String,
     },
-    /// The store could not be read or written.
-    #[error("could not look up what was dealt with")]
-    Store(#[from] StoreError),
+    /// That it was dealt with could not be remembered.
+    #[error("could not remember that {} was dealt with: it is looked at again", path.display())]
+    Remember {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
 }
 
 impl Landing {
@@ -118,40 +138,68 @@ impl Landing {
         }
     }
 
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Looks at the folder, and returns the files that are whole and have not been dealt with, the
-    /// oldest first; of the same age, in order of their names.
+    /// oldest first; of the same age, in order of their names. What cannot be looked at is among
+    /// them, so that somebody hears of it.
     ///
     /// # Errors
     /// Fails when the folder cannot be read, or when two feeds claim one file.
     pub fn look<'f>(&mut self, feeds: &'f [Feed]) -> Result<Vec<Landed<'f>>, LandingError> {
-        let read = |source| LandingError::Read { path: self.folder.clone(), source };
         let mut looks = HashMap::new();
         let mut whole = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(read)? {
-            let entry = entry.map_err(read)?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let Some(feed) = self.whose(&path, &name.to_string_lossy(), feeds)? else { continue };
-            let meta = match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => meta,
-                Ok(_) => continue,
-                // Gone again between two calls: whoever wrote it renamed it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(LandingError::Read { path, source }),
-            };
-            let look = Look::of(&meta);
+        for landed in self.files(feeds)? {
+            let Landed { path, look, .. } = &landed;
+            looks.insert(path.clone(), *look);
             let is_whole = match &self.marker {
-                Some(_) => self.marker_of(&path).is_some_and(|marker| marker.is_file()),
-                None => self.looks.get(&path) == Some(&look),
+                Some(_) => self.marker_of(path).is_some_and(|marker| marker.is_file()),
+                None => self.looks.get(path) == Some(look),
             };
-            if is_whole && self.dealt_with.get(&path) != Some(&look) {
-                whole.push(Landed { path: path.clone(), feed, look });
+            if is_whole && self.dealt_with.get(path) != Some(look) {
+                whole.push(landed);
             }
-            looks.insert(path, look);
         }
         self.dealt_with.retain(|path, _| looks.contains_key(path));
         self.looks = looks;
         whole.sort_by(|a, b| (a.look.changed, &a.path).cmp(&(b.look.changed, &b.path)));
         Ok(whole)
+    }
+
+    /// Tries to open every file of the folder, and returns those that cannot be.
+    ///
+    /// # Errors
+    /// Fails when the folder cannot be read, or when two feeds claim one file.
+    pub fn unreadable(&self, feeds: &[Feed]) -> Result<Vec<LandingError>, LandingError> {
+        let tried = self.files(feeds)?.into_iter().map(|Landed { path, .. }| {
+            let opened = File::open(&path);
+            opened.map_err(|source| LandingError::Read { path, source })
+        });
+        Ok(tried.filter_map(Result::err).collect())
+    }
+
+    /// Returns the files that are some feed's.
+    fn files<'f>(&self, feeds: &'f [Feed]) -> Result<Vec<Landed<'f>>, LandingError> {
+        let read = |source| LandingError::Read { path: self.folder.clone(), source };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let Some(feed) = self.whose(&path, &name.to_string_lossy(), feeds)? else { continue };
+            let look = match fs::metadata(&path) {
+                Ok(meta) if meta.is_file() => Look::of(&meta),
+                Ok(_) => continue,
+                // Gone again between two calls: whoever wrote it renamed it.
+                Err(error) if is_gone(&path, &error) => continue,
+                // Whoever opens it hears why.
+                Err(_) => Look::NONE,
+            };
+            files.push(Landed { path, feed, look });
+        }
+        Ok(files)
     }
 
     fn whose<'f>(
@@ -185,67 +233,136 @@ impl Landing {
     }
 
     /// Takes in or refuses one file, and puts it away. `None` where it was dealt with before and has
-    /// to stay, or changed since it was looked at.
-    ///
-    /// # Errors
-    /// Fails when the file can neither be read nor put away. A refusal is an outcome.
-    pub async fn deal_with(
-        &mut self,
-        intake: &Intake<'_>,
-        landed: Landed<'_>,
-    ) -> Result<Option<Outcome>, LandingError> {
+    /// to stay, or changed since it was looked at. Whatever goes wrong with one file is an outcome:
+    /// others are not to wait for it.
+    pub async fn deal_with(&mut self, intake: &Intake<'_>, landed: Landed<'_>) -> Option<Outcome> {
         let Landed { path, feed, look } = landed;
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = self.folder.to_string_lossy().into_owned();
-        let opened = tokio::task::block_in_place(|| Opened::open(&path))
-            .map_err(|source| LandingError::Read { path: path.clone(), source })?;
+        let file = name_of(&path);
+        let outcome = |result, not_put_away| {
+            let (feed, file) = (feed.id().to_owned(), file.clone());
+            Some(Outcome { feed, file, result, not_put_away })
+        };
+        let opened = match tokio::task::block_in_place(|| Opened::open(&path)) {
+            Ok(opened) => opened,
+            Err(error) if is_gone(&path, &error) => return outcome(Ok(None), None),
+            Err(source) => {
+                let place = path.display().to_string();
+                return outcome(Err(IngestError::Open { place, source }), None);
+            }
+        };
         let Opened { file: handle, stamp, hash } = opened;
         // Whether this one is whole was never seen.
         if stamp.look != look {
-            return Ok(None);
+            return None;
         }
-        let before = landed::hash(&mut *intake.store.read().await?, &folder, &file).await?;
-        if before == Some(hash) {
-            self.dealt_with.insert(path, look);
-            return Ok(None);
+        match self.was_dealt_with(intake, feed, (&file, look), hash).await {
+            Ok(true) => {
+                self.dealt_with.insert(path, look);
+                return None;
+            }
+            Ok(false) => {}
+            Err(error) => return outcome(Err(error.into()), None),
         }
         let result = intake.take(feed, Ok(Delivery::opened(&path, handle))).await;
-        // What is wrong here and not with the file is tried again.
-        if let Err(IngestError::Open { .. } | IngestError::Store(_)) = &result {
-            return Ok(Some(Outcome { feed: feed.id().to_owned(), file, result }));
+        if result.as_ref().is_err_and(is_ours) {
+            return outcome(result.map(Some), None);
         }
-        let put_away = match self.keep {
-            true => away::is_still(&path, &stamp).map(|still| (!still).then_some(Away::Replaced)),
+        let away = match self.keep {
+            true => away::left(&path, &stamp),
             false => {
                 let marker = self.marker_of(&path);
-                away::put_away(&path, marker.as_deref(), (&stamp, &hash), &result).map(Some)
+                away::put_away(&path, marker.as_deref(), (&stamp, &hash), &result)
             }
         };
-        let stays = match put_away {
-            Ok(Some(Away::Moved)) => false,
-            Ok(Some(Away::Replaced)) => {
+        match away {
+            Ok(Away::Moved) => outcome(result.map(Some), None),
+            Ok(Away::Taken) => {
+                // Whoever took it has its receipt, unless this process was the first to read it.
+                let news = |receipt: Receipt| (!receipt.same_as_last).then_some(receipt);
+                outcome(result.map(news), None)
+            }
+            Ok(Away::Replaced) => {
                 tracing::info!(file, "another one took its place, and is looked at next");
-                false
+                outcome(result.map(Some), None)
             }
-            Ok(None) => true,
-            Err(error) if away::is_fixed(&error) => true,
-            Err(source) => return Err(LandingError::Move { path, source }),
-        };
-        if stays {
-            let mut tx = intake.store.begin().await?;
-            landed::put(&mut tx, &folder, &file, hash).await?;
-            tx.commit().await.map_err(StoreError::from)?;
-            self.dealt_with.insert(path, look);
+            Ok(Away::Left) => {
+                let refused_under = result.is_err().then(|| feed.fingerprint());
+                let dealt_with = landed::Landed { sha256: hash, refused_under };
+                let remembered = self.remember(intake, &file, &dealt_with).await;
+                let problem = match remembered {
+                    Ok(()) => {
+                        self.dealt_with.insert(path, look);
+                        None
+                    }
+                    Err(source) => Some(LandingError::Remember { path, source }),
+                };
+                outcome(result.map(Some), problem)
+            }
+            Err(source) => outcome(result.map(Some), Some(LandingError::Move { path, source })),
         }
-        Ok(Some(Outcome { feed: feed.id().to_owned(), file, result }))
+    }
+
+    /// Returns whether a file that has to stay was dealt with as it is. One that was refused under
+    /// another mapping was not, unless a later one came in since: that says more than this one.
+    async fn was_dealt_with(
+        &self,
+        intake: &Intake<'_>,
+        feed: &Feed,
+        (file, look): (&str, Look),
+        hash: [u8; 32],
+    ) -> Result<bool, StoreError> {
+        let folder = self.folder.to_string_lossy();
+        let mut conn = intake.store.read().await?;
+        let refused_under = match landed::get(&mut conn, &folder, file).await? {
+            Some(before) if before.sha256 == hash => before.refused_under,
+            _ => return Ok(false),
+        };
+        if refused_under.is_none_or(|mapping| mapping == feed.fingerprint()) {
+            return Ok(true);
+        }
+        let taken = landed::taken(&mut conn, &folder).await?;
+        let later = self.looks.iter().filter(|(_, other)| other.changed > look.changed);
+        let mut names = later.map(|(path, _)| name_of(path));
+        Ok(names.any(|name| feed.takes_file(&name) && taken.contains(&name)))
+    }
+
+    async fn remember(
+        &self,
+        intake: &Intake<'_>,
+        file: &str,
+        dealt_with: &landed::Landed,
+    ) -> Result<(), StoreError> {
+        let mut tx = intake.store.begin().await?;
+        landed::put(&mut tx, &self.folder.to_string_lossy(), file, dealt_with).await?;
+        Ok(tx.commit().await?)
     }
 }
 
-/// Why a file was refused, in one line.
+/// Returns whether what went wrong is wrong here and not with the file, which is then tried again.
+fn is_ours(error: &IngestError) -> bool {
+    let here = matches!(error, IngestError::Open { .. } | IngestError::Store(_));
+    here || matches!(error, IngestError::File { source: FileError::Io(_), .. })
+}
+
+/// Returns whether there is no file any more. A link to nowhere is there.
+fn is_gone(path: &Path, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound && !path.is_symlink()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Why a file was refused, in one line. Which file it is stands beside it.
 pub fn reason(error: &IngestError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => cause.to_string(),
-        None => error.to_string(),
+    match error {
+        IngestError::Open { source, .. } => {
+            format!("it could not be opened: {source}; this user has to be able to read it")
+        }
+        IngestError::NoDatabase { .. } => error.to_string(),
+        IngestError::File { source, .. } => in_one_line(source),
+        IngestError::Refused { source, .. } => in_one_line(source),
+        IngestError::Store(source) => in_one_line(source),
     }
 }
 

@@ -4,7 +4,8 @@
 //! it begins and when it changes, and tried again: nothing here ends the node.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,10 +13,13 @@ use std::{
 use causeway_proto::day::Day;
 
 use super::{
-    Intake, Receipt, freshness,
+    IngestError, Intake, Receipt, freshness,
     landing::{Landing, LandingError, Outcome, reason},
 };
-use crate::{clock, config::IntakeConfig, source::Feed, store::Store, tokenise::keyring::Keyring};
+use crate::{
+    cause::in_one_line, clock, config::IntakeConfig, source::Feed, store::Store,
+    tokenise::keyring::Keyring,
+};
 
 /// How often to say which feeds are stale.
 const ANNOUNCE: Duration = Duration::from_secs(3600);
@@ -100,34 +104,31 @@ impl Watch {
         }
     }
 
-    /// Takes in what is whole in one folder.
+    /// Takes in what is whole in one folder. No file waits for another one.
     async fn land(&mut self, at: usize) {
         let name = format!("folder {at}");
         let feeds = self.feeds.clone();
         let landing = &mut self.landings[at].0;
         let found = tokio::task::block_in_place(|| landing.look(&feeds));
-        match found {
-            Err(error) => self.say(name, Some(reason_of(&error))),
-            Ok(found) => {
-                self.say(name, None);
-                for landed in found {
-                    let name = format!("file {}", landed.path.display());
-                    let keys = match self.keyring.match_keys() {
-                        Ok(keys) => keys,
-                        Err(error) => return self.say("keys".into(), Some(error.to_string())),
-                    };
-                    let intake = intake(&self.store, &feeds, &keys, clock::today());
-                    let dealt = self.landings[at].0.deal_with(&intake, landed).await;
-                    match dealt {
-                        Err(error) => {
-                            self.say(name, Some(reason_of(&error)));
-                            // What comes after it has to wait for it.
-                            break;
-                        }
-                        Ok(Some(outcome)) => self.log(&outcome),
-                        Ok(None) => {}
-                    }
-                }
+        let found = match found {
+            Err(error) => return self.say(name, Some(in_one_line(&error))),
+            Ok(found) => found,
+        };
+        self.say(name, None);
+        // What was said of files that are there no more is of no interest.
+        let place = |path: &Path| format!("file {}", path.display());
+        let folder = place(&self.landings[at].0.folder().join(""));
+        let there: HashSet<String> = found.iter().map(|landed| place(&landed.path)).collect();
+        self.said.retain(|what, _| !what.starts_with(&folder) || there.contains(what));
+        for landed in found {
+            let place = place(&landed.path);
+            let keys = match self.keyring.match_keys() {
+                Ok(keys) => keys,
+                Err(error) => return self.say("keys".into(), Some(error.to_string())),
+            };
+            let intake = intake(&self.store, &feeds, &keys, clock::today());
+            if let Some(outcome) = self.landings[at].0.deal_with(&intake, landed).await {
+                self.log(&outcome, place);
             }
         }
     }
@@ -140,22 +141,31 @@ impl Watch {
         };
         let feed = &self.feeds[at];
         let result = intake(&self.store, &self.feeds, &keys, clock::today()).ask(feed).await;
-        let file = String::from("database");
-        self.log(&Outcome { feed: feed.id().to_owned(), file, result });
+        let outcome = Outcome::of_database(feed, result);
+        self.log(&outcome, format!("database of {}", outcome.feed));
     }
 
     /// Logs what became of an export, once where it is the same every time.
-    fn log(&mut self, outcome: &Outcome) {
-        let Outcome { feed, file, result } = outcome;
+    fn log(&mut self, outcome: &Outcome, place: String) {
+        let Outcome { feed, file, result, not_put_away } = outcome;
+        let mut problem = not_put_away.as_ref().map(|error| in_one_line(error));
         match result {
             Ok(receipt) => {
                 self.say(format!("feed {feed}"), None);
-                if !receipt.same_as_last {
+                if let Some(receipt) = receipt.as_ref().filter(|receipt| !receipt.same_as_last) {
                     took_in(receipt, file);
                 }
             }
+            // Others of the same feed may be good.
+            Err(error @ IngestError::Open { .. }) => problem = Some(reason(error)),
+            Err(error @ IngestError::Store(_)) => {
+                let store = self.store.path().display();
+                let problem = format!("could not use the records in {store}: {}", reason(error));
+                self.say(format!("feed {feed}"), Some(problem));
+            }
             Err(error) => self.say(format!("feed {feed}"), Some(reason(error))),
         }
+        self.say(place, problem);
     }
 
     /// Logs a problem when it begins or changes.
@@ -191,33 +201,44 @@ impl Watch {
     }
 }
 
-/// Takes in everything once: what lies whole in the folders, and what the databases answer.
-///
-/// # Errors
-/// Fails when a folder or the store cannot be worked with. A refused export is an outcome.
-pub async fn once(
-    intake: &Intake<'_>,
-    folders: &[IntakeConfig],
-) -> Result<Vec<Outcome>, LandingError> {
-    let mut outcomes = Vec::new();
-    let mut landings: Vec<Landing> = folders.iter().map(Landing::new).collect();
-    for landing in &mut landings {
-        landing.look(intake.feeds)?;
+/// What came of taking in everything once.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// What became of each file, and of each answer of a database.
+    pub outcomes: Vec<Outcome>,
+    /// Folders that could not be looked at.
+    pub problems: Vec<LandingError>,
+}
+
+/// Takes in everything once: what lies whole in the folders, and what the databases answer. What goes
+/// wrong with one file, folder or database is no matter of the others.
+pub async fn once(intake: &Intake<'_>, folders: &[IntakeConfig]) -> Round {
+    let mut round = Round::default();
+    let mut landings: Vec<Landing> = Vec::new();
+    for mut landing in folders.iter().map(Landing::new) {
+        match landing.look(intake.feeds) {
+            Ok(_) => landings.push(landing),
+            Err(problem) => round.problems.push(problem),
+        }
     }
     // What still grows looks different by then.
     let patience = folders.iter().filter(|f| f.marker.is_none()).map(IntakeConfig::every).max();
     tokio::time::sleep(patience.unwrap_or_default()).await;
     for landing in &mut landings {
-        for landed in landing.look(intake.feeds)? {
-            outcomes.extend(landing.deal_with(intake, landed).await?);
+        match landing.look(intake.feeds) {
+            Ok(found) => {
+                for landed in found {
+                    round.outcomes.extend(landing.deal_with(intake, landed).await);
+                }
+            }
+            Err(problem) => round.problems.push(problem),
         }
     }
     for feed in intake.feeds.iter().filter(|feed| feed.mapping().database.is_some()) {
         let result = intake.ask(feed).await;
-        let file = String::from("database");
-        outcomes.push(Outcome { feed: feed.id().to_owned(), file, result });
+        round.outcomes.push(Outcome::of_database(feed, result));
     }
-    Ok(outcomes)
+    round
 }
 
 /// Logs that an export was taken in.
@@ -247,11 +268,4 @@ fn intake<'a>(
     as_at: Day,
 ) -> Intake<'a> {
     Intake { store, feeds, keys, as_at, now_ms: clock::now_ms() }
-}
-
-fn reason_of(error: &LandingError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

@@ -200,6 +200,7 @@ fn migrator() -> Migrator {
         (30, "feeds", include_str!("../../migrations/0030_feeds.sql")),
         (40, "segments", include_str!("../../migrations/0040_segments.sql")),
         (60, "mappings", include_str!("../../migrations/0060_mappings.sql")),
+        (61, "landed", include_str!("../../migrations/0061_landed.sql")),
     ];
     Migrator::with_migrations(
         migrations

@@ -10,7 +10,7 @@ use std::{
 use ring::digest;
 use serde_json::json;
 
-use super::{Look, reason};
+use super::{Look, name_of, reason};
 use crate::ingest::{IngestError, Receipt};
 
 /// Which file it is, and how it looks: what lies under the same name later may be another one.
@@ -33,8 +33,12 @@ pub(super) struct Opened {
 pub(super) enum Away {
     /// In `done` or `refused`.
     Moved,
+    /// Where it was: it has to stay there.
+    Left,
     /// Nowhere: another one lies under its name, and has to be dealt with itself.
     Replaced,
+    /// Wherever another process moved it.
+    Taken,
 }
 
 impl Stamp {
@@ -54,45 +58,73 @@ impl Opened {
     }
 }
 
-/// Returns whether the file under a name is the one that was opened, as it was.
-pub(super) fn is_still(path: &Path, stamp: &Stamp) -> io::Result<bool> {
-    Ok(Stamp::of(&fs::metadata(path)?) == *stamp)
+/// Says what lies under a name now.
+pub(super) fn left(path: &Path, stamp: &Stamp) -> io::Result<Away> {
+    match fs::metadata(path) {
+        Ok(meta) if Stamp::of(&meta) == *stamp => Ok(Away::Left),
+        Ok(_) => Ok(Away::Replaced),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Away::Taken),
+        Err(error) => Err(error),
+    }
 }
 
 /// Moves a file, with its receipt before it: whatever is in `done` says how it came there. Leaves one
-/// alone that took its place meanwhile.
+/// alone that took its place meanwhile, and what this user may not move.
 pub(super) fn put_away(
     path: &Path,
     marker: Option<&Path>,
     (stamp, hash): (&Stamp, &[u8; 32]),
     result: &Result<Receipt, IngestError>,
 ) -> io::Result<Away> {
-    if !is_still(path, stamp)? {
-        return Ok(Away::Replaced);
+    match left(path, stamp)? {
+        Away::Left => {}
+        elsewhere => return Ok(elsewhere),
     }
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    match move_away(path, hash, result).and_then(|()| marker.map_or(Ok(()), remove)) {
+        Ok(()) => Ok(Away::Moved),
+        Err(error) if is_fixed(&error) => Ok(Away::Left),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.exists() => Ok(Away::Taken),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn move_away(
+    path: &Path,
+    hash: &[u8; 32],
+    result: &Result<Receipt, IngestError>,
+) -> io::Result<()> {
+    let file = name_of(path);
     let away = path.with_file_name(if result.is_ok() { "done" } else { "refused" });
     fs::create_dir_all(&away)?;
     // Two files of one name are two files.
     let short: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    let name = match away.join(&*file).exists() {
+    let name = match away.join(&file).exists() {
         true => format!("{file}.{short}"),
-        false => file.clone().into_owned(),
+        false => file.clone(),
     };
     let receipt = away.join(format!("{name}.receipt.json"));
-    // A node that was killed after it wrote one has nothing new to say.
+    // A node that was killed after it wrote one has nothing new to say; nor has one beside another.
     let again = matches!(result, Ok(receipt) if receipt.same_as_last) && receipt.exists();
     if !again {
-        let draft = away.join(format!(".{name}.receipt.tmp"));
+        // Two processes do not write into one draft.
+        let draft = away.join(format!(".{name}.receipt.{}.tmp", std::process::id()));
         fs::write(&draft, receipt_text(&file, hash, result))?;
         fs::rename(&draft, &receipt)?;
     }
-    fs::rename(path, away.join(&name))?;
-    match marker {
-        Some(marker) => fs::remove_file(marker)?,
-        None => {}
+    let moved = fs::rename(path, away.join(&name));
+    // Without its file, a receipt tells of nothing.
+    if moved.is_err() && !again && !away.join(&name).exists() {
+        remove(&receipt)?;
     }
-    Ok(Away::Moved)
+    moved
+}
+
+/// Removes a file that another process may have removed.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Counts, places and rules; nothing that a row says.
@@ -106,7 +138,7 @@ fn receipt_text(file: &str, hash: &[u8; 32], result: &Result<Receipt, IngestErro
 }
 
 /// Returns whether a folder is one that this user may not change.
-pub(super) fn is_fixed(error: &io::Error) -> bool {
+fn is_fixed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 

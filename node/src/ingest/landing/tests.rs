@@ -44,7 +44,7 @@ impl Share {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
-        fs::File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
     }
 
     fn intake(&self) -> Intake<'_> {
@@ -57,7 +57,7 @@ impl Share {
         landing.look(&self.feeds).unwrap();
         let mut outcomes = Vec::new();
         for landed in landing.look(&self.feeds).unwrap() {
-            let outcome = landing.deal_with(&self.intake(), landed).await.unwrap();
+            let outcome = landing.deal_with(&self.intake(), landed).await;
             outcomes.extend(outcome.map(|outcome| (outcome.file, outcome.result.is_ok())));
         }
         outcomes
@@ -76,7 +76,7 @@ impl Share {
             fs::rename(folder.join(".another"), folder.join(name)).unwrap();
             drop(held);
         });
-        outcome.unwrap().unwrap().result.is_ok()
+        outcome.unwrap().result.is_ok()
     }
 
     async fn rows(&self) -> (u64, u64) {
@@ -232,6 +232,86 @@ async fn a_file_that_changed_since_it_was_looked_at_is_looked_at_again() {
     landing.look(&share.feeds).unwrap();
     let landed = landing.look(&share.feeds).unwrap().remove(0);
     share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n3,", 2);
-    assert!(landing.deal_with(&share.intake(), landed).await.unwrap().is_none());
+    assert!(landing.deal_with(&share.intake(), landed).await.is_none());
     assert_eq!(share.names("."), ["tenants-1.csv"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_nowhere_is_told_and_taken_in_once_it_leads_somewhere() {
+    let share = Share::new().await;
+    let mut landing = share.landing(None, false);
+    let path = share.folder.path().join("tenants-1.csv");
+    std::os::unix::fs::symlink("later.txt", &path).unwrap();
+    share.write("owners1.csv", "REF,NAME\n1,A\n", 1);
+    let unreadable = landing.unreadable(&share.feeds).unwrap();
+    assert!(unreadable.len() == 1 && unreadable[0].to_string().contains("tenants-1.csv"));
+    let outcomes = share.round(&mut landing).await;
+    assert_eq!(outcomes, [("tenants-1.csv".into(), false), ("owners1.csv".into(), true)]);
+    share.write("later.txt", "REF,NAME\n1,A\n", 1);
+    assert_eq!(share.round(&mut landing).await, [("tenants-1.csv".into(), true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_and_has_to_stay_is_tried_again_under_another_mapping() {
+    let mut share = Share::new().await;
+    let good = share.feeds[0].clone();
+    let bad = "id = 'tenants'\nabout = 'people'\nkey = ['REF']\nfiles = ['tenants-*.csv']\n\
+               [columns]\nsurname = 'NAMES'\n";
+    share.feeds[0] = Feed::from_toml(bad).unwrap();
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n", 1);
+    assert_eq!(
+        share.round(&mut share.landing(None, true)).await,
+        [("tenants-1.csv".into(), false)]
+    );
+    assert_eq!(share.round(&mut share.landing(None, true)).await, []);
+    share.feeds[0] = good;
+    assert_eq!(share.round(&mut share.landing(None, true)).await, [("tenants-1.csv".into(), true)]);
+    assert_eq!(share.round(&mut share.landing(None, true)).await, []);
+
+    // Half a file of yesterday says nothing any more once today's is in.
+    share.write("tenants-2.csv", "REF,NAME\n1,\"A\n", 2);
+    share.write("tenants-3.csv", "REF,NAME\n1,A\n2,C\n", 3);
+    assert_eq!(share.round(&mut share.landing(None, true)).await.len(), 2);
+    share.feeds[0] = Feed::from_toml(&bad.replace("NAMES", "NAME")).unwrap();
+    assert_eq!(share.round(&mut share.landing(None, true)).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_process_took_is_nobodys_failure() {
+    let share = Share::new().await;
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n", 1);
+    let whole = |landing: &mut Landing| {
+        landing.look(&share.feeds).unwrap();
+        landing.look(&share.feeds).unwrap().remove(0)
+    };
+    let (mut one, mut two) = (share.landing(None, false), share.landing(None, false));
+    let (first, second) = (whole(&mut one), whole(&mut two));
+    assert!(one.deal_with(&share.intake(), first).await.unwrap().result.unwrap().is_some());
+    let outcome = two.deal_with(&share.intake(), second).await.unwrap();
+    assert!(outcome.result.unwrap().is_none() && outcome.not_put_away.is_none());
+
+    // And so is one that the other process moves while this one reads it.
+    share.write("tenants-2.csv", "REF,NAME\n1,B\n", 2);
+    let path = share.folder.path().join("tenants-2.csv");
+    let landed = whole(&mut two);
+    share.intake().take_in(&share.feeds[0], &path).await.unwrap();
+    let held = share.store.read().await.unwrap();
+    let intake = share.intake();
+    let (outcome, ()) = futures::join!(two.deal_with(&intake, landed), async {
+        fs::rename(&path, share.folder.path().join("done/tenants-2.csv")).unwrap();
+        drop(held);
+    });
+    let outcome = outcome.unwrap();
+    assert!(outcome.result.unwrap().is_none() && outcome.not_put_away.is_none());
+    let done = ["tenants-1.csv", "tenants-1.csv.receipt.json", "tenants-2.csv"];
+    assert_eq!(share.names("done"), done, "no receipt of this process's");
+}
+
+#[test]
+fn a_receipt_does_not_stay_without_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenants-1.csv");
+    let receipt = Ok(Receipt::default());
+    away::move_away(&path, &[0; 32], &receipt).unwrap_err();
+    assert_eq!(fs::read_dir(folder.path().join("done")).unwrap().count(), 0);
 }
