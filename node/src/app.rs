@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use causeway_certs::{accept, admit::AdmitLayer, dial, reverse, tls::TlsState};
 use causeway_proto::day::Day;
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ use crate::{
     policy::current::Current,
     serve::{self, Node},
     source::Feed,
-    store::{Store, StoreError},
+    store::{Store, StoreError, imports},
     tokenise::{keyring::Keyring, recipe::MatchKeys},
 };
 
@@ -61,6 +61,7 @@ impl App {
         as_at: Option<Day>,
     ) -> anyhow::Result<Receipt> {
         let feed = self.feed(feed)?;
+        self.check_day(as_at, [feed]).await?;
         let keys = self.keyring.match_keys()?;
         let intake = self.intake(&keys, as_at);
         let receipt = match file {
@@ -74,6 +75,7 @@ impl App {
 
     /// Takes in whatever lies in the folders of the settings, and asks every database once.
     pub async fn ingest_all(&self, as_at: Option<Day>) -> anyhow::Result<Round> {
+        self.check_day(as_at, &self.feeds).await?;
         let keys = self.keyring.match_keys()?;
         let round = watch::once(&self.intake(&keys, as_at), &self.config.intake).await;
         for outcome in &round.outcomes {
@@ -92,8 +94,36 @@ impl App {
         as_at: Option<Day>,
     ) -> anyhow::Result<DryRun> {
         let feed = self.feed(feed)?;
+        self.check_day(as_at, [feed]).await?;
         let keys = self.keyring.match_keys()?;
         Ok(self.intake(&keys, as_at).dry_run(feed, file).await?)
+    }
+
+    /// Refuses a day that exports cannot be of: one to come, or one before what came in already.
+    async fn check_day(
+        &self,
+        as_at: Option<Day>,
+        feeds: impl IntoIterator<Item = &Feed>,
+    ) -> anyhow::Result<()> {
+        let Some(day) = as_at else { return Ok(()) };
+        let today = clock::today();
+        // Where the export was made, tomorrow may have begun.
+        ensure!(
+            day <= today.plus(1),
+            "{day} is in the future: today is {today}; in `--as-at`, name the day the export was made"
+        );
+        let mut conn = self.store.read().await?;
+        for feed in feeds {
+            let last = imports::last_taken(&mut conn, feed.id()).await?;
+            if let Some(last) = last.and_then(|last| last.as_at).filter(|last| day < *last) {
+                bail!(
+                    "feed `{}` told of {last} already, and an export of {day} would undo what came \
+                     since: in `--as-at`, name no day before {last}, or leave it out for today",
+                    feed.id()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Returns a feed of the settings.

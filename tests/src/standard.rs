@@ -90,7 +90,8 @@ pub fn mapping(header: &[&str]) -> String {
 }
 
 /// Returns a day after nearly everybody's birth: the end of the year in which the youngest are born.
-/// Mistyped years are births of another time. Today where not one record has a date of birth.
+/// Mistyped years are births of another time. Today where not one record has a date of birth, and where
+/// that year has not ended yet.
 pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
     let mut years: Vec<i16> = Vec::new();
     for agency in agencies {
@@ -99,7 +100,10 @@ pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {
         years.extend(agency.rows.iter().filter_map(year));
     }
     match last_year(years) {
-        Some(last) => Day::new(last + 1, 12, 31).context("the dates of birth are of no time"),
+        Some(last) => {
+            let end = Day::new(last + 1, 12, 31).context("the dates of birth are of no time")?;
+            Ok(end.min(clock::today()))
+        }
         None => Ok(clock::today()),
     }
 }
