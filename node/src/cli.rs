@@ -26,7 +26,7 @@ use crate::{
     },
     setup::{self, NewNode},
     store::{
-        alerts,
+        StoreError, alerts,
         audit::{self, Entry},
     },
     telemetry::{self, LogFormat},
@@ -134,7 +134,7 @@ struct Ingest {
     /// Read and check it, say what it is like, and take nothing in
     #[arg(long)]
     dry_run: bool,
-    /// The day of the export, if it is not today's
+    /// The day of the export, if it is not today's: none to come, and none before the last one's
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_at: Option<Day>,
 }
@@ -212,16 +212,34 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 async fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Command::Init(new) = &args.command {
+        return init(args, new, out);
+    }
+    let config = load(args)?;
+    let store = config.store.path.clone();
+    with_settings(args, config, out).await.map_err(|error| {
+        let is_statement = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = cause.downcast_ref::<StoreError>();
+            matches!(cause, Some(StoreError::Statement(_) | StoreError::Corrupt(_)))
+        };
+        match error.chain().any(is_statement) {
+            true => error.context(format!("could not use the records in {}", store.display())),
+            false => error,
+        }
+    })
+}
+
+async fn with_settings(args: &Args, config: NodeConfig, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.command {
         Command::Init(new) => init(args, new, out),
-        Command::Check => check(args, &load(args)?, out).await,
-        Command::Ingest(ingest) => intake::take_in(args, ingest, load(args)?, out).await,
+        Command::Check => check(args, &config, out).await,
+        Command::Ingest(ingest) => intake::take_in(args, ingest, config, out).await,
         Command::Quarantine(Quarantine::List { feed }) => {
-            let app = App::build(load(args)?).await?;
+            let app = App::build(config).await?;
             intake::list_quarantine(args, feed.as_deref(), &app, out).await
         }
         Command::Serve(serve) => {
-            let app = App::build(load(args)?).await?;
+            let app = App::build(config).await?;
             let ready_file = serve.ready_file.clone();
             app.serve(stopped(), move |address| {
                 let Some(path) = ready_file else { return Ok(()) };
@@ -231,7 +249,7 @@ async fn command(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             .await
         }
         Command::Inbox(inbox) => {
-            let app = App::build(load(args)?).await?;
+            let app = App::build(config).await?;
             read_inbox(args, inbox, &app, out).await
         }
     }
@@ -363,11 +381,4 @@ pub async fn stopped() {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        super::Args::command().debug_assert();
-    }
-}
+mod tests;

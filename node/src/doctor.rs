@@ -9,16 +9,21 @@ use tokio::time::timeout;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
-    app, clock,
+    app,
+    cause::in_one_line,
+    clock,
     config::{self, IntakeConfig, NodeConfig},
     extract,
-    ingest::freshness::{self, Freshness},
+    ingest::{
+        freshness::{self, Freshness},
+        landing::Landing,
+    },
     policy::Policy,
     store::{Store, imports},
     tokenise::keyring::Keyring,
 };
 
-/// How long the coordinator may take to answer.
+/// How long the coordinator, a database or the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Certificates and lists with less left than this are worth a word, in days.
@@ -82,13 +87,7 @@ fn warning(what: &'static str, message: impl Into<String>) -> Finding {
 }
 
 fn failed(what: &'static str, error: &dyn std::error::Error) -> Finding {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    Finding { what, state: State::Failed, message }
+    Finding { what, state: State::Failed, message: in_one_line(error) }
 }
 
 fn feeds(config: &NodeConfig) -> Finding {
@@ -166,6 +165,8 @@ fn keys(config: &NodeConfig) -> Finding {
 async fn store(config: &NodeConfig) -> Finding {
     let found = async {
         let store = Store::open(&config.store.path).await?;
+        // Where it takes long, somebody else is writing at the moment, so it can be written.
+        timeout(PATIENCE, store.try_write()).await.unwrap_or(Ok(()))?;
         let mut conn = store.read().await?;
         let records = crate::store::records::count(&mut conn).await?;
         let events = crate::store::events::count(&mut conn).await?;
@@ -186,7 +187,10 @@ async fn store(config: &NodeConfig) -> Finding {
             let message = format!("{records} records, {events} events; nothing yet from {never}");
             warning("records", message)
         }
-        Err(error) => failed("records", &error),
+        Err(error) => {
+            let message = format!("{}: {}", config.store.path.display(), in_one_line(&error));
+            Finding { what: "records", state: State::Failed, message }
+        }
     }
 }
 
@@ -196,18 +200,25 @@ pub(crate) fn any_day(config: &NodeConfig) -> Option<Finding> {
     config.serve.any_day.then(|| warning("any_day", message()))
 }
 
-/// Folders that exports land in.
+/// Folders that exports land in, and whether what waits there can be read.
 fn intake(config: &NodeConfig) -> Vec<Finding> {
     let what = "intake";
-    let look = |folder: &IntakeConfig| {
-        let path = folder.folder.display();
-        match std::fs::read_dir(&folder.folder) {
-            Err(error) => {
-                let message = format!("{path}: {error}; is the share mounted?");
+    let feeds = app::load_feeds(config).unwrap_or_default();
+    let look = |folder: &IntakeConfig| match Landing::new(folder).unreadable(&feeds) {
+        Err(error) => failed(what, &error),
+        Ok(unreadable) => match &unreadable[..] {
+            [] => {
+                let path = folder.folder.display();
+                ok(what, format!("{path} is looked at every {} s", folder.every_seconds))
+            }
+            [first, others @ ..] => {
+                let mut message = in_one_line(first);
+                if !others.is_empty() {
+                    message += &format!("; and {} others", others.len());
+                }
                 Finding { what, state: State::Failed, message }
             }
-            Ok(_) => ok(what, format!("{path} is looked at every {} s", folder.every_seconds)),
-        }
+        },
     };
     config.intake.iter().map(look).collect()
 }

@@ -59,7 +59,7 @@ pub enum MappingError {
         source: std::io::Error,
     },
     /// The text is no TOML, or has a key we do not know or lacks one we need.
-    #[error("{place} does not fit: {source}")]
+    #[error("{place} does not fit")]
     Toml {
         /// The file, or `the mapping`.
         place: String,

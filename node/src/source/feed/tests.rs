@@ -1,4 +1,5 @@
 use super::*;
+use crate::cause::in_one_line;
 
 const PEOPLE: &str = r#"
 id = "nominals"
@@ -31,7 +32,7 @@ ASSAULT = { victim = "POL_VICTIM_VIOLENCE", suspect = "POL_SUSPECT_VIOLENCE" }
 "#;
 
 fn refused(text: &str) -> String {
-    Feed::from_toml(text).unwrap_err().to_string()
+    in_one_line(&Feed::from_toml(text).unwrap_err())
 }
 
 #[test]
