@@ -79,10 +79,10 @@ fn advice(code: u32) -> Option<&'static str> {
             "this user has to be able to write the file and its folder, and the disk must not be \
              mounted read-only",
         ),
-        10 => Some("the disk or share failed; look into the system's log"),
+        10 => Some("the disk or share failed or is full; make room, or look into the system's log"),
         11 | 26 => Some(
-            "the file is damaged or is no store; put a copy back, or move it away and take in the \
-             newest full exports again",
+            "the file is damaged or is no store; put a copy back, or, where there is none, move it away \
+             and take in the newest full exports: the inbox then begins anew",
         ),
         13 => Some("make room on the disk, and try again"),
         14 => Some("check that its folder is there, and that this user may read and write it"),
