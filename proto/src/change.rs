@@ -50,6 +50,8 @@ pub struct Upsert {
     pub flags: PersonFlags,
     /// Packed tokens, one entry a kind, in the order of [`MatchKeyKind::ALL`]; `slots` tokens each.
     pub tokens: Vec<Vec<u8>>,
+    /// What the node kept for earlier findings.
+    pub memos: Vec<Memo>,
 }
 
 impl fmt::Debug for Upsert {
@@ -128,6 +130,7 @@ impl From<Upsert> for pb::PersonUpsert {
             replaces: upsert.replaces.map_or_else(Vec::new, |before| before.as_bytes().to_vec()),
             flags: upsert.flags.0.into(),
             tokens: tokens.collect(),
+            memos: upsert.memos.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -160,6 +163,7 @@ impl TryFrom<pb::PersonUpsert> for Upsert {
             replaces,
             flags: flags(upsert.flags)?,
             tokens,
+            memos: upsert.memos.into_iter().map(Memo::try_from).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -194,6 +198,7 @@ impl TryFrom<pb::KeepMemosRequest> for ToKeep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{day::Day, ids::MemoId, sweep::MemoKind};
 
     fn upsert() -> Upsert {
         Upsert {
@@ -201,6 +206,13 @@ mod tests {
             replaces: Some(Handle::from_bytes([1; 16])),
             flags: PersonFlags(PersonFlags::HARM),
             tokens: MatchKeyKind::ALL.iter().map(|kind| vec![7; 8 * kind.slots()]).collect(),
+            memos: vec![Memo {
+                kind: MemoKind::NotLinked,
+                id: MemoId::from_bytes([4; 16]),
+                handle: Handle::from_bytes([2; 16]),
+                score_tenths: 1,
+                made: Day::new(2025, 2, 20).unwrap(),
+            }],
         }
     }
 

@@ -101,7 +101,8 @@ impl Changes {
         // A burst that is sent again after a stream broke brings the same people again.
         self.drop(at, upsert.handle);
         let tokens = renamed(&open.rekey, &upsert);
-        let Upsert { handle, flags, .. } = upsert;
+        let Upsert { handle, flags, memos, .. } = upsert;
+        open.continuity.bring(at, handle, memos);
         self.come.insert((at, handle), Arrival { agency: at, handle, flags, tokens });
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use causeway_proto::{
     change::MEMOS_PER_REQUEST,
+    day::Day,
     ids::{AlertId, Handle, SweepId},
     sweep::{Memo, MemoKind},
 };
@@ -40,6 +41,11 @@ impl Continuity {
         memos.push(memo);
     }
 
+    /// Remembers what a node kept with somebody who comes while the sweep is open.
+    pub fn bring(&mut self, agency: usize, handle: Handle, memos: Vec<Memo>) {
+        memos.into_iter().for_each(|memo| self.note(agency, Memo { handle, ..memo }));
+    }
+
     /// Follows a record whose handle a live change replaced.
     pub fn rekey(&mut self, agency: usize, old: Handle, new: Handle) {
         for memo in self.memos.remove(&(agency, old)).unwrap_or_default() {
@@ -57,6 +63,20 @@ impl Continuity {
         let memos = self.of_record(agency, handle).iter();
         let alerts = memos.filter(|memo| memo.kind == MemoKind::Alert);
         alerts.map(|memo| AlertId::from_bytes(*memo.id.as_bytes()))
+    }
+
+    /// Returns for how many days it has been kept that a record is a subject of an alert; `None` where
+    /// nobody keeps it.
+    pub fn kept_days(
+        &self,
+        (agency, handle): (usize, Handle),
+        alert: AlertId,
+        as_at: Day,
+    ) -> Option<i32> {
+        let is_it =
+            |memo: &&Memo| memo.kind == MemoKind::Alert && memo.id.as_bytes() == alert.as_bytes();
+        let known = self.of_record(agency, handle).iter().find(is_it);
+        known.map(|memo| as_at.since(memo.made))
     }
 
     /// Returns the records, by agency and handle, that are subjects of an alert.
@@ -123,7 +143,7 @@ pub async fn keep(
 
 #[cfg(test)]
 mod tests {
-    use causeway_proto::{day::Day, ids::MemoId};
+    use causeway_proto::ids::MemoId;
 
     use super::*;
 
@@ -148,5 +168,26 @@ mod tests {
             continuity.alerts(0, handle(2)).collect::<Vec<_>>(),
             [AlertId::from_bytes([9; 16])]
         );
+        let days = |agency, on: &str| {
+            let alert = AlertId::from_bytes([9; 16]);
+            continuity.kept_days((agency, handle(2)), alert, on.parse().unwrap())
+        };
+        assert_eq!([days(0, "2025-08-24"), days(1, "2025-08-24")], [Some(180), None]);
+    }
+
+    #[test]
+    fn who_comes_while_the_sweep_is_open_brings_what_was_found_of_them() {
+        let handle = Handle::from_bytes([2; 16]);
+        let memo = Memo {
+            kind: MemoKind::NotLinked,
+            id: MemoId::from_bytes([9; 16]),
+            handle,
+            score_tenths: 1,
+            made: Day::new(2025, 2, 25).unwrap(),
+        };
+        let mut continuity = Continuity::default();
+        assert!(!continuity.is_stranger(0, handle));
+        continuity.bring(0, handle, vec![memo]);
+        assert!(continuity.is_stranger(0, handle));
     }
 }

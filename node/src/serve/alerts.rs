@@ -2,26 +2,24 @@
 
 use causeway_proto::{
     alert::{Alert, AlertChange},
-    ids::MemoId,
+    ids::{Handle, MemoId},
     pb::{self, alert_service_server::AlertService},
     refusal,
-    sweep::MemoKind,
+    sweep::{Memo, MemoKind},
     wire,
 };
 use prost::Message;
+use sqlx::SqliteConnection;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
+    memos::Finding,
     status,
 };
 use crate::{
-    store::{
-        alerts,
-        memos::{self, KeptMemo},
-        records,
-    },
+    store::{StoreError, alerts, records},
     tokenise::chain::OwnKeys,
 };
 
@@ -34,13 +32,17 @@ impl AlertService for Node {
     ) -> Result<Response<pb::DeliverAlertResponse>, Status> {
         let sweep = request.get_ref().alert.as_ref().map_or(&[][..], |alert| &alert.sweep_id);
         let asked = Asked::of("DeliverAlert", &request, sweep, 1);
-        let answer = self.deliver(request.into_inner()).await;
+        let answer = self.deliver(request.into_inner(), asked.clone()).await;
         self.conclude(asked, answer).await
     }
 }
 
 impl Node {
-    async fn deliver(&self, request: pb::DeliverAlertRequest) -> Answer<pb::DeliverAlertResponse> {
+    async fn deliver(
+        &self,
+        request: pb::DeliverAlertRequest,
+        asked: Asked,
+    ) -> Answer<pb::DeliverAlertResponse> {
         let message = wire::required("alert", request.alert)?;
         let body = message.encode_to_vec();
         let alert = Alert::try_from(message)?;
@@ -63,23 +65,48 @@ impl Node {
         let new = alerts::put(&mut tx, alert.id, alert.revision, &body, &concerned, now_ms)
             .await
             .map_err(status::store)?;
-        if new && alert.change != AlertChange::Cancel {
-            for record in concerned {
-                let memo = KeptMemo {
-                    kind: MemoKind::Alert,
-                    id: MemoId::from_bytes(*alert.id.as_bytes()),
-                    record,
-                    score_tenths: 0,
-                    made: alert.as_at,
-                };
-                memos::put(&mut tx, &memo).await.map_err(status::store)?;
-            }
-        }
+        let kept = match new {
+            true => self.remember_alert(&mut tx, &alert, persons).await.map_err(status::store)?,
+            false => true,
+        };
         tx.commit().await.map_err(|error| status::store(error.into()))?;
+        if !kept {
+            self.record_unkept(&asked).await?;
+        }
         tracing::info!(
             alert.id = %alert.id, revision = alert.revision, change = %alert.change, new,
             "an alert is in the inbox"
         );
         Ok((1, pb::DeliverAlertResponse { duplicate: !new }))
+    }
+
+    /// Keeps an alert with its people, so that the next sweep is told of it. Returns whether nothing is
+    /// left out.
+    ///
+    /// Whoever has a duty hears of an alert whatever becomes of that. But with handles of any earlier
+    /// sweep, and with as many people as one likes, it would join all sweeps to one.
+    async fn remember_alert(
+        &self,
+        conn: &mut SqliteConnection,
+        alert: &Alert,
+        persons: Vec<i64>,
+    ) -> Result<bool, StoreError> {
+        let id = MemoId::from_bytes(*alert.id.as_bytes());
+        if alert.change == AlertChange::Cancel {
+            self.let_go(conn, id).await?;
+            return Ok(true);
+        }
+        let memo = Memo {
+            kind: MemoKind::Alert,
+            id,
+            // What is kept stands with the records themselves.
+            handle: Handle::from_bytes([0; 16]),
+            score_tenths: 0,
+            made: alert.as_at,
+        };
+        if !self.is_recent(conn, alert.sweep).await? {
+            return Ok(persons.is_empty());
+        }
+        Ok(self.remember(conn, &[Finding { memo, persons }]).await?.is_ok())
     }
 }

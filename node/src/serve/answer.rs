@@ -1,10 +1,10 @@
 //! Puts every answer, and every refusal, into the audit table before it leaves.
 
 use causeway_certs::stream::Peer;
-use causeway_proto::{ids::SweepId, refusal};
+use causeway_proto::{ids::SweepId, limits::MESSAGE_BYTES, refusal};
 use prost::Message;
 use ring::digest::{SHA256, digest};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{Node, status};
 use crate::store::audit::{self, Entry};
@@ -49,6 +49,11 @@ impl Node {
         answer: Answer<T>,
     ) -> Result<Response<T>, Status> {
         let hash = |answer: &T| sha256(&answer.encode_to_vec());
+        // What cannot be sent is no answer.
+        let answer = answer.and_then(|(items, answer)| match answer.encoded_len() {
+            ..=MESSAGE_BYTES => Ok((items, answer)),
+            _ => Err(too_large()),
+        });
         let (outcome, answered, response_hash) = match &answer {
             Ok((items, answer)) => ("ok".to_owned(), *items, hash(answer)),
             Err(status) => (reason(status), 0, [0; 32]),
@@ -85,6 +90,13 @@ impl Node {
         self.record(asked.clone(), "ok".to_owned(), count, sha256(&bytes)).await
     }
 
+    /// Records that an alert was taken in and leaves no finding.
+    pub(super) async fn record_unkept(&self, asked: &Asked) -> Result<(), Status> {
+        tracing::warn!("an alert was taken in that the next sweep is not told of");
+        let asked = Asked { call: "KeepMemos", ..asked.clone() };
+        self.record(asked, "MEMOS_NOT_KEPT".to_owned(), 0, [0; 32]).await
+    }
+
     async fn record(
         &self,
         asked: Asked,
@@ -111,6 +123,12 @@ impl Node {
         audit::put(&mut tx, &entry).await.map_err(status::store)?;
         tx.commit().await.map_err(|error| status::store(error.into()))
     }
+}
+
+fn too_large() -> Status {
+    let message =
+        "the node's answer would be larger than a message may be: ask for fewer at a time";
+    refusal::status(Code::ResourceExhausted, "ASK_FOR_FEWER", message)
 }
 
 fn reason(status: &Status) -> String {

@@ -29,6 +29,7 @@ use super::{
     answer::{Answer, Asked},
     crowds::Crowds,
     live::{self, News, Step},
+    memos,
     session::Session,
     status, tokens,
 };
@@ -204,6 +205,8 @@ impl Watcher {
     ) -> Result<Vec<Change>, StoreError> {
         let own = &self.session.keys.own;
         let mut tokens = self.tokens(conn, steps, crowds).await?;
+        let rows: Vec<u64> = steps.iter().filter_map(Step::upserted).collect();
+        let mut memos = memos::of_rows(conn, &self.session, &rows).await?;
         let message = |step: &Step| match *step {
             Step::Retraction { row } => Change::Retraction(own.handle(row)),
             Step::Facts { row, standing } => Change::Facts(own.handle(row), standing.flags()),
@@ -212,6 +215,7 @@ impl Watcher {
                 replaces: replaces.map(|row| own.handle(row)),
                 flags: standing.flags(),
                 tokens: tokens.remove(&row).unwrap_or_default(),
+                memos: memos.remove(&row).unwrap_or_default(),
             }),
         };
         Ok(steps.iter().map(message).collect())
@@ -224,10 +228,7 @@ impl Watcher {
         steps: &[Step],
         crowds: &[Arc<Crowds>],
     ) -> Result<HashMap<u64, Vec<Vec<u8>>>, StoreError> {
-        let rows = steps.iter().filter_map(|step| match step {
-            Step::Upsert { row, .. } => Some(*row),
-            Step::Retraction { .. } | Step::Facts { .. } => None,
-        });
+        let rows = steps.iter().filter_map(Step::upserted);
         let mut of_row: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
         for rows in live::segments_of(&rows.collect::<Vec<u64>>()) {
             let segment = self.session.shelf.of_rows(conn, &rows, MatchKeyKind::ALL).await?;

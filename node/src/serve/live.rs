@@ -59,6 +59,16 @@ pub(super) enum Step {
     Facts { row: u64, standing: Standing },
 }
 
+impl Step {
+    /// Returns the row of somebody who is in the sweep with other tokens than before.
+    pub(super) fn upserted(&self) -> Option<u64> {
+        match self {
+            Self::Upsert { row, .. } => Some(*row),
+            Self::Retraction { .. } | Self::Facts { .. } => None,
+        }
+    }
+}
+
 impl Session {
     /// Brings what the sweep says up to date, and returns what is new after a position. `None` when
     /// the sweep is no longer open.
@@ -82,6 +92,7 @@ impl Session {
             }
             told::put(&mut tx, live.position, &told).await?;
             tx.commit().await?;
+            self.say(&told);
         }
         let mut conn = store.snapshot().await?;
         let news = live.since(&mut conn, after).await?;

@@ -17,6 +17,7 @@ mod holders;
 mod inbox;
 mod later;
 mod live;
+mod memos;
 mod quality;
 mod session;
 mod shelf;

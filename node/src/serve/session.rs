@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use causeway_proto::{
@@ -30,6 +30,7 @@ use crate::{
     store::{
         StoreError,
         sweeps::{self, Sweep},
+        told::{self, Told},
     },
     tokenise::chain::SweepKeys,
 };
@@ -52,6 +53,8 @@ pub(super) struct Session {
     pub(super) live: Mutex<Option<Live>>,
     /// Turns true when the sweep is closed, or another one is opened.
     pub(super) over: watch::Sender<bool>,
+    /// By row: what the sweep said since, where that is something else.
+    said: RwLock<HashMap<u64, Standing>>,
     crowds: std::sync::Mutex<HashMap<MatchKeyKind, Arc<Crowds>>>,
     /// What the second look and live changes come back to.
     pub(super) shelf: Shelf,
@@ -81,7 +84,10 @@ impl Session {
         key: (u64, [u8; 32]),
     ) -> Result<Self, StoreError> {
         let streamed = sweeps::streamed(conn, sweep.id).await?;
-        Ok(Self::of(sweep, keys, key, streamed.into_iter().map(Standing)))
+        let told = told::since(conn, sweep.position).await?;
+        let session = Self::of(sweep, keys, key, streamed.into_iter().map(Standing));
+        session.say(&told);
+        Ok(session)
     }
 
     /// Puts a session together from what its stream says of each row.
@@ -98,7 +104,20 @@ impl Session {
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
         let (crowds, shelf) = (std::sync::Mutex::default(), Shelf::default());
-        Self { sweep, keys, key_epoch, key_commit, order, streamed, live, over, crowds, shelf }
+        let said = RwLock::default();
+        Self {
+            sweep,
+            keys,
+            key_epoch,
+            key_commit,
+            order,
+            streamed,
+            live,
+            over,
+            said,
+            crowds,
+            shelf,
+        }
     }
 
     /// Returns how many rows the stream has.
@@ -108,8 +127,24 @@ impl Session {
 
     /// Returns what the stream says of a row.
     pub(super) fn flags(&self, row: u64) -> PersonFlags {
+        self.streamed_of(row).flags()
+    }
+
+    fn streamed_of(&self, row: u64) -> Standing {
         let at = usize::try_from(row).unwrap_or(usize::MAX);
-        self.streamed.get(at).copied().unwrap_or_default().flags()
+        self.streamed.get(at).copied().unwrap_or_default()
+    }
+
+    /// Returns what the sweep says of a row by now.
+    pub(super) fn standing(&self, row: u64) -> Standing {
+        let said = self.said.read().unwrap_or_else(PoisonError::into_inner);
+        said.get(&row).copied().unwrap_or_else(|| self.streamed_of(row))
+    }
+
+    /// Remembers what the sweep says from now on.
+    pub(super) fn say(&self, told: &[Told]) {
+        let mut said = self.said.write().unwrap_or_else(PoisonError::into_inner);
+        said.extend(told.iter().map(|told| (told.row, Standing(told.after))));
     }
 
     /// Keeps which match-keys of a kind no token is made of.

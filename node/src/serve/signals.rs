@@ -4,14 +4,11 @@ use std::collections::HashMap;
 
 use causeway_proto::{
     ids::SweepId,
-    limits::MESSAGE_BYTES,
     pb::{self, signal_service_server::SignalService},
-    refusal,
     signal::{Disclosure, Signal},
 };
-use prost::Message;
 use sqlx::SqliteConnection;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::{
     Node,
@@ -55,10 +52,6 @@ impl Node {
             })
             .collect();
         let response = pb::QuerySignalsResponse { subjects };
-        if response.encoded_len() > MESSAGE_BYTES {
-            let message = "the answer would be larger than a message may be: ask for fewer handles";
-            return Err(refusal::status(Code::ResourceExhausted, "ASK_FOR_FEWER", message));
-        }
         Ok((rows.len() as u64, response))
     }
 }

@@ -1,25 +1,26 @@
 //! Opens and closes sweeps.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use causeway_proto::{
-    change::ToKeep,
-    ids::{Handle, SweepId},
+    ids::SweepId,
     kind::RECIPE,
     pb::{self, sweep_service_server::SweepService},
     refusal,
-    sweep::{Memo, Opened, Opening},
+    sweep::{Opened, Opening},
 };
+use prost::Message;
 use sqlx::SqliteConnection;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
+    memos::handed_back,
     session::Session,
     standing, status,
 };
-use crate::store::{StoreError, changes, memos, records, segments, sweeps};
+use crate::store::{changes, memos, segments, sweeps};
 
 #[tonic::async_trait]
 impl SweepService for Node {
@@ -56,30 +57,6 @@ impl SweepService for Node {
 }
 
 impl Node {
-    /// Keeps findings with every record of the person that each handle means.
-    async fn keep(&self, request: pb::KeepMemosRequest) -> Answer<pb::KeepMemosResponse> {
-        let ToKeep { sweep, memos } = ToKeep::try_from(request)?;
-        let session = self.any_session(sweep).await?;
-        let handles: Vec<Handle> = memos.iter().map(|memo| memo.handle).collect();
-        let rows = session.resolve(&handles).map_err(|_| super::unknown_handle())?;
-        let mut tx = self.store.begin().await.map_err(status::store)?;
-        for (memo, row) in memos.iter().zip(rows) {
-            let persons = self.whose(&mut tx, &[row]).await.map_err(status::store)?;
-            for record in records::of_persons(&mut tx, &persons).await.map_err(status::store)? {
-                let kept = memos::KeptMemo {
-                    kind: memo.kind,
-                    id: memo.id,
-                    record: (record.feed, record.key),
-                    score_tenths: memo.score_tenths,
-                    made: memo.made,
-                };
-                memos::put(&mut tx, &kept).await.map_err(status::store)?;
-            }
-        }
-        tx.commit().await.map_err(|error| status::store(error.into()))?;
-        Ok((memos.len() as u64, pb::KeepMemosResponse {}))
-    }
-
     async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
         let opening = Opening::try_from(request)?;
         let (policy, purposes) = self.allowed(&opening.purposes, opening.as_at)?;
@@ -107,10 +84,15 @@ impl Node {
                     position: changes::position(&mut tx).await.map_err(status::store)?,
                 };
                 let standings = standing::all(&mut tx, &policy, &sweep).await;
-                let streamed: Vec<u8> =
-                    standings.map_err(status::store)?.into_iter().map(|s| s.0).collect();
-                let opened = sweeps::open(&mut tx, &sweep, &streamed, (self.now_ms)()).await;
-                opened.map_err(status::store)?;
+                let standings = standings.map_err(status::store)?;
+                let records = standings.iter().filter(|standing| standing.is_in()).count() as u64;
+                let streamed: Vec<u8> = standings.into_iter().map(|s| s.0).collect();
+                let (said, now_ms) = ((&streamed[..], records), (self.now_ms)());
+                sweeps::open(&mut tx, &sweep, said, now_ms).await.map_err(status::store)?;
+                let forgotten = memos::forget(&mut tx, now_ms).await.map_err(status::store)?;
+                if forgotten > 0 {
+                    tracing::info!(findings = forgotten, "forgot what nobody renewed");
+                }
                 sweep
             }
         };
@@ -151,8 +133,7 @@ impl Node {
         let policy = self.policy_for(session.as_at())?;
         let mut conn = self.store.read().await.map_err(status::store)?;
         let (feeds, _) = self.freshness(&mut conn).await.map_err(status::store)?;
-        let memos = memos(&mut conn, session).await.map_err(status::store)?;
-        let opened = Opened {
+        let mut opened = Opened {
             recipe: RECIPE,
             key_epoch: session.key_epoch,
             key_commit: session.key_commit,
@@ -160,11 +141,14 @@ impl Node {
             position: session.sweep.position,
             kind: self.kind,
             feeds,
-            memos,
+            memos: Vec::new(),
             contact: self.contact.clone().filter(|_| policy.disclose_contact),
             no_contact: None,
             withheld: policy.withheld(self.kind, session.purposes()),
         };
+        let rest = pb::OpenSweepResponse::from(opened.clone()).encoded_len();
+        let memos = handed_back(&mut conn, session, rest).await;
+        opened.memos = memos.map_err(status::store)?;
         Ok((session.rows(), opened.into()))
     }
 
@@ -181,25 +165,4 @@ impl Node {
         self.keyring.close_sweep(&sweep).map_err(status::keyring)?;
         Ok((1, pb::CloseSweepResponse {}))
     }
-}
-
-/// What was kept with our records, under the names they have in this sweep.
-async fn memos(conn: &mut SqliteConnection, session: &Session) -> Result<Vec<Memo>, StoreError> {
-    // Two records of one person may carry the same finding.
-    let mut once = HashMap::new();
-    for (memo, row) in memos::with_rows(conn).await? {
-        once.insert((memo.kind.as_str(), *memo.id.as_bytes(), row), memo);
-    }
-    let mut memos: Vec<Memo> = once
-        .into_iter()
-        .map(|((_, _, row), memo)| Memo {
-            kind: memo.kind,
-            id: memo.id,
-            handle: session.keys.own.handle(row),
-            score_tenths: memo.score_tenths,
-            made: memo.made,
-        })
-        .collect();
-    memos.sort_by_key(|memo| memo.handle);
-    Ok(memos)
 }

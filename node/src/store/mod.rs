@@ -199,6 +199,7 @@ fn migrator() -> Migrator {
         (20, "reviews", include_str!("../../migrations/0020_reviews.sql")),
         (30, "feeds", include_str!("../../migrations/0030_feeds.sql")),
         (40, "segments", include_str!("../../migrations/0040_segments.sql")),
+        (50, "memos", include_str!("../../migrations/0050_memos.sql")),
         (60, "mappings", include_str!("../../migrations/0060_mappings.sql")),
         (61, "landed", include_str!("../../migrations/0061_landed.sql")),
     ];

@@ -20,11 +20,12 @@ pub struct Sweep {
     pub position: u64,
 }
 
-/// Stores a newly opened sweep, with what it says of each row, and closes the one before.
+/// Stores a newly opened sweep, with what it says of each row and of how many it says anything, and
+/// closes the one before.
 pub async fn open(
     conn: &mut SqliteConnection,
     sweep: &Sweep,
-    streamed: &[u8],
+    (streamed, records): (&[u8], u64),
     now_ms: u64,
 ) -> Result<(), StoreError> {
     sqlx::query("update sweep set closed_ms = ?, streamed = null where closed_ms is null")
@@ -34,8 +35,8 @@ pub async fn open(
     told::forget(conn).await?;
     let purposes: Vec<&str> = sweep.purposes.iter().map(|purpose| purpose.as_str()).collect();
     sqlx::query(
-        "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms, streamed)
-         values (?, ?, ?, ?, ?, ?, ?)",
+        "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms, streamed, records)
+         values (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&sweep.id.as_bytes()[..])
     .bind(sweep.as_at.number())
@@ -44,6 +45,7 @@ pub async fn open(
     .bind(signed(sweep.position))
     .bind(signed(now_ms))
     .bind(streamed)
+    .bind(signed(records))
     .execute(conn)
     .await?;
     Ok(())
@@ -91,6 +93,30 @@ pub async fn last(conn: &mut SqliteConnection) -> Result<Option<(SweepId, Day)>,
     Ok(Some((SweepId::from_bytes(fixed("sweep id", id)?), as_at)))
 }
 
+/// Returns when the last sweep was opened, in Unix milliseconds, and how many people were in it.
+pub async fn last_opening(conn: &mut SqliteConnection) -> Result<Option<(u64, u64)>, StoreError> {
+    let row: Option<(i64, i64)> =
+        sqlx::query_as("select opened_ms, records from sweep order by id desc limit 1")
+            .fetch_optional(conn)
+            .await?;
+    row.map(|(ms, records)| Ok((unsigned("time", ms)?, unsigned("count", records)?))).transpose()
+}
+
+/// Returns how many sweeps were opened after this one; `None` if it never was.
+pub async fn opened_since(
+    conn: &mut SqliteConnection,
+    id: SweepId,
+) -> Result<Option<u32>, StoreError> {
+    let (was, since): (bool, u32) = sqlx::query_as(
+        "select exists (select 1 from sweep where id = ?1),
+         (select count(*) from sweep where id > ?1)",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_one(conn)
+    .await?;
+    Ok(was.then_some(since))
+}
+
 /// Closes a sweep. Closing twice is no error.
 pub async fn close(
     conn: &mut SqliteConnection,
@@ -126,14 +152,19 @@ mod tests {
             last_row: 5,
             position: 2,
         };
-        open(&mut conn, &sweep(1), &[7; 5], 10).await.unwrap();
-        open(&mut conn, &sweep(2), &[8; 5], 20).await.unwrap();
+        open(&mut conn, &sweep(1), (&[7; 5], 5), 10).await.unwrap();
+        open(&mut conn, &sweep(2), (&[8; 5], 4), 20).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), Some(sweep(2)));
         assert_eq!(streamed(&mut conn, sweep(2).id).await.unwrap(), [8; 5]);
         assert!(streamed(&mut conn, sweep(1).id).await.is_err(), "erased with the sweep");
         close(&mut conn, sweep(2).id, 30).await.unwrap();
         close(&mut conn, sweep(2).id, 31).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), None);
+        assert_eq!(last_opening(&mut conn).await.unwrap(), Some((20, 4)));
+        let since = [sweep(1).id, sweep(2).id, sweep(3).id];
+        for (id, opened) in since.into_iter().zip([Some(1), Some(0), None]) {
+            assert_eq!(opened_since(&mut conn, id).await.unwrap(), opened);
+        }
         assert_eq!(last(&mut conn).await.unwrap(), Some((sweep(2).id, sweep(2).as_at)));
     }
 }

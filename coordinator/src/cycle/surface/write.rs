@@ -16,6 +16,9 @@ use crate::{
     route::surfacing::Scoring, route::surfacing::Told, score,
 };
 
+/// Nodes forget what is kept for an alert after 400 days, unless it is renewed.
+const RENEWED_DAYS: i32 = 180;
+
 impl Telling<'_> {
     pub(super) fn report(
         &self,
@@ -187,11 +190,15 @@ impl Telling<'_> {
                     score_tenths: 0,
                     made: standing.told.day,
                 };
-                let known = continuity.alerts(agency, handle).any(|known| known == standing.alert);
-                if !known && told.contains(&self.agencies[agency].member.id) {
-                    continuity.note(agency, alert);
-                } else if !known {
-                    owed.entry(agency).or_default().push(alert);
+                match continuity.kept_days((agency, handle), standing.alert, self.as_at) {
+                    None if told.contains(&self.agencies[agency].member.id) => {
+                        continuity.note(agency, alert);
+                    }
+                    None => owed.entry(agency).or_default().push(alert),
+                    Some(RENEWED_DAYS..) => {
+                        owed.entry(agency).or_default().push(Memo { made: self.as_at, ..alert });
+                    }
+                    Some(_) => {}
                 }
                 for received in mine.iter().take(1) {
                     owed.entry(agency).or_default().push(Memo {

@@ -1,11 +1,29 @@
 //! A coordinator that asks for more than it should: what it is refused, and what it cannot find out.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
 
-use causeway_proto::refusal;
-use tonic::Code;
+use causeway_proto::{
+    alert::{Alert, AlertChange},
+    change::ToKeep,
+    ids::{AlertId, Handle, MemoId},
+    limits::MESSAGE_BYTES,
+    pb::{
+        self, alert_service_server::AlertService, inbox_service_server::InboxService,
+        stream_tokens_response::Column, sweep_service_server::SweepService,
+        token_service_server::TokenService,
+    },
+    refusal,
+    sweep::{Memo, MemoKind},
+};
+use futures::StreamExt;
+use prost::Message;
+use tonic::{Code, Request};
 
-use super::following::Agency;
+use super::following::{Agency, crowd, id, sweep};
+use crate::store::{audit, memos};
 
 const DAY_MS: u64 = 86_400_000;
 /// Noon of 25 February 2025.
@@ -45,4 +63,165 @@ async fn an_agreement_that_expired_does_not_come_back_with_an_earlier_day() {
     );
     let agency = agency.with_policy(&policy).await;
     assert_eq!(reason(agency.open_as_at(1, "2025-02-20").await), Some("DENIED_POLICY".into()));
+}
+
+/// What is to be kept about somebody.
+fn memo(kind: MemoKind, id: u16, handle: Handle) -> Memo {
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&id.to_be_bytes());
+    let made = "2025-02-25".parse().unwrap();
+    Memo { kind, id: MemoId::from_bytes(bytes), handle, score_tenths: 0, made }
+}
+
+async fn keep(agency: &Agency, counter: u64, memos: Vec<Memo>) -> Result<(), tonic::Status> {
+    let request = pb::KeepMemosRequest::from(ToKeep { sweep: sweep(counter), memos });
+    agency.node.keep_memos(Request::new(request)).await.map(|_| ())
+}
+
+/// An alert about some people, with the handles of a sweep.
+async fn deliver(agency: &Agency, id: u8, counter: u64, change: AlertChange, handles: &[Handle]) {
+    let revision = if change == AlertChange::New { 1 } else { 2 };
+    let alert = Alert {
+        id: AlertId::from_bytes([id; 16]),
+        revision,
+        change,
+        sweep: sweep(counter),
+        handles: handles.to_vec(),
+        ..super::an_alert()
+    };
+    let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
+    agency.node.deliver_alert(Request::new(request)).await.unwrap();
+}
+
+async fn listed(agency: &Agency) -> Vec<pb::InboxEntry> {
+    let list = pb::ListAlertsRequest { include_closed: true, ..Default::default() };
+    agency.node.list_alerts(Request::new(list)).await.unwrap().into_inner().entries
+}
+
+/// How many people are handed back with a finding.
+fn people_of(opened: &pb::OpenSweepResponse) -> usize {
+    opened.memos.iter().map(|memo| &memo.handle).collect::<BTreeSet<_>>().len()
+}
+
+async fn handles(agency: &Agency, counter: u64) -> Vec<Handle> {
+    let request = pb::StreamTokensRequest { sweep_id: id(counter), after: 0 };
+    let mut stream = agency.node.stream_tokens(Request::new(request)).await.unwrap().into_inner();
+    match stream.next().await.unwrap().unwrap().column.unwrap() {
+        Column::People(people) => Handle::from_column("handles", &people.handles).unwrap(),
+        Column::Tokens(_) => panic!("people come first"),
+    }
+}
+
+async fn town_of_260(now_ms: fn() -> u64) -> Agency {
+    let agency = Agency::strict(now_ms).await;
+    let (people, events) = crowd(260);
+    agency.people(&people).await;
+    agency.events(&events).await;
+    agency
+}
+
+static A_WEEK: AtomicU64 = AtomicU64::new(NOON_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_cannot_join_the_sweeps_of_everybody() {
+    let agency = town_of_260(|| A_WEEK.load(SeqCst)).await;
+    agency.open(1).await;
+    let all = handles(&agency, 1).await;
+    assert_eq!(all.len(), 260);
+    let about = |all: &[Handle], kind, id: u16| -> Vec<Memo> {
+        all.iter().zip(0..).map(|(handle, at)| memo(kind, id + at, *handle)).collect()
+    };
+    let too_many = Some("TOO_MANY_MEMOS".to_owned());
+    assert_eq!(reason(keep(&agency, 1, about(&all, MemoKind::NotLinked, 0)).await), too_many);
+    keep(&agency, 1, about(&all[..200], MemoKind::NotLinked, 0)).await.unwrap();
+    keep(&agency, 1, about(&all[..200], MemoKind::Reviewed, 1000)).await.unwrap();
+    assert_eq!(reason(keep(&agency, 1, about(&all[200..201], MemoKind::Alert, 7)).await), too_many);
+    // Whoever has a duty hears of it all the same.
+    deliver(&agency, 7, 1, AlertChange::New, &all[190..]).await;
+    assert_eq!(listed(&agency).await[0].records.len(), 70);
+    let mut conn = agency.node.store.read().await.unwrap();
+    assert_eq!(audit::count(&mut conn, "KeepMemos").await.unwrap(), 5, "each is on record");
+    drop(conn);
+
+    // Nor sweep by sweep.
+    assert_eq!(people_of(&agency.open(2).await), 200);
+    let carries: BTreeSet<Vec<u8>> =
+        agency.open(2).await.memos.into_iter().map(|memo| memo.handle).collect();
+    let all = handles(&agency, 2).await;
+    let (old, new): (Vec<Handle>, Vec<Handle>) =
+        all.iter().partition(|handle| carries.contains(&handle.as_bytes()[..]));
+    assert_eq!(reason(keep(&agency, 2, about(&new[..1], MemoKind::Alert, 7)).await), too_many);
+    keep(&agency, 2, about(&old, MemoKind::Alert, 2000)).await.unwrap();
+    A_WEEK.fetch_add(8 * DAY_MS, SeqCst);
+    agency.open_as_at(3, "2025-03-05").await.unwrap();
+    deliver(&agency, 8, 2, AlertChange::New, &new).await;
+    assert_eq!(people_of(&agency.open_as_at(4, "2025-03-05").await.unwrap()), 260);
+
+    let one = handles(&agency, 4).await[0];
+    let findings = |n: u16| (0..n).map(|id| memo(MemoKind::NotLinked, 3000 + id, one)).collect();
+    assert_eq!(reason(keep(&agency, 4, findings(65)).await), too_many);
+    keep(&agency, 4, findings(50)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handles_of_a_sweep_long_ago_leave_no_finding_and_the_alert_arrives() {
+    let agency = town_of_260(|| NOON_MS).await;
+    agency.open(1).await;
+    let all = handles(&agency, 1).await;
+    for counter in 2..=8 {
+        agency.open(counter).await;
+    }
+    // Redelivered after seven more sweeps, and after eight.
+    deliver(&agency, 1, 1, AlertChange::New, &all[..2]).await;
+    assert_eq!(people_of(&agency.open(9).await), 2);
+    deliver(&agency, 2, 1, AlertChange::New, &all[2..5]).await;
+    assert_eq!(people_of(&agency.open(10).await), 2);
+    assert_eq!(listed(&agency).await[0].records.len(), 3);
+}
+
+static YEARS: AtomicU64 = AtomicU64::new(NOON_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_end_with_their_alert_or_when_nobody_renews_them() {
+    let agency = town_of_260(|| YEARS.load(SeqCst)).await;
+    agency.open(1).await;
+    let all = handles(&agency, 1).await;
+    deliver(&agency, 1, 1, AlertChange::New, &all[..1]).await;
+    deliver(&agency, 2, 1, AlertChange::New, &all[1..3]).await;
+    keep(&agency, 1, vec![memo(MemoKind::NotLinked, 3, all[3])]).await.unwrap();
+    deliver(&agency, 1, 1, AlertChange::Cancel, &[]).await;
+    let mut counter = 1;
+    for (days, people) in [(59, 4), (2, 3), (338, 3), (2, 1)] {
+        YEARS.fetch_add(days * DAY_MS, SeqCst);
+        counter += 1;
+        let today = agency.node.today().to_string();
+        let opened = agency.open_as_at(counter, &today).await.unwrap();
+        assert_eq!(people_of(&opened), people, "{days} days later");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_number_of_findings_keeps_a_sweep_from_being_opened() {
+    let agency = town_of_260(|| NOON_MS).await;
+    let mut tx = agency.node.store.begin().await.unwrap();
+    for at in 0..30_000_u32 {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&at.to_be_bytes());
+        let kept = memos::KeptMemo {
+            // The first ones are the oldest.
+            kind: if at < 100 { MemoKind::NotLinked } else { MemoKind::Reviewed },
+            id: MemoId::from_bytes(bytes),
+            record: ("nominals".to_owned(), format!("C-{}", at % 260)),
+            score_tenths: 1000,
+            made: "2025-02-25".parse().unwrap(),
+        };
+        memos::put(&mut tx, &kept, NOON_MS - DAY_MS + u64::from(at)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let opened = agency.open(1).await;
+    assert!((20_000..30_000).contains(&opened.memos.len()), "{}", opened.memos.len());
+    assert!(opened.encoded_len() <= MESSAGE_BYTES);
+    let of = |at: u32| opened.memos.iter().any(|memo| memo.memo_id[..4] == at.to_be_bytes());
+    assert!((0..100).all(of), "who is kept apart");
+    assert!((29_000..30_000).all(of) && !of(100), "the oldest of the others are left out");
 }
