@@ -83,9 +83,10 @@ impl Node {
         let mut snapshot = self.store.snapshot().await.map_err(status::store)?;
         let states = segments::states_of(&mut snapshot, &rows).await.map_err(status::store)?;
         let alive = |row: &u64| states.get(row).is_some_and(|state| state & ALIVE != 0);
+        let in_sweep = |row: &u64| alive(row) && session.standing(*row).is_in();
         for (number, mut questions) in by_segment {
-            // A row that was replaced or retired has nothing to say any more.
-            questions.retain(|question| alive(&question.row));
+            // A row that was replaced or retired, or is out of the sweep, has nothing to say any more.
+            questions.retain(|question| in_sweep(&question.row));
             let Some(last) = questions.iter().map(|question| place(question.row)).max() else {
                 continue;
             };

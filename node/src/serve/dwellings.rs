@@ -46,8 +46,11 @@ impl Node {
         let rows = rows_of(&session, &request.handles)?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
         let homes = Homes::load(&mut store, &session, &rows).await.map_err(status::store)?;
-        let residences: Vec<pb::Residence> =
-            rows.iter().map(|row| homes.residence(&session, *row).into()).collect();
+        let residence = |row: &u64| match session.is_spoken_of(*row) {
+            true => homes.residence(&session, *row),
+            false => Residence::Uncertain,
+        };
+        let residences: Vec<pb::Residence> = rows.iter().map(|row| residence(row).into()).collect();
         Ok((residences.len() as u64, pb::QueryDwellingsResponse { residences }))
     }
 }

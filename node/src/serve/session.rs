@@ -141,6 +141,12 @@ impl Session {
         said.get(&row).copied().unwrap_or_else(|| self.streamed_of(row))
     }
 
+    /// Returns whether anything is said of a row by now: it is in the sweep, and carries a flag.
+    pub(super) fn is_spoken_of(&self, row: u64) -> bool {
+        let standing = self.standing(row);
+        standing.is_in() && standing.flags().any(PersonFlags::HARM | PersonFlags::CONTEXT)
+    }
+
     /// Remembers what the sweep says from now on.
     pub(super) fn say(&self, told: &[Told]) {
         let mut said = self.said.write().unwrap_or_else(PoisonError::into_inner);

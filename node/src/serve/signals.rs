@@ -63,8 +63,10 @@ async fn released(
     session: &Session,
     rows: &[u64],
 ) -> Result<HashMap<u64, Vec<Signal>>, StoreError> {
-    // A row that was replaced or retired is nobody's, and nothing is said of it.
-    let persons = persons::by_row(conn, rows).await?;
+    // A row that was replaced or retired is nobody's, and nothing is said of it; nor of one that is out
+    // of the sweep.
+    let mut persons = persons::by_row(conn, rows).await?;
+    persons.retain(|person| session.standing(person.row).is_in());
     let rows: Vec<u64> = persons.iter().map(|person| person.row).collect();
     let persons: Vec<i64> = persons.into_iter().map(|person| person.id).collect();
     let mut released: HashMap<u64, Vec<Signal>> = HashMap::new();

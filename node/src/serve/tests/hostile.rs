@@ -7,13 +7,16 @@ use std::{
 
 use causeway_proto::{
     alert::{Alert, AlertChange},
-    change::ToKeep,
+    change::{Change, ToKeep},
+    dwelling::Residence,
     ids::{AlertId, Handle, MemoId},
+    kind::MatchKeyKind,
     limits::MESSAGE_BYTES,
     pb::{
-        self, alert_service_server::AlertService, inbox_service_server::InboxService,
-        stream_tokens_response::Column, sweep_service_server::SweepService,
-        token_service_server::TokenService,
+        self, alert_service_server::AlertService, comparison_service_server::ComparisonService,
+        dwelling_service_server::DwellingService, inbox_service_server::InboxService,
+        signal_service_server::SignalService, stream_tokens_response::Column,
+        sweep_service_server::SweepService, token_service_server::TokenService,
     },
     refusal,
     sweep::{Memo, MemoKind},
@@ -22,7 +25,7 @@ use futures::StreamExt;
 use prost::Message;
 use tonic::{Code, Request};
 
-use super::following::{Agency, crowd, id, sweep};
+use super::following::{Agency, Follower, crowd, id, sweep};
 use crate::store::{audit, memos};
 
 const DAY_MS: u64 = 86_400_000;
@@ -224,4 +227,73 @@ async fn no_number_of_findings_keeps_a_sweep_from_being_opened() {
     let of = |at: u32| opened.memos.iter().any(|memo| memo.memo_id[..4] == at.to_be_bytes());
     assert!((0..100).all(of), "who is kept apart");
     assert!((29_000..30_000).all(of) && !of(100), "the oldest of the others are left out");
+}
+
+const CAROL: &str = "N-1,CAROL,DENHOLM,1987-04-06,14 Larkrise Close,ZX1 4AB,,,\n";
+const EVE: &str = "N-4,EVE,MARSH,1996-07-19,16 Larkrise Close,ZX1 4AB,,,\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_of_whoever_is_out_of_scope_until_they_are_in() {
+    let mut agency = Agency::new().await;
+    agency.people(&[CAROL, EVE].concat()).await;
+    agency.events("I-1,N-1,ASB,2025-02-19\n").await;
+    let mut conn = agency.node.store.read().await.unwrap();
+    for key in ["N-1", "N-4"] {
+        let kept = memos::KeptMemo {
+            kind: MemoKind::NotLinked,
+            id: MemoId::from_bytes([4; 16]),
+            record: ("nominals".into(), key.into()),
+            score_tenths: 1,
+            made: "2025-02-20".parse().unwrap(),
+        };
+        memos::put(&mut conn, &kept, 1).await.unwrap();
+    }
+    drop(conn);
+    let mut follower = Follower::begin(&agency).await;
+    let carol = *follower.people.keys().next().unwrap();
+    let opened = agency.open(1).await;
+    let named: Vec<&[u8]> = opened.memos.iter().map(|memo| &memo.handle[..]).collect();
+    assert_eq!(named, [&carol.as_bytes()[..]], "Eve is not in the sweep");
+
+    let (_, keys) = agency.node.keyring.open_sweep(&sweep(1)).unwrap();
+    let eve = (0..2).map(|row| keys.own.handle(row)).find(|handle| *handle != carol).unwrap();
+    assert!(!says_anything(&agency, eve).await);
+    assert!(says_anything(&agency, carol).await);
+
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    agency.events("I-1,N-1,ASB,2025-02-19\nI-4,N-4,ASB,2025-02-21\n").await;
+    let happened = follower.catch_up(&agency, &mut changes).await;
+    let Change::Upsert(upsert) = &happened[0] else { panic!("{happened:?}") };
+    assert_eq!(upsert.handle, eve);
+    let brought: Vec<(MemoKind, Handle)> =
+        upsert.memos.iter().map(|m| (m.kind, m.handle)).collect();
+    assert_eq!(brought, [(MemoKind::NotLinked, eve)], "who must not be linked still must not be");
+    assert!(says_anything(&agency, eve).await);
+
+    // And out again, whoever remembers it.
+    agency.events("I-1,N-1,ASB,2025-02-19\nI-4,N-1,ASB,2025-02-21\n").await;
+    follower.catch_up(&agency, &mut changes).await;
+    assert!(!says_anything(&agency, eve).await);
+    drop(changes);
+    agency.restart().await;
+    assert!(!says_anything(&agency, eve).await);
+    assert!(says_anything(&agency, carol).await);
+}
+
+/// Whether any question about somebody gets an answer.
+async fn says_anything(agency: &Agency, of: Handle) -> bool {
+    let handles = of.as_bytes().to_vec();
+    let request = pb::QueryDwellingsRequest { sweep_id: id(1), handles: handles.clone() };
+    let homes = agency.node.query_dwellings(Request::new(request)).await.unwrap().into_inner();
+    let home = Residence::try_from(homes.residences[0].clone()).unwrap() != Residence::Uncertain;
+    let (kinds, slots) = (vec![MatchKeyKind::SurnameBirth.number()], vec![0]);
+    let request = pb::CompareRequest { sweep_id: id(1), handles: handles.clone(), kinds, slots };
+    let compared = agency.node.compare(Request::new(request)).await.unwrap().into_inner();
+    let compared = compared.comparisons.iter().any(|byte| *byte != 0);
+    let request = pb::QuerySignalsRequest { sweep_id: id(1), handles };
+    let signals = agency.node.query_signals(Request::new(request)).await.unwrap().into_inner();
+    let signals = !signals.subjects[0].signals.is_empty();
+    assert_eq!((home, signals), (compared, compared), "each answers alike");
+    compared
 }
