@@ -171,7 +171,7 @@ default = "deny"
         "[subjects]\n# Kinds of people of whom nothing ever leaves this node.\nrestrict = [\"art18\", \
          \"art21\", \"witness_protection\", \"adoption_pre\", \"refuge\", \"staff\"]\n\n[disclose]\n\
          contact = false\n# May the coordinator be told how many people of each kind (sex, age band) were \
-         linked? Counts of ten\n# or more only, of bits that chance has blurred.\nsubgroup_counts = true\n",
+         linked? Counts of\n# twenty or more only, with noise, of bits that chance has blurred.\nsubgroup_counts = true\n",
     );
     text
 }

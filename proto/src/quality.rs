@@ -12,6 +12,20 @@ pub const FLIPPED: f64 = 0.25;
 /// Questions about fewer records would say too much of each.
 pub const LEAST_ASKED: usize = 100;
 
+/// How often a coin does not fail that makes the noise of a number: e^(-1/4).
+///
+/// A node adds to each number it tells how often one such coin comes up before it fails, and takes off how
+/// often another does. Somebody who is of another kind
+/// changes four numbers of a division by one, and so no answer becomes more than e times as likely.
+pub const NOISE_GOES_ON: f64 = 0.778_800_783_071_404_9;
+
+/// The variance of that noise.
+pub const NOISE_VARIANCE: f64 =
+    2.0 * NOISE_GOES_ON / ((1.0 - NOISE_GOES_ON) * (1.0 - NOISE_GOES_ON));
+
+/// Kinds that come out at fewer people once noise is added are not told of.
+pub const LEAST_TOLD: u32 = 20;
+
 /// Bits that chance made have this many standard deviations to spare.
 const SPARE: f64 = 6.0;
 
@@ -137,9 +151,9 @@ impl CountLinked {
 pub struct LinkedCount {
     /// Which kind.
     pub subgroup: Subgroup,
-    /// Records that were asked about.
+    /// Records that were asked about, more or less.
     pub records: u32,
-    /// Those with their bit set.
+    /// Those with their bit set, more or less.
     pub indicated: u32,
 }
 

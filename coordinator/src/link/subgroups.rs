@@ -7,7 +7,7 @@
 
 use causeway_proto::{
     ids::{AgencyId, SweepId},
-    quality::{Bits, CountLinked, FLIPPED, LEAST_ASKED, LinkedCount, Subgroup},
+    quality::{Bits, CountLinked, FLIPPED, LEAST_ASKED, LinkedCount, NOISE_VARIANCE, Subgroup},
 };
 use rand::{Rng, RngExt, seq::index};
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,11 @@ impl Share {
         let sharpness = 1.0 - 2.0 * FLIPPED;
         Self {
             mean: (f64::from(count.indicated) / records - FLIPPED) / sharpness,
-            deviation: (set * (1.0 - set) / records).sqrt() / sharpness,
+            // What chance did to the bits, and what noise does to both numbers.
+            deviation: (set * (1.0 - set) / records
+                + NOISE_VARIANCE * (1.0 + set * set) / (records * records))
+                .sqrt()
+                / sharpness,
         }
     }
 
@@ -152,18 +156,27 @@ impl Share {
 
 #[cfg(test)]
 mod tests {
+    use causeway_proto::quality::NOISE_GOES_ON;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 
     const SWEEP: SweepId = SweepId::from_bytes([1; 16]);
 
-    /// What a node would count of records of which the first half are women.
-    fn counted(question: &CountLinked, records: usize) -> Vec<LinkedCount> {
-        let of = |subgroup, range: std::ops::Range<usize>| {
+    /// What a node would count of records of which the first half are women, with its noise.
+    fn counted(question: &CountLinked, records: usize, random: &mut StdRng) -> Vec<LinkedCount> {
+        let mut throws = || {
+            let mut throws = 0;
+            while random.random_bool(NOISE_GOES_ON) {
+                throws += 1;
+            }
+            throws
+        };
+        let mut blurred = |count: usize| (count as u32 + throws()).saturating_sub(throws());
+        let mut of = |subgroup, range: std::ops::Range<usize>| {
             let bits: Vec<bool> = range.filter_map(|at| question.indicator(at)).collect();
-            let indicated = bits.iter().filter(|bit| **bit).count() as u32;
-            LinkedCount { subgroup, records: bits.len() as u32, indicated }
+            let indicated = blurred(bits.iter().filter(|bit| **bit).count());
+            LinkedCount { subgroup, records: blurred(bits.len()), indicated }
         };
         vec![of(Subgroup::Female, 0..records / 2), of(Subgroup::Male, records / 2..records)]
     }
@@ -179,7 +192,8 @@ mod tests {
                 .map(|at| (at % 10) < (10.0 * shares[at / (records / 2)]) as usize)
                 .collect();
             let question = blur(SWEEP, &linked, &mut random).unwrap();
-            let found = estimate(&"east".parse().unwrap(), &counted(&question, records), records);
+            let counts = counted(&question, records, &mut random);
+            let found = estimate(&"east".parse().unwrap(), &counts, records);
             for (at, found) in found.iter().enumerate() {
                 let Estimate { estimate, low, high } = found.linked;
                 inside += usize::from(low <= shares[at] && shares[at] <= high);
@@ -198,7 +212,8 @@ mod tests {
         let mut random = StdRng::from_seed([8; 32]);
         let linked: Vec<bool> = (0..40_000).map(|at| at < 20_000 || at % 2 == 0).collect();
         let question = blur(SWEEP, &linked, &mut random).unwrap();
-        let found = estimate(&"east".parse().unwrap(), &counted(&question, 40_000), 40_000);
+        let counts = counted(&question, 40_000, &mut random);
+        let found = estimate(&"east".parse().unwrap(), &counts, 40_000);
         assert_eq!([false, true], [found[0].worth_a_look, found[1].worth_a_look]);
         let missed = found[1].missed;
         assert!(missed.low < 10_000.0 && 10_000.0 < missed.high, "{missed:?}");

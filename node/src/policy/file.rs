@@ -157,7 +157,7 @@ struct Disclose {
 }
 
 impl Default for Disclose {
-    /// Counts of ten people or more say nothing of anybody, and show who is missed.
+    /// Counts of many people, with noise, say nothing of anybody, and show who is missed.
     fn default() -> Self {
         Self { contact: false, subgroup_counts: true }
     }

@@ -3,14 +3,14 @@
 use causeway_proto::{
     day::Day,
     ids::SweepId,
-    limits::K_THRESHOLD,
     linkage::comparison::Presence,
     pb::{self, quality_service_server::QualityService},
-    quality::{CountLinked, LinkedCount, Subgroup as S},
+    quality::{CountLinked, LEAST_TOLD, LinkedCount, NOISE_GOES_ON, Subgroup as S},
     refusal,
     token::PersonFlags,
 };
 use prost::Message;
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
@@ -20,11 +20,14 @@ use super::{
     status,
 };
 use crate::{
-    store::{audit, segments},
+    store::{segments, sweeps},
     tokenise::sketch::Sketch,
 };
 
 const CALL: &str = "CountLinked";
+const DAY_MS: u64 = 86_400_000;
+/// Coordinators ask once in four weeks.
+const COUNTS_EVERY_MS: u64 = 21 * DAY_MS;
 
 #[tonic::async_trait]
 impl QualityService for Node {
@@ -71,20 +74,37 @@ impl Node {
                 at += 1;
             }
         }
-        let counts = tally.told();
+        let mut random = StdRng::from_seed(session.keys.own.counting(&hash));
+        let counts = tally.told(&mut random);
         let counts: Vec<pb::LinkedCount> = counts.into_iter().map(Into::into).collect();
         Ok((counts.len() as u64, pb::CountLinkedResponse { counts }))
     }
 
-    /// Refuses to count other bits than the first: a second answer beside the first would point at
-    /// those whose bits are not the same.
+    /// Refuses to count other bits than the first, in this sweep and for three weeks: answers beside
+    /// each other would point at those whose bits are not the same.
     async fn only_once(&self, sweep: SweepId, hash: [u8; 32]) -> Result<(), Status> {
-        let mut conn = self.store.read().await.map_err(status::store)?;
-        let before = audit::first_answered(&mut conn, CALL, sweep).await.map_err(status::store)?;
-        if before.is_none_or(|before| before == hash) {
-            return Ok(());
-        }
-        let message = "the node has counted other bits in this sweep and counts once only";
+        let now_ms = (self.now_ms)();
+        let mut tx = self.store.begin().await.map_err(status::store)?;
+        let message = match sweeps::counted(&mut tx, sweep).await.map_err(status::store)? {
+            // The same question has the same answer, noise and all.
+            Some(before) if before == hash => return Ok(()),
+            Some(_) => {
+                "the node has counted other bits in this sweep and counts once only".to_owned()
+            }
+            None => {
+                let last = sweeps::last_counted_ms(&mut tx).await.map_err(status::store)?;
+                let lately = last.is_some_and(|last| now_ms.saturating_sub(last) < COUNTS_EVERY_MS);
+                if self.any_day || !lately {
+                    let put = sweeps::put_counted(&mut tx, sweep, hash, now_ms).await;
+                    put.map_err(status::store)?;
+                    return tx.commit().await.map_err(|error| status::store(error.into()));
+                }
+                let days = COUNTS_EVERY_MS / DAY_MS;
+                format!(
+                    "the node counts once in {days} days, and has counted since: keep that count"
+                )
+            }
+        };
         Err(refusal::status(Code::FailedPrecondition, "COUNTED_ALREADY", message))
     }
 }
@@ -126,47 +146,75 @@ impl Tally {
         }
     }
 
-    /// Returns what may be told. Of a division in which one kind alone is too small, the next larger
-    /// one is left out as well: whoever knows the sum would know the missing one.
-    fn told(&self) -> Vec<LinkedCount> {
-        let too_small = |records: u32| u64::from(records) < K_THRESHOLD;
+    /// Returns what may be told: every number with noise, and no kind of few people.
+    ///
+    /// Whether a kind is left out depends on what would be told and on nothing else, so neither that nor
+    /// what others come to says anything that the noise has not blurred.
+    fn told(&self, random: &mut impl Rng) -> Vec<LinkedCount> {
         let mut told = Vec::new();
-        for division in S::DIVISIONS {
-            let mut counts: Vec<LinkedCount> = division
-                .iter()
-                .map(|subgroup| {
-                    let (records, indicated) = self.0[*subgroup as usize];
-                    LinkedCount { subgroup: *subgroup, records, indicated }
-                })
-                .filter(|count| count.records > 0)
-                .collect();
-            counts.sort_by_key(|count| count.records);
-            let small = counts.iter().filter(|count| too_small(count.records)).count();
-            let left_out = if small == 1 { 2 } else { small };
-            told.extend(counts.into_iter().skip(left_out));
+        for subgroup in S::DIVISIONS.into_iter().flatten() {
+            let (records, indicated) = self.0[*subgroup as usize];
+            let mut blurred = |count: u32| {
+                let blurred = i64::from(count) + noise(random);
+                u32::try_from(blurred.max(0)).unwrap_or(u32::MAX)
+            };
+            let (records, indicated) = (blurred(records), blurred(indicated));
+            if records >= LEAST_TOLD {
+                let indicated = indicated.min(records);
+                told.push(LinkedCount { subgroup: *subgroup, records, indicated });
+            }
         }
         told.sort_by_key(|count| count.subgroup);
         told
     }
 }
 
+/// How often a coin that seldom fails comes up before it does, less how often another one does.
+fn noise(random: &mut impl Rng) -> i64 {
+    let mut throws = || {
+        let mut throws = 0;
+        while random.random_bool(NOISE_GOES_ON) {
+            throws += 1;
+        }
+        throws
+    };
+    throws() - throws()
+}
+
 #[cfg(test)]
 mod tests {
+    use causeway_proto::quality::NOISE_VARIANCE;
+
     use super::*;
 
     #[test]
-    fn few_people_are_left_out_and_cannot_be_worked_out_from_the_others() {
+    fn few_people_are_left_out_and_every_number_is_blurred() {
         let mut tally = Tally::default();
         let rest = [S::AgeUnknown, S::NationalNumber, S::CommonSurname, S::Address];
         let kinds = |sex| [sex, rest[0], rest[1], rest[2], rest[3]];
-        (0..40).for_each(|at| tally.add(kinds(S::Female), at % 2 == 0));
-        (0..10).for_each(|_| tally.add(kinds(S::Male), true));
-        let of_sex = |tally: &Tally| {
-            let told = tally.told().into_iter().filter(|c| c.subgroup <= S::SexUnknown);
-            told.map(|count| (count.subgroup, count.records, count.indicated)).collect::<Vec<_>>()
-        };
-        assert_eq!(of_sex(&tally), [(S::Female, 40, 20), (S::Male, 10, 10)]);
-        (0..9).for_each(|_| tally.add(kinds(S::SexUnknown), true));
-        assert_eq!(of_sex(&tally), [(S::Female, 40, 20)]);
+        (0..400).for_each(|at| tally.add(kinds(S::Female), at % 2 == 0));
+        (0..9).for_each(|_| tally.add(kinds(S::Male), true));
+        let (mut men, mut exact) = (0, 0);
+        for seed in 0..200 {
+            let told = tally.told(&mut StdRng::from_seed([seed; 32]));
+            assert!(told.iter().all(|count| count.indicated <= count.records));
+            let of = |kind| told.iter().find(|count| count.subgroup == kind);
+            men += usize::from(of(S::Male).is_some());
+            let women = of(S::Female).unwrap();
+            assert!((340..=460).contains(&women.records), "{women:?}");
+            exact += usize::from((women.records, women.indicated) == (400, 200));
+        }
+        assert!(men < 20, "{men} of 200");
+        assert!(exact < 20, "{exact} of 200");
+    }
+
+    #[test]
+    fn noise_is_as_wide_as_the_coordinator_takes_it_for() {
+        let mut random = StdRng::from_seed([7; 32]);
+        let drawn: Vec<f64> = (0..20_000).map(|_| noise(&mut random) as f64).collect();
+        let mean = drawn.iter().sum::<f64>() / 20_000.0;
+        let variance = drawn.iter().map(|x| x * x).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.2, "{mean}");
+        assert!((variance / NOISE_VARIANCE - 1.0).abs() < 0.1, "{variance}");
     }
 }

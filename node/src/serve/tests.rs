@@ -430,19 +430,17 @@ async fn an_alert_is_kept_once_and_points_at_our_own_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blurred_bits_are_counted_once_by_kinds_of_ten_people_or_more() {
+async fn blurred_bits_are_counted_once_by_kinds_of_many_people() {
     let police = Police::new().await;
     police.take_in_a_crowd().await;
     let opened = police.open(1).await.unwrap();
     assert!(opened.records >= 200, "{}", opened.records);
     let counts = police.count(|at| at % 2 == 0).await.unwrap();
     let of = |subgroup| counts.iter().find(|count| count.subgroup == subgroup).copied();
-    // With Kieran there are ten men. Three people have an address, which is too few to tell.
-    assert_eq!(of(Subgroup::Male).map(|count| count.records), Some(10));
     let women = of(Subgroup::Female).unwrap();
-    assert_eq!(u64::from(women.records) + 10, opened.records);
-    assert!((70..=130).contains(&women.indicated), "{women:?}");
-    assert_eq!((of(Subgroup::Address), of(Subgroup::NoAddress)), (None, None));
+    assert!((150..=250).contains(&women.records), "{women:?}");
+    assert!((50..=150).contains(&women.indicated), "{women:?}");
+    assert!(counts.iter().all(|count| count.records >= 20), "{counts:?}");
 
     assert_eq!(police.count(|at| at % 2 == 0).await.unwrap(), counts, "asked again");
     let refused = police.count(|at| at % 2 == 1).await.unwrap_err();

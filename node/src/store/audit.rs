@@ -67,23 +67,6 @@ pub async fn put(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Store
     Ok(())
 }
 
-/// Returns the hash of the first question of a call that was answered in a sweep.
-pub async fn first_answered(
-    conn: &mut SqliteConnection,
-    call: &str,
-    sweep: SweepId,
-) -> Result<Option<[u8; 32]>, StoreError> {
-    let row: Option<(Vec<u8>,)> = sqlx::query_as(
-        "select request_hash from audit where call = ? and sweep = ? and outcome = 'ok'
-         order by rowid limit 1",
-    )
-    .bind(call)
-    .bind(sweep.as_bytes().to_vec())
-    .fetch_optional(conn)
-    .await?;
-    row.map(|(hash,)| hash.try_into().map_err(|_| StoreError::Corrupt("request_hash"))).transpose()
-}
-
 /// Returns how many entries of a call there are, for the node's operator.
 pub async fn count(conn: &mut SqliteConnection, call: &str) -> Result<u64, StoreError> {
     let (count,): (i64,) = sqlx::query_as("select count(*) from audit where call = ?")

@@ -202,6 +202,7 @@ fn migrator() -> Migrator {
         (50, "memos", include_str!("../../migrations/0050_memos.sql")),
         (60, "mappings", include_str!("../../migrations/0060_mappings.sql")),
         (61, "landed", include_str!("../../migrations/0061_landed.sql")),
+        (62, "counted", include_str!("../../migrations/0062_counted.sql")),
     ];
     Migrator::with_migrations(
         migrations

@@ -117,6 +117,42 @@ pub async fn opened_since(
     Ok(was.then_some(since))
 }
 
+/// Returns the hash of the question by which people were counted in a sweep, if they were.
+pub async fn counted(
+    conn: &mut SqliteConnection,
+    id: SweepId,
+) -> Result<Option<[u8; 32]>, StoreError> {
+    let row: Option<(Option<Vec<u8>>,)> =
+        sqlx::query_as("select counted_hash from sweep where id = ?")
+            .bind(&id.as_bytes()[..])
+            .fetch_optional(conn)
+            .await?;
+    row.and_then(|(hash,)| hash).map(|hash| fixed("hash", hash)).transpose()
+}
+
+/// Returns when people were last counted in any sweep, in Unix milliseconds.
+pub async fn last_counted_ms(conn: &mut SqliteConnection) -> Result<Option<u64>, StoreError> {
+    let (last,): (Option<i64>,) =
+        sqlx::query_as("select max(counted_ms) from sweep").fetch_one(conn).await?;
+    last.map(|ms| unsigned("time", ms)).transpose()
+}
+
+/// Records by which question people are counted in a sweep.
+pub async fn put_counted(
+    conn: &mut SqliteConnection,
+    id: SweepId,
+    hash: [u8; 32],
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("update sweep set counted_ms = ?, counted_hash = ? where id = ?")
+        .bind(signed(now_ms))
+        .bind(&hash[..])
+        .bind(&id.as_bytes()[..])
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Closes a sweep. Closing twice is no error.
 pub async fn close(
     conn: &mut SqliteConnection,
@@ -160,6 +196,10 @@ mod tests {
         close(&mut conn, sweep(2).id, 30).await.unwrap();
         close(&mut conn, sweep(2).id, 31).await.unwrap();
         assert_eq!(current(&mut conn).await.unwrap(), None);
+        assert_eq!(counted(&mut conn, sweep(2).id).await.unwrap(), None);
+        put_counted(&mut conn, sweep(1).id, [3; 32], 15).await.unwrap();
+        assert_eq!(counted(&mut conn, sweep(1).id).await.unwrap(), Some([3; 32]));
+        assert_eq!(last_counted_ms(&mut conn).await.unwrap(), Some(15));
         assert_eq!(last_opening(&mut conn).await.unwrap(), Some((20, 4)));
         let since = [sweep(1).id, sweep(2).id, sweep(3).id];
         for (id, opened) in since.into_iter().zip([Some(1), Some(0), None]) {

@@ -269,6 +269,7 @@ pub struct OwnKeys {
     padding: Aes128,
     events: hmac::Key,
     order: [u8; 32],
+    counting: hmac::Key,
 }
 
 impl OwnKeys {
@@ -281,6 +282,7 @@ impl OwnKeys {
             padding: cipher(derive("causeway/v1/padding")),
             events: hmac::Key::new(hmac::HMAC_SHA256, &derive("causeway/v1/own-event")),
             order: derive("causeway/v1/order"),
+            counting: hmac::Key::new(hmac::HMAC_SHA256, &derive("causeway/v1/counting")),
         }
     }
 
@@ -309,6 +311,12 @@ impl OwnKeys {
     /// Returns the cipher that noise for empty slots comes from.
     pub fn padding(&self) -> &Aes128 {
         &self.padding
+    }
+
+    /// Returns the seed of the noise that goes with the answer to a question.
+    pub fn counting(&self, question: &[u8; 32]) -> [u8; 32] {
+        let seed = hmac::sign(&self.counting, question);
+        seed.as_ref().try_into().expect("SHA-256 gives 32 bytes")
     }
 
     /// Returns the seed of this sweep's row order.

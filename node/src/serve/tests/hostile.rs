@@ -15,9 +15,11 @@ use causeway_proto::{
     pb::{
         self, alert_service_server::AlertService, comparison_service_server::ComparisonService,
         dwelling_service_server::DwellingService, inbox_service_server::InboxService,
-        signal_service_server::SignalService, stream_tokens_response::Column,
-        sweep_service_server::SweepService, token_service_server::TokenService,
+        quality_service_server::QualityService, signal_service_server::SignalService,
+        stream_tokens_response::Column, sweep_service_server::SweepService,
+        token_service_server::TokenService,
     },
+    quality::{Bits, CountLinked},
     refusal,
     sweep::{Memo, MemoKind},
 };
@@ -296,4 +298,32 @@ async fn says_anything(agency: &Agency, of: Handle) -> bool {
     let signals = !signals.subjects[0].signals.is_empty();
     assert_eq!((home, signals), (compared, compared), "each answers alike");
     compared
+}
+
+static MONTH: AtomicU64 = AtomicU64::new(NOON_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_counted_by_kinds_once_in_three_weeks() {
+    let mut agency = town_of_260(|| MONTH.load(SeqCst)).await;
+    let count = async |agency: &Agency, counter: u64, but: usize| {
+        let bits = |bit: &dyn Fn(usize) -> bool| Bits::pack((0..260).map(bit));
+        let set = bits(&|at| (at % 2 == 0) != (at == but));
+        let question = CountLinked::new(sweep(counter), bits(&|_| true), set).unwrap();
+        agency.node.count_linked(Request::new(question.into())).await
+    };
+    agency.open(1).await;
+    let first = count(&agency, 1, 0).await.unwrap().into_inner();
+    assert_eq!(count(&agency, 1, 0).await.unwrap().into_inner(), first, "noise and all");
+    let already = Some("COUNTED_ALREADY".to_owned());
+    assert_eq!(reason(count(&agency, 1, 1).await), already);
+    // The next sweep is no excuse, nor is a restart.
+    agency.open(2).await;
+    assert_eq!(reason(count(&agency, 2, 1).await), already);
+    agency.restart().await;
+    MONTH.fetch_add(20 * DAY_MS, SeqCst);
+    agency.open_as_at(3, "2025-03-17").await.unwrap();
+    assert_eq!(reason(count(&agency, 3, 1).await), already);
+    MONTH.fetch_add(DAY_MS, SeqCst);
+    let second = count(&agency, 3, 1).await.unwrap().into_inner();
+    assert_ne!(second, first);
 }
