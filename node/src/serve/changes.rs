@@ -31,7 +31,9 @@ use super::{
     live::{self, News, Step},
     memos,
     session::Session,
-    status, tokens,
+    status,
+    streams::Taken,
+    tokens,
 };
 use crate::store::{
     StoreError,
@@ -78,6 +80,7 @@ struct Watcher {
     pulse: Option<Pulse>,
     /// What was said of the exports.
     feeds: Option<Feeds>,
+    _place: Taken,
 }
 
 /// What was said of the exports.
@@ -98,6 +101,7 @@ impl Node {
             let message = "the node never was at that position: open a new sweep";
             return Err(refusal::status(Code::OutOfRange, "UNKNOWN_POSITION", message));
         }
+        let _place = self.change_streams.take()?;
         let watcher = Watcher {
             node: self.clone(),
             asked,
@@ -110,6 +114,7 @@ impl Node {
             ready: VecDeque::new(),
             pulse: None,
             feeds: None,
+            _place,
         };
         let responses = stream::try_unfold(watcher, async |mut watcher| {
             let next = watcher.next().await?;

@@ -24,6 +24,7 @@ mod shelf;
 mod signals;
 mod standing;
 mod status;
+mod streams;
 mod sweeps;
 mod tokens;
 
@@ -87,6 +88,9 @@ pub struct Parts {
     going: watch::Sender<bool>,
     /// Held while people are counted by kinds.
     counting: Mutex<()>,
+    /// Token streams that are open, and streams of changes.
+    token_streams: streams::Places,
+    change_streams: streams::Places,
 }
 
 impl Node {
@@ -99,6 +103,7 @@ impl Node {
         (now_ms, any_day): (fn() -> u64, bool),
     ) -> Self {
         let (reviewed, session, counting) = Default::default();
+        let (token_streams, change_streams) = Default::default();
         let going = watch::Sender::new(false);
         Self(Arc::new(Parts {
             kind,
@@ -113,6 +118,8 @@ impl Node {
             session,
             going,
             counting,
+            token_streams,
+            change_streams,
         }))
     }
 

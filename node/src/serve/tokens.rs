@@ -69,7 +69,11 @@ impl Node {
     async fn tokens(&self, sweep: &[u8], after: u64) -> Answer<Responses> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let session = self.session(sweep).await?;
-        Ok((session.rows(), stream_after(session, self.store.clone(), after)))
+        let place = self.token_streams.take()?;
+        let rows = session.rows();
+        let responses = stream_after(session, self.store.clone(), after);
+        let held = responses.inspect(move |_| _ = &place);
+        Ok((rows, held.boxed()))
     }
 }
 

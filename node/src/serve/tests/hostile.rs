@@ -13,11 +13,11 @@ use causeway_proto::{
     kind::MatchKeyKind,
     limits::MESSAGE_BYTES,
     pb::{
-        self, alert_service_server::AlertService, comparison_service_server::ComparisonService,
-        dwelling_service_server::DwellingService, inbox_service_server::InboxService,
-        quality_service_server::QualityService, signal_service_server::SignalService,
-        stream_tokens_response::Column, sweep_service_server::SweepService,
-        token_service_server::TokenService,
+        self, alert_service_server::AlertService, change_service_server::ChangeService,
+        comparison_service_server::ComparisonService, dwelling_service_server::DwellingService,
+        inbox_service_server::InboxService, quality_service_server::QualityService,
+        signal_service_server::SignalService, stream_tokens_response::Column,
+        sweep_service_server::SweepService, token_service_server::TokenService,
     },
     quality::{Bits, CountLinked},
     refusal,
@@ -326,4 +326,24 @@ async fn people_are_counted_by_kinds_once_in_three_weeks() {
     MONTH.fetch_add(DAY_MS, SeqCst);
     let second = count(&agency, 3, 1).await.unwrap().into_inner();
     assert_ne!(second, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_holds_a_few_streams_open_and_no_more() {
+    let agency = town_of_260(|| NOON_MS).await;
+    let after = agency.open(1).await.position;
+    let tokens = || pb::StreamTokensRequest { sweep_id: id(1), after: 0 };
+    let changes = || pb::WatchChangesRequest { sweep_id: id(1), after };
+    let too_many = Some("TOO_MANY_STREAMS".to_owned());
+    let mut open = (Vec::new(), Vec::new());
+    for _ in 0..16 {
+        open.0.push(agency.node.stream_tokens(Request::new(tokens())).await.unwrap());
+        open.1.push(agency.node.watch_changes(Request::new(changes())).await.unwrap());
+    }
+    assert_eq!(reason(agency.node.stream_tokens(Request::new(tokens())).await), too_many);
+    assert_eq!(reason(agency.node.watch_changes(Request::new(changes())).await), too_many);
+    open.0.pop();
+    open.1.pop();
+    agency.node.stream_tokens(Request::new(tokens())).await.unwrap();
+    agency.node.watch_changes(Request::new(changes())).await.unwrap();
 }
