@@ -160,7 +160,9 @@ impl Live {
             if !before.is_in() && !after.is_in() {
                 continue;
             }
-            told.insert(row, Told { row, before: before.0, after: after.0, tokens: false });
+            // Who comes back after having left may find other keys crowded than before.
+            let tokens = !before.is_in();
+            told.insert(row, Told { row, before: before.0, after: after.0, tokens });
             match (before.is_in(), after.is_in()) {
                 (false, true) => entered.push(row),
                 (true, false) => left.push(row),

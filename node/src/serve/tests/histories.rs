@@ -152,6 +152,22 @@ async fn live_equals_full(history: Vec<Happens>) {
     assert!(agency.streamed(0).await == streamed, "the stream is what it was");
 }
 
+/// Who shared a key with two others, left, and comes back when both are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_and_came_back_has_the_tokens_of_now() {
+    let moved = "ALMA,PRICE,1987-04-06,14 Larkrise Close,ZX1 4AB,,,".to_owned();
+    let event = |at, row: &str| Happens::Event { at, row: row.to_owned() };
+    live_equals_full(vec![
+        Happens::Person { at: 0, row: moved },
+        event(1, "N-0,ASB,2025-02-01"),
+        Happens::Look,
+        event(7, "N-1,ASB,2025-02-01"),
+        Happens::Forget,
+        Happens::NoPerson(2),
+    ])
+    .await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
