@@ -158,7 +158,9 @@ pub struct SweepConfig {
     pub patience_seconds: u64,
     /// How often a node that was left out of an open sweep is asked to join again, in seconds.
     pub rejoin_seconds: u64,
-    /// The most people that one node may bring. Bounds the memory of a sweep.
+    /// The most people that one node may bring. Bounds the memory of a sweep. A node that is followed may
+    /// bring twice as many until the sweep is closed, changed ones and those who left among them; beyond
+    /// that it is left out until the next.
     pub most_records: u64,
     /// How many candidate pairs are looked at however clear their match-keys make them, so that weights
     /// can be learnt; of very many pairs, more. Every look shows a little of two people.

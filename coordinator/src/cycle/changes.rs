@@ -15,15 +15,21 @@ use causeway_proto::{
 
 use super::{Cycle, Open, Taking, progress::Step};
 use crate::{
-    federation::{changes::News, join::Joined},
+    federation::{Problem, changes::News, join::Joined},
     link::{rekey::Rekey, replace::Arrival},
 };
+
+/// An agency may bring so many times the records in one sweep that it may open it with: everybody may
+/// change once, and many more often.
+const HELD_OF_OPENED: u64 = 2;
 
 /// What some news come to, by handles.
 #[derive(Default)]
 pub(super) struct Changes {
     /// Those who come, by agency and handle.
     come: BTreeMap<(usize, Handle), Arrival>,
+    /// How many they are, by agency.
+    coming: BTreeMap<usize, u64>,
     /// Those who were there and leave.
     leave: HashSet<(usize, Handle)>,
     /// Those of whom other facts are to be asked.
@@ -58,7 +64,7 @@ impl Changes {
             News::Step(at, _) | News::Silent(at, _) | News::Back(at) | News::Over(at, _)
                 if !open.agencies[at].is_in() => {}
             News::Step(at, step) => match step.change {
-                Change::Upsert(upsert) => self.upsert(open, at, upsert),
+                Change::Upsert(upsert) => self.upsert(cycle, open, at, upsert),
                 Change::Retraction(handle) => self.drop(at, handle),
                 Change::Facts(handle, flags) => match self.come.get_mut(&(at, handle)) {
                     Some(new) => new.flags = flags,
@@ -92,7 +98,7 @@ impl Changes {
         }
     }
 
-    fn upsert(&mut self, open: &mut Open<'_>, at: usize, upsert: Upsert) {
+    fn upsert(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, at: usize, upsert: Upsert) {
         if let Some(before) = upsert.replaces {
             self.drop(at, before);
             // What was found of somebody is theirs under the new handle, too.
@@ -100,15 +106,50 @@ impl Changes {
         }
         // A burst that is sent again after a stream broke brings the same people again.
         self.drop(at, upsert.handle);
+        if let Err(problem) = self.has_room(cycle, open, at, 1) {
+            open.agencies[at].drop_out(cycle.progress, Step::Stream, problem);
+            self.other = true;
+            return;
+        }
         let tokens = renamed(&open.rekey, &upsert);
         let Upsert { handle, flags, memos, .. } = upsert;
         open.continuity.bring(at, handle, memos);
-        self.come.insert((at, handle), Arrival { agency: at, handle, flags, tokens });
+        self.come(Arrival { agency: at, handle, flags, tokens });
+    }
+
+    fn come(&mut self, new: Arrival) {
+        let at = new.agency;
+        if self.come.insert((at, new.handle), new).is_none() {
+            *self.coming.entry(at).or_default() += 1;
+        }
+    }
+
+    /// Returns whether an agency may bring so many more in this sweep: those who leave keep their place in
+    /// memory until it is closed.
+    fn has_room(
+        &self,
+        cycle: &Cycle<'_>,
+        open: &Open<'_>,
+        at: usize,
+        more: usize,
+    ) -> Result<(), Problem> {
+        let most = HELD_OF_OPENED * cycle.limits.most_records;
+        let coming = self.coming.get(&at).copied().unwrap_or_default();
+        let held = open.linked.records.rows(at) as u64 + coming + more as u64;
+        if held <= most {
+            return Ok(());
+        }
+        Err(Problem::Broke(format!(
+            "since the sweep was opened it has brought more than {most} records, twice what `most_records` \
+             in the settings allows: it takes part again from the next sweep on"
+        )))
     }
 
     fn drop(&mut self, at: usize, handle: Handle) {
         self.facts.remove(&(at, handle));
-        self.come.remove(&(at, handle));
+        if self.come.remove(&(at, handle)).is_some() {
+            *self.coming.entry(at).or_default() -= 1;
+        }
         self.leave.insert((at, handle));
     }
 
@@ -122,6 +163,15 @@ impl Changes {
     /// Lets an agency take part that did not, with everything it brings.
     fn joined(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, at: usize, joined: Joined) {
         let Joined { opened, handles, flags, columns } = joined;
+        if let Err(problem) = self.has_room(cycle, open, at, handles.len()) {
+            // It stays left out, and is not asked again: what it brought before takes the room.
+            let agency = &mut open.agencies[at];
+            cycle.progress.problem(Step::Open, &agency.member.id, &problem);
+            tracing::warn!(agency.id = %agency.member.id, %problem, "stays without a node");
+            agency.problem = Some(problem);
+            self.other = true;
+            return;
+        }
         let agency = &mut open.agencies[at];
         cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
         opened.memos.iter().for_each(|memo| open.continuity.note(at, memo.clone()));
@@ -132,8 +182,7 @@ impl Changes {
             let tokens = MatchKeyKind::ALL.iter().zip(&columns).map(|(kind, column)| {
                 column[row * kind.slots()..(row + 1) * kind.slots()].to_vec()
             });
-            let new = Arrival { agency: at, handle, flags, tokens: tokens.collect() };
-            self.come.insert((at, handle), new);
+            self.come(Arrival { agency: at, handle, flags, tokens: tokens.collect() });
         }
     }
 

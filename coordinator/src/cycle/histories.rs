@@ -6,6 +6,7 @@
 
 mod membership;
 mod nodes;
+mod room;
 mod world;
 
 use std::{
