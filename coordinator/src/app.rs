@@ -1,6 +1,7 @@
 //! Puts a coordinator together. The only module that knows every other.
 
 mod issued;
+mod reviewing;
 mod serving;
 mod status;
 
@@ -19,16 +20,13 @@ use causeway_certs::{
     signing::{DocumentPublicKey, SigningError},
     tls::TlsState,
 };
-use causeway_proto::{
-    day::Day,
-    ids::{AgencyId, SweepId},
-    review::Review,
-};
+use causeway_proto::{day::Day, ids::SweepId};
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 
 pub use self::{
     issued::{Issued, explain, issued},
+    reviewing::ReviewRefused,
     status::{NodeStatus, Status},
 };
 use crate::{
@@ -42,10 +40,7 @@ use crate::{
         report::SweepReport,
     },
     federation::Federation,
-    ledger::{
-        Ledger, LedgerError, alerts, outbox,
-        reviews::{self, Received as ReceivedReview},
-    },
+    ledger::{Ledger, LedgerError},
     outbox::Courier,
     score::Model,
     sign_off::{self, SignOffError, Signer},
@@ -93,6 +88,9 @@ pub enum AppError {
     /// The keys of those who sign models off cannot be read.
     #[error(transparent)]
     Signers(#[from] SigningError),
+    /// A review is not kept.
+    #[error(transparent)]
+    Review(#[from] ReviewRefused),
     /// The sweep failed.
     #[error(transparent)]
     Cycle(#[from] CycleError),
@@ -260,24 +258,6 @@ impl Coordinator {
         let Parts { ledger, federation, bell, .. } = &*self.0;
         let (ledger, federation, bell) = (ledger.clone(), federation.clone(), bell.clone());
         Courier { ledger, federation, bell, now_ms: clock::now_ms }
-    }
-
-    /// Keeps a review by an agency that was told of its alert. Returns whether it is new; `None` where
-    /// the agency was never told of such an alert.
-    pub async fn review(&self, agency: AgencyId, review: Review) -> Result<Option<bool>, AppError> {
-        let mut tx = self.0.ledger.begin().await?;
-        let seen = alerts::revision(&mut tx, review.alert, review.revision).await?;
-        let told = outbox::told(&mut tx, review.alert).await?;
-        let Some(seen) = seen.filter(|_| told.contains(&agency)) else { return Ok(None) };
-        let (alert, action) = (review.alert, review.action);
-        let received = ReceivedReview { review, agency, score_tenths: seen.score_tenths };
-        let new = reviews::put(&mut tx, &received, clock::now_ms()).await?;
-        tx.commit().await?;
-        tracing::info!(
-            alert.id = %alert, agency.id = %received.agency, %action, new, "an alert was reviewed"
-        );
-        self.0.reviewed.notify_one();
-        Ok(Some(new))
     }
 
     /// Rung when a review came in: an open sweep settles disputes and surfaces again.

@@ -60,6 +60,21 @@ pub async fn of_alert(tx: &mut Tx, alert: AlertId) -> Result<Vec<Received>, Ledg
     rows.into_iter().map(read).collect()
 }
 
+/// Returns which reviews of one alert are kept of one agency.
+pub async fn of_agency(
+    tx: &mut Tx,
+    alert: AlertId,
+    agency: &AgencyId,
+) -> Result<Vec<ReviewId>, LedgerError> {
+    let select = "select review_id from review where alert_id = $1 and agency = $2";
+    let rows: Vec<(Vec<u8>,)> = on!(tx, |conn| sqlx::query_as(select)
+        .bind(&alert.as_bytes()[..])
+        .bind(agency.as_str())
+        .fetch_all(conn)
+        .await)?;
+    rows.into_iter().map(|(review,)| Ok(ReviewId::from_bytes(id("review id", review)?))).collect()
+}
+
 /// Returns the reviews whose consequences the nodes do not keep yet, oldest first.
 pub async fn unsettled(tx: &mut Tx) -> Result<Vec<Received>, LedgerError> {
     let select = "select review_id, alert_id, revision, agency, action, reason, line_id,
@@ -79,10 +94,16 @@ pub async fn settle(tx: &mut Tx, review: ReviewId) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Returns the latest reviews of all, newest first.
+/// Returns the latest reviews of all, newest first: of each revision of an alert the last by each agency,
+/// however often it answered.
 pub async fn latest(tx: &mut Tx, limit: u32) -> Result<Vec<Received>, LedgerError> {
     let select = "select review_id, alert_id, revision, agency, action, reason, line_id,
-         reviewed_day, score_tenths from review order by received_ms desc, review_id limit $1";
+         reviewed_day, score_tenths from review as r
+         where not exists
+         (select 1 from review as l where l.alert_id = r.alert_id and l.agency = r.agency
+          and l.revision = r.revision and (l.received_ms > r.received_ms
+          or (l.received_ms = r.received_ms and l.review_id < r.review_id)))
+         order by received_ms desc, review_id limit $1";
     let rows: Vec<Row> =
         on!(tx, |conn| sqlx::query_as(select).bind(i64::from(limit)).fetch_all(conn).await)?;
     rows.into_iter().map(read).collect()

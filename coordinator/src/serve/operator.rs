@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Desk;
 use crate::{
-    app::{AppError, Coordinator, Heard, Issued, Turn},
+    app::{AppError, Coordinator, Heard, Issued, ReviewRefused, Turn},
     clock,
     cycle::{
         progress,
@@ -248,6 +248,12 @@ pub(super) fn to_status(error: AppError) -> Status {
         // What the file says stays here; which signature is missing may be told.
         AppError::Shadow(error) => {
             refusal::status(Code::FailedPrecondition, "MODEL_REFUSED", error.to_string())
+        }
+        AppError::Review(error @ ReviewRefused::TooEarly) => {
+            refusal::status(Code::InvalidArgument, "INVALID_MESSAGE", error.to_string())
+        }
+        AppError::Review(error @ ReviewRefused::TooMany) => {
+            refusal::status(Code::ResourceExhausted, "TOO_MANY_REVIEWS", error.to_string())
         }
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "a call failed");
