@@ -14,7 +14,13 @@ pub mod reviews;
 pub mod standings;
 pub mod sweeps;
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io::{self, ErrorKind},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use sqlx::{
     Connection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
@@ -47,6 +53,9 @@ pub enum LedgerError {
     /// It could not be opened or reached.
     #[error("could not open the ledger")]
     Open(#[source] sqlx::Error),
+    /// Its file could not be made, or be kept from others.
+    #[error("could not make the ledger's file one that nobody else may read")]
+    File(#[source] io::Error),
     /// A migration failed, or the database was written by a newer version.
     #[error("could not bring the ledger's schema up to date")]
     Migrate(#[from] MigrateError),
@@ -76,8 +85,9 @@ macro_rules! on {
 use on;
 
 impl Ledger {
-    /// Opens the file at `path`, creating and migrating it as needed.
+    /// Opens the file at `path`, creating and migrating it as needed. Nobody but its owner may read it.
     pub async fn open_file(path: &Path) -> Result<Self, LedgerError> {
+        keep_to_ourselves(path).map_err(LedgerError::File)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -161,6 +171,33 @@ impl Tx {
     }
 }
 
+/// Makes a ledger's file that only its owner may read, or makes one so that others could read: it holds
+/// scores, and alerts on their way. What SQLite puts beside it has the same permissions.
+fn keep_to_ourselves(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    for beside in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        let mode = match fs::metadata(&name) {
+            Ok(file) => file.permissions().mode() & 0o7777,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if mode & 0o077 != 0 {
+            fs::set_permissions(&name, Permissions::from_mode(mode & 0o700))?;
+            tracing::warn!(
+                file = %Path::new(&name).display(), mode = format!("{mode:o}"),
+                "others on this machine could read the ledger until now: see who may have"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Every migration, by number and name; each database has its own spelling of them.
 const MIGRATIONS: [(i64, &str); 3] = [(1, "ledger"), (10, "reviews"), (20, "models")];
 
@@ -185,4 +222,35 @@ fn signed(value: u64) -> i64 {
 /// Reads a 16-byte id.
 fn id(what: &'static str, value: Vec<u8>) -> Result<[u8; 16], LedgerError> {
     value.try_into().map_err(|_| LedgerError::Corrupt(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_may_read_the_ledger_and_one_that_they_could_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let open = || async {
+            let ledger = Ledger::open_file(&path).await.unwrap();
+            let mut tx = ledger.begin().await.unwrap();
+            heard::put(&mut tx, &"police".parse().unwrap(), "2026-02-25".parse().unwrap())
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            ledger
+        };
+        let modes = || {
+            let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+            let modes = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
+            modes.collect::<Vec<u32>>()
+        };
+        let ledger = open().await;
+        assert_eq!(modes(), [0o600; 3], "the file, its log and its index");
+        drop(ledger);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let _ledger = open().await;
+        assert!(modes().iter().all(|mode| *mode == 0o600), "{:?}", modes());
+    }
 }
