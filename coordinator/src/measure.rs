@@ -34,7 +34,8 @@ pub fn write(
         let unclear = if *unclear { "ambiguous" } else { "" };
         writeln!(text, "record,{},{person},{unclear}", name(record))?;
     }
-    for ((pair, levels), bits) in pairs.iter().zip(levels).zip(&decision.bits) {
+    let all = pairs.iter().zip(levels).zip(&decision.bits);
+    for ((pair, levels), bits) in all.filter(|((pair, _), _)| pair.kinds != 0) {
         let bits = bits.map_or("veto".into(), |bits| format!("{bits:.3}"));
         let (a, b, kinds, levels) = (name(pair.a), name(pair.b), pair.kinds, levels.bits());
         writeln!(text, "pair,{a},{b},{kinds:x},{levels:x},{bits}")?;

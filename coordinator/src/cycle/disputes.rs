@@ -21,11 +21,11 @@ use super::{
 };
 use crate::{
     ledger::{alerts, reviews},
-    link::Apart,
+    link::{Apart, decide},
 };
 
-/// Applies every dispute that is not settled. Returns the records that were taken out: they are
-/// nobody's in this household, and linking has to be done again where they are.
+/// Applies every dispute that is not settled. Returns the records that were taken out and those that they
+/// were found not to belong with: linking has to be done again where they are.
 pub async fn settle(
     cycle: &Cycle<'_>,
     (sweep, as_at): (SweepId, Day),
@@ -43,7 +43,7 @@ pub async fn settle(
         }
     }
     drop(tx);
-    let mut out = Vec::new();
+    let mut touched = Vec::new();
     for (received, told) in open {
         let report = told.and_then(|told| serde_json::from_str(&told.explanation).ok());
         let line = report.zip(received.review.line).and_then(|(report, line)| {
@@ -61,6 +61,7 @@ pub async fn settle(
                     && !linked.records.is_stranger(*record, other)
                 {
                     let finding = MemoId::from_bytes(random_id()?);
+                    touched.push(other);
                     for (which, stranger) in [(*record, true), (other, false)] {
                         linked.records.add_apart(which, Apart { finding, stranger });
                         owed.entry(linked.records.agency(which)).or_default().push(Memo {
@@ -74,18 +75,20 @@ pub async fn settle(
                 }
             }
         }
-        tracing::info!(alert.id = %received.review.alert, records = wrong.len(), "a line is disputed");
-        out.extend(wrong);
+        if !wrong.is_empty() {
+            tracing::info!(alert.id = %received.review.alert, records = wrong.len(), "a line is disputed");
+        }
+        touched.extend(wrong);
         if continuity::keep(cycle, sweep, agencies, continuity, owed).await {
             let mut tx = cycle.ledger.begin().await?;
             reviews::settle(&mut tx, received.review.id).await?;
             tx.commit().await?;
         }
     }
-    if !out.is_empty() {
+    if !touched.is_empty() {
         take_out(agencies, linked, houses);
     }
-    Ok(out)
+    Ok(decide::in_order(touched.into_iter()))
 }
 
 /// The house that most records of an alert belong to.

@@ -19,7 +19,6 @@ use causeway_proto::{
     catalogue::{AgencyKind, SignalCode},
     day::Day,
     ids::{AgencyId, EventKey, LineId, ReviewId},
-    linkage::weights::Strangers,
     review::{Review, ReviewAction, ReviewReason},
 };
 use proptest::{prelude::*, strategy::ValueTree};
@@ -35,7 +34,7 @@ use crate::{
         alerts, outbox, reviews,
         standings::{self, Standing},
     },
-    link::{clear::Clear, decide},
+    link::{Pair, clear::Clear, decide, taken::tests::two_agencies},
     outbox::Courier,
     route::surfacing::Basis,
     score::{Event, score},
@@ -287,15 +286,16 @@ impl Town {
         let continuity = Continuity::of(&agencies);
         let (mut records, numbers) = world.records();
         continuity.keep_apart(&mut records);
-        let weights = decide::learn(&records, &[], 1.0, &Strangers::new());
-        let mut decision = decide::decide(&records, &[], &[], weights);
-        for (number, same) in world.same_person(&numbers) {
-            // What was found to be somebody else is linked no more.
-            if !records.is_apart(number, same) {
-                decision.persons[number as usize] = same;
-            }
-        }
-        let linked = Linked::new(records, Vec::new(), Vec::new(), 0, Clear::default(), decision);
+        // What was found to be somebody else is linked with nobody.
+        let is_stranger =
+            |record: &u32| continuity.is_stranger(records.agency(*record), records.handle(*record));
+        let same = world.same_person(&numbers).into_iter();
+        let same = same.filter(|pair| !pair.iter().any(is_stranger));
+        let pairs: Vec<Pair> = same.map(pair).collect();
+        let (_, looked_at, weights) = two_agencies();
+        let levels = vec![looked_at[0].1; pairs.len()];
+        let decision = decide::decide(&records, &pairs, &levels, weights);
+        let linked = Linked::new(records, pairs, levels, 0, Clear::default(), decision);
         let known = Known::new(&linked.records);
         Open {
             sweep,
@@ -322,6 +322,10 @@ impl Town {
         }
         said
     }
+}
+
+fn pair([a, b]: [u32; 2]) -> Pair {
+    Pair { a, b, kinds: 1, carrier: 0, slots: 0, numbers: 0 }
 }
 
 fn is_in(open: &Open<'_>, id: &AgencyId) -> bool {

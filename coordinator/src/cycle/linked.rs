@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::link::{
     Pair, Records,
-    clear::Clear,
+    clear::{Clear, is_vetoed},
     decide::{Candidates, Decision, in_order},
     replace::{Arrival, Replaced, replace},
     taken::{ends, is_outdone},
@@ -18,7 +18,7 @@ use crate::link::{
 pub struct Linked {
     /// The records.
     pub records: Records,
-    /// Candidate pairs.
+    /// Candidate pairs; those that are no more share no kind.
     pub pairs: Vec<Pair>,
     /// How well each agrees.
     pub levels: Vec<Levels>,
@@ -60,7 +60,8 @@ impl Linked {
     }
 
     /// Adds the pairs to the new ones about which it changes that one of the two is somebody else's for certain:
-    /// nobody looked at them because of that and it is no more, or somebody did and it is so now.
+    /// nobody looked at them because of that and it is no more, or somebody did and it is so now. And those
+    /// that are two people since somebody found so.
     pub(super) fn reopen(&mut self, replaced: &mut Replaced) {
         let open = self.reopened(replaced);
         self.forget(&open);
@@ -82,9 +83,17 @@ impl Linked {
     fn reopened(&self, replaced: &Replaced) -> Vec<(u32, Pair)> {
         let (records, gone) = (&self.records, replaced.gone.iter().map(|(_, pair)| pair));
         let one = replaced.new.iter().filter(|pair| self.clear.is_one(records, pair));
-        let moved = gone.chain(one).flat_map(|pair| [pair.a, pair.b]);
+        // Who was found to be somebody else is nobody's for certain there any more.
+        let found = replaced.touched.iter().copied().filter(|record| records.has_findings(*record));
+        let moved = gone.chain(one).flat_map(|pair| [pair.a, pair.b]).chain(found);
         let moved = in_order(moved.filter(|record| !records.is_gone(*record)));
-        let weak = |at: &u32| self.clear.is_weak(records, &self.pairs[*at as usize]);
+        let parted = |at: u32, pair: &Pair| {
+            self.levels[at as usize] != Levels::NONE && is_vetoed(records, pair)
+        };
+        let weak = |at: &u32| {
+            let pair = &self.pairs[*at as usize];
+            self.clear.is_weak(records, pair) || parted(*at, pair)
+        };
         let around = moved.par_iter().flat_map_iter(|record| self.decision.around.of(*record));
         let around: Vec<u32> = around.copied().filter(weak).collect();
         let places = in_order(around.into_iter());
@@ -98,8 +107,9 @@ impl Linked {
         let taken = self.taken(&all);
         let at = |record: u32| taken.get(&record).copied().unwrap_or_default();
         let was_outdone = |place: u32| self.levels[place as usize].is_outdone();
-        let turned =
-            |(place, pair): &(u32, Pair)| was_outdone(*place) != is_outdone(records, pair, at);
+        let turned = |(place, pair): &(u32, Pair)| {
+            parted(*place, pair) || was_outdone(*place) != is_outdone(records, pair, at)
+        };
         pairs.into_iter().filter(turned).collect()
     }
 
@@ -159,6 +169,11 @@ impl Linked {
     /// Returns whether a record was joined with another agency's.
     pub fn is_linked(&self, record: u32) -> bool {
         self.person_sizes[self.decision.persons[record as usize] as usize] > 1
+    }
+
+    /// Returns how many candidate pairs there are now.
+    pub fn candidates(&self) -> usize {
+        self.pairs.iter().filter(|pair| pair.kinds != 0).count()
     }
 
     /// Returns how many pairs are links by their own weight.

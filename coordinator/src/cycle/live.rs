@@ -234,23 +234,14 @@ async fn apply<'a>(
         }
     }
     tokio::task::block_in_place(|| linked.reopen(&mut replaced));
-    let comparing = Instant::now();
-    seconds.group = (comparing - began).as_secs_f64();
+    seconds.group = began.elapsed().as_secs_f64();
     // Who is silent keeps their place, and cannot be asked about everything.
     if *learn_again && agencies.iter().all(|agency| agency.silent.is_none()) {
         *learn_again = false;
         let new = (&replaced.new[..], &mut seconds);
         second_look::link_again(cycle, *sweep, agencies, linked, new).await;
     } else {
-        let new = (&replaced.new[..], &replaced.came[..]);
-        let levels = second_look::look_again(cycle, *sweep, agencies, linked, new).await;
-        let clustering = Instant::now();
-        seconds.compare = (clustering - comparing).as_secs_f64();
-        // Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
-        let new = replaced.new.iter().zip(levels);
-        let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
-        tokio::task::block_in_place(|| linked.settle(new, &replaced));
-        seconds.cluster = clustering.elapsed().as_secs_f64();
+        second_look::settle(cycle, *sweep, agencies, linked, &replaced, &mut seconds).await;
     }
 
     facts.iter().for_each(|(record, flags)| linked.records.set_flags(*record, *flags));

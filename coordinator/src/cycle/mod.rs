@@ -301,7 +301,7 @@ impl<'a> Cycle<'a> {
             model_sha256: self.model.sha256.clone(),
             agencies: agencies.iter().map(AgencyReport::of).collect(),
             records: linked.records.count(),
-            candidate_pairs: linked.pairs.len(),
+            candidate_pairs: linked.candidates(),
             compared_pairs: linked.compared,
             links: linked.links(),
             persons: linked.decision.person_count(),
@@ -331,10 +331,11 @@ impl<'a> Cycle<'a> {
         let (sweep, as_at) = (*sweep, *as_at);
         let mut houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         let apart = (&mut *linked, &mut houses);
-        let out = disputes::settle(self, (sweep, as_at), agencies, apart, continuity).await?;
-        if !out.is_empty() {
-            let touched = out.into_iter().collect();
-            linked.settle([], &Replaced { touched, ..Replaced::default() });
+        let touched = disputes::settle(self, (sweep, as_at), agencies, apart, continuity).await?;
+        if !touched.is_empty() {
+            let mut replaced = Replaced { touched, ..Replaced::default() };
+            tokio::task::block_in_place(|| linked.reopen(&mut replaced));
+            second_look::settle(self, sweep, agencies, linked, &replaced, seconds).await;
             houses = homes::houses(self, sweep, as_at, agencies, linked, known, seconds).await;
         }
         let (found, kept) = ((&mut *linked, &houses), (continuity, scores));

@@ -31,6 +31,7 @@ use crate::{
         Pair, Records,
         clear::{self, Clear},
         decide,
+        replace::Replaced,
         taken::Taken,
     },
 };
@@ -161,12 +162,34 @@ pub async fn link_again(
     *linked = link(cycle, sweep, agencies, (records, pairs), seconds).await;
 }
 
+/// Looks at what a change brought, and decides again about what it touches.
+///
+/// Of a pair whose node did not answer nothing is known: the node drops out, and joins anew.
+pub async fn settle(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &mut Linked,
+    replaced: &Replaced,
+    seconds: &mut Seconds,
+) {
+    let comparing = Instant::now();
+    let new = (&replaced.new[..], &replaced.came[..]);
+    let levels = look_again(cycle, sweep, agencies, linked, new).await;
+    let clustering = Instant::now();
+    seconds.compare += (clustering - comparing).as_secs_f64();
+    let new = replaced.new.iter().zip(levels);
+    let new = new.filter_map(|(pair, levels)| Some((*pair, levels?)));
+    tokio::task::block_in_place(|| linked.settle(new, replaced));
+    seconds.cluster += clustering.elapsed().as_secs_f64();
+}
+
 /// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair
 /// whose node did not answer.
 ///
 /// Everybody who `came` is asked about, also where nothing has to be known: a node that was asked
 /// about some of its changes only would learn who of them is known elsewhere. `came` is in order.
-pub async fn look_again(
+async fn look_again(
     cycle: &Cycle<'_>,
     sweep: SweepId,
     agencies: &mut [Taking<'_>],

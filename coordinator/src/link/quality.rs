@@ -90,7 +90,8 @@ impl LinkQuality {
         let mut agencies: BTreeMap<[usize; 2], (u64, u64)> = BTreeMap::new();
         let steps = (2.0 * REACH / STEP) as usize;
         let mut histogram = vec![0; steps];
-        for (pair, bits) in pairs.iter().zip(&decision.bits) {
+        let are_there = pairs.iter().zip(&decision.bits).filter(|(pair, _)| pair.kinds != 0);
+        for (pair, bits) in are_there {
             let is_joined = decision.persons[pair.a as usize] == decision.persons[pair.b as usize];
             let p = bits.map_or(0.0, |bits| 1.0 / (1.0 + (-bits).exp2()));
             all.add(p);

@@ -238,7 +238,10 @@ impl World {
     pub(super) fn records(&self) -> (Records, BTreeMap<usize, u32>) {
         let mut rolls: Vec<Roll> = self.agencies.iter().map(|_| Roll::default()).collect();
         let mut numbers = BTreeMap::new();
-        for (number, record) in (0..).zip(self.present()) {
+        let mut present: Vec<usize> = self.present().collect();
+        // Agency by agency, as records are numbered.
+        present.sort_by_key(|record| self.records[*record].agency);
+        for (number, record) in (0..).zip(present) {
             let roll = &mut rolls[self.records[record].agency];
             roll.handles.push(self.handle(record));
             roll.flags.push(self.flags(record));
@@ -248,14 +251,21 @@ impl World {
         (Records::new(rolls), numbers)
     }
 
-    /// By number: the lowest number of a record that is the same person's.
-    pub(super) fn same_person(&self, numbers: &BTreeMap<usize, u32>) -> Vec<(u32, u32)> {
-        let mut first: BTreeMap<u32, u32> = BTreeMap::new();
-        let linked = numbers.iter().filter(|(record, _)| self.records[**record].linked);
-        let same = linked.map(|(record, number)| {
-            (*number, *first.entry(self.records[*record].person).or_insert(*number))
-        });
-        same.collect()
+    /// By number, in order: records of different agencies that are one person's.
+    pub(super) fn same_person(&self, numbers: &BTreeMap<usize, u32>) -> Vec<[u32; 2]> {
+        let linked = || numbers.iter().filter(|(record, _)| self.records[**record].linked);
+        let same = |x: usize, y: usize| {
+            let (x, y) = (&self.records[x], &self.records[y]);
+            x.person == y.person && x.agency != y.agency
+        };
+        let mut pairs: Vec<[u32; 2]> = linked()
+            .flat_map(|(x, a)| {
+                let others = linked().filter(move |(y, b)| *b > a && same(*x, **y));
+                others.map(|(_, b)| [*a, *b])
+            })
+            .collect();
+        pairs.sort_unstable();
+        pairs
     }
 
     /// Where a handle's record lives, as its agency has it.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use causeway_proto::{
-    ids::Handle,
+    ids::{Handle, MemoId},
     kind::MatchKeyKind,
     linkage::{
         levels::{ComparisonField as F, Levels},
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::link::{
-    Roll, STRONG_KINDS,
+    Apart, Roll, STRONG_KINDS,
     block::{self, Column, MOST_IN_BLOCK},
     decide::{self, Learnt},
     taken,
@@ -32,6 +32,8 @@ struct Person {
     tokens: [u64; 4],
     nhs: u64,
     likeness: u8,
+    /// What professionals found of it.
+    found: Vec<Apart>,
 }
 
 const KINDS: [MatchKeyKind; 4] = [
@@ -128,6 +130,10 @@ fn gather(town: &Town, order: impl Fn(&Handle) -> u64) -> (Records, Vec<Pair>) {
         pairs = block::merge(pairs, found);
     }
     records.compare_all_numbers(&mut pairs);
+    for record in records.present().collect::<Vec<_>>() {
+        let found = &town[&records.handle(record)].found;
+        found.iter().for_each(|apart| records.add_apart(record, *apart));
+    }
     (records, pairs)
 }
 
@@ -186,7 +192,30 @@ impl Live {
             records.present().map(|record| (records.handle(record), record)).collect();
         let leave: BTreeSet<u32> = leave.iter().map(|handle| by_handle[handle]).collect();
         let come: Vec<Arrival> = come.iter().map(|handle| town[handle].arrival(*handle)).collect();
-        let mut replaced = linked.replace(&leave, &come);
+        let replaced = linked.replace(&leave, &come);
+        for (record, new) in replaced.came.iter().zip(&come) {
+            let found = &town[&new.handle].found;
+            found.iter().for_each(|apart| linked.records.add_apart(*record, *apart));
+        }
+        self.look_again(town, replaced);
+    }
+
+    /// What `cycle::disputes` does, and `cycle` after it.
+    fn dispute(&mut self, town: &Town, found: &[(Handle, Apart)]) {
+        let Self(linked) = self;
+        let record = |records: &Records, of: Handle| {
+            records.present().find(|record| records.handle(*record) == of).unwrap()
+        };
+        for (of, apart) in found {
+            linked.records.add_apart(record(&linked.records, *of), *apart);
+        }
+        let touched = found.iter().map(|(of, _)| record(&linked.records, *of));
+        let touched = decide::in_order(touched);
+        self.look_again(town, Replaced { touched, ..Replaced::default() });
+    }
+
+    fn look_again(&mut self, town: &Town, mut replaced: Replaced) {
+        let Self(linked) = self;
         linked.reopen(&mut replaced);
         let (records, taken) = (&linked.records, linked.taken(&replaced.new));
         let at = |record: u32| taken.get(&record).copied().unwrap_or_default();
@@ -227,17 +256,28 @@ impl Live {
 }
 
 fn person() -> impl Strategy<Value = Person> {
-    (0..AGENCIES, prop::array::uniform4(0u64..6), 0u64..4, 0u8..4)
-        .prop_map(|(agency, tokens, nhs, likeness)| Person { agency, tokens, nhs, likeness })
+    // Everybody of one of these findings is apart from the others of it.
+    let found = prop::collection::vec(1u8..6, 0..2);
+    (0..AGENCIES, prop::array::uniform4(0u64..6), 0u64..4, 0u8..4, found).prop_map(
+        |(agency, tokens, nhs, likeness, found)| {
+            let found = found.into_iter().map(|finding| apart(finding, false)).collect();
+            Person { agency, tokens, nhs, likeness, found }
+        },
+    )
 }
 
-/// One burst: people who come, and how many leave, and which.
-type Burst = (Vec<Person>, Vec<prop::sample::Index>);
+fn apart(finding: u8, stranger: bool) -> Apart {
+    Apart { finding: MemoId::from_bytes([finding; 16]), stranger }
+}
+
+/// One burst: people who come, how many leave, and which, and who is found to be two people then.
+type Burst = (Vec<Person>, Vec<prop::sample::Index>, Option<[prop::sample::Index; 2]>);
 
 fn bursts() -> impl Strategy<Value = Vec<Burst>> {
     let burst = (
         prop::collection::vec(person(), 0..5),
         prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+        prop::option::of(any::<[prop::sample::Index; 2]>()),
     );
     prop::collection::vec(burst, 1..12)
 }
@@ -247,7 +287,7 @@ fn live_equals_full(first: Vec<Person>, bursts: Vec<Burst>, clear: fn() -> Clear
     let mut next = 0u64..;
     let mut town: Town = first.into_iter().map(|p| (handle(next.next().unwrap()), p)).collect();
     let mut live = Live::pass(&town, clear(), None);
-    for (come, leave) in bursts {
+    for (at, (come, leave, dispute)) in (100u8..).zip(bursts) {
         let there: Vec<Handle> = town.keys().copied().collect();
         let leave: BTreeSet<Handle> = match there.is_empty() {
             true => BTreeSet::new(),
@@ -259,6 +299,16 @@ fn live_equals_full(first: Vec<Person>, bursts: Vec<Burst>, clear: fn() -> Clear
         town.retain(|handle, _| !leave.contains(handle));
         town.extend(come);
         live.change(&town, &leave.into_iter().collect::<Vec<_>>(), &new);
+        let fresh = Live::pass(&town, clear(), Some(live.0.decision.learnt.clone()));
+        assert_eq!(live.state(), fresh.state());
+        let there: Vec<Handle> = town.keys().copied().collect();
+        let Some(two) = dispute.filter(|_| !there.is_empty()) else { continue };
+        let [wrong, other] = two.map(|at| *at.get(&there));
+        let found = [(wrong, apart(at, true)), (other, apart(at, false))];
+        for (of, apart) in &found {
+            town.get_mut(of).unwrap().found.push(*apart);
+        }
+        live.dispute(&town, &found);
         let fresh = Live::pass(&town, clear(), Some(live.0.decision.learnt.clone()));
         assert_eq!(live.state(), fresh.state());
     }
@@ -284,11 +334,57 @@ proptest! {
     }
 }
 
+/// Somebody of whom nothing more is known than these tokens.
+fn plain(agency: usize, tokens: [u64; 4]) -> Person {
+    Person { agency, tokens, nhs: 0, likeness: 0, found: Vec::new() }
+}
+
+fn town_of(people: impl IntoIterator<Item = Person>) -> Town {
+    (0..).zip(people).map(|(n, person)| (handle(n), person)).collect()
+}
+
+/// Finds that two are two people, and holds what that comes to against a fresh pass.
+fn found_apart(people: Vec<Person>, clear: fn() -> Clear, [wrong, other]: [u64; 2]) -> Live {
+    let mut town = town_of(people);
+    let mut live = Live::pass(&town, clear(), None);
+    let found = [(handle(wrong), apart(9, true)), (handle(other), apart(9, false))];
+    for (of, apart) in &found {
+        town.get_mut(of).unwrap().found.push(*apart);
+    }
+    live.dispute(&town, &found);
+    let fresh = Live::pass(&town, clear(), Some(live.0.decision.learnt.clone()));
+    assert_eq!(live.state(), fresh.state());
+    live
+}
+
+#[test]
+fn who_is_found_to_be_somebody_else_is_free_for_others() {
+    // The first two are clear; the first and the third share a key that is weak.
+    let people = [plain(0, [1, 1, 2, 0]), plain(1, [1, 1, 3, 0]), plain(1, [0, 0, 2, 0])];
+    let Live(linked) = found_apart(people.into(), clear, [1, 0]);
+    let of =
+        |n| linked.records.present().find(|record| linked.records.handle(*record) == handle(n));
+    let person = |n| linked.decision.persons[of(n).unwrap() as usize];
+    assert_eq!(person(0), person(2), "the second look says that they are one");
+}
+
+#[test]
+fn who_was_unclear_because_of_two_who_are_found_to_be_two_is_so_no_more() {
+    let with_number = |agency, tokens| Person { nhs: 1, ..plain(agency, tokens) };
+    let people = [
+        plain(0, [1, 2, 0, 0]),
+        with_number(1, [0, 0, 3, 0]),
+        with_number(2, [1, 0, 3, 0]),
+        plain(2, [0, 2, 0, 0]),
+    ];
+    found_apart(people.into(), Clear::default, [1, 0]);
+}
+
 #[test]
 fn a_crowd_comes_to_be_and_falls_apart_with_one_record() {
-    let member = |agency| Person { agency, tokens: [1, 0, 0, 0], nhs: 0, likeness: 0 };
     let some = MOST_IN_BLOCK as u64 - 1;
-    let mut town: Town = (0..some).map(|n| (handle(n), member(n as usize % AGENCIES))).collect();
+    let member = |agency| plain(agency, [1, 0, 0, 0]);
+    let mut town = town_of((0..some).map(|n| member(n as usize % AGENCIES)));
     let mut live = Live::pass(&town, Clear::default(), None);
     let pairs = |live: &Live| live.0.pairs.iter().filter(|pair| pair.kinds != 0).count();
     let before = pairs(&live);
