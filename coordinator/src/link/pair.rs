@@ -3,6 +3,8 @@
 use causeway_proto::{kind::MatchKeyKind, linkage::guards::StrongIds};
 use rayon::prelude::*;
 
+use super::Records;
+
 /// Two records that share a match-key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
@@ -30,9 +32,21 @@ impl Pair {
     }
 
     /// Puts pairs in order, and makes one of all that are about the same records: with every kind, and the
-    /// first carrier and slots.
-    pub(super) fn join(mut pairs: Vec<Self>) -> Vec<Self> {
-        pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, pair.slots));
+    /// first carrier and slots. For records that came with the streams, which are in the order of their
+    /// agencies.
+    pub(super) fn join(pairs: Vec<Self>) -> Vec<Self> {
+        Self::join_by(pairs, |_| false)
+    }
+
+    /// Does the same whenever the records came: which slots are first does not depend on it.
+    pub(super) fn join_late(pairs: Vec<Self>, records: &Records) -> Vec<Self> {
+        Self::join_by(pairs, |pair| records.agency(pair.a) > records.agency(pair.b))
+    }
+
+    /// `is_turned` says of which pairs the agencies are in the other order than the records.
+    fn join_by(mut pairs: Vec<Self>, is_turned: impl Fn(&Self) -> bool + Sync) -> Vec<Self> {
+        let slots = |pair: &Self| pair.slots.rotate_left(if is_turned(pair) { 4 } else { 0 });
+        pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, slots(pair)));
         pairs.dedup_by(|pair, first| {
             let same = pair.place() == first.place();
             first.kinds |= if same { pair.kinds } else { 0 };

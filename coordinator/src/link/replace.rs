@@ -71,7 +71,7 @@ pub fn replace(
         let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied();
         let holders = decide::in_order(holders);
         new.extend(burst.look_up(&burst.tokens_of(&holders)).0);
-        new = Pair::join(new);
+        new = Pair::join_late(new, records);
         for Crossed { kind, name, is_crowd, over, .. } in crossed {
             let postings = &mut records.postings[kind];
             over.into_iter().for_each(|agency| postings.add_over(agency, name));
@@ -140,7 +140,7 @@ impl Burst<'_> {
         let kinds = MatchKeyKind::ALL.par_iter().zip(&self.records.postings).zip(tokens);
         let found = kinds.map(|((kind, postings), tokens)| self.of_kind(*kind, postings, tokens));
         let (pairs, crossed): (Vec<Vec<Pair>>, Vec<Vec<Crossed>>) = found.unzip();
-        (Pair::join(pairs.concat()), crossed.into_iter().flatten().collect())
+        (Pair::join_late(pairs.concat(), self.records), crossed.into_iter().flatten().collect())
     }
 
     fn of_kind(
