@@ -3,7 +3,7 @@
 //!
 //! Before anything surfaces. The nodes keep the finding with their own records and hand it back in every
 //! later sweep; the ledger knows only that an alert's line was disputed. While a node cannot keep its
-//! part, the dispute stays unsettled and is applied again.
+//! part, or one whose records are disputed is away, the dispute stays unsettled and is applied again.
 
 use causeway_proto::{
     day::Day,
@@ -79,7 +79,8 @@ pub async fn settle(
             tracing::info!(alert.id = %received.review.alert, records = wrong.len(), "a line is disputed");
         }
         touched.extend(wrong);
-        if continuity::keep(cycle, sweep, agencies, continuity, owed).await {
+        let is_kept = continuity::keep(cycle, sweep, agencies, continuity, owed).await;
+        if is_kept && are_here(&line, agencies) {
             let mut tx = cycle.ledger.begin().await?;
             reviews::settle(&mut tx, received.review.id).await?;
             tx.commit().await?;
@@ -123,6 +124,15 @@ fn behind(line: &LineReport, house: &House, agencies: &[Taking<'_>], linked: &Li
         line.reporters.contains(agency) && house.events.iter().any(of_line)
     });
     members.map(|member| member.record).collect()
+}
+
+/// Returns whether everybody takes part whose records a line rests on. Of whoever is away nothing was
+/// found, and it comes back with a record that is as wrong as before.
+fn are_here(line: &LineReport, agencies: &[Taking<'_>]) -> bool {
+    let is_here = |agency: &&Taking<'_>| agency.is_in() && agency.silent.is_none();
+    let here: Vec<&AgencyId> =
+        agencies.iter().filter(is_here).map(|agency| &agency.member.id).collect();
+    line.reporters.iter().all(|reporter| here.contains(&reporter))
 }
 
 /// Takes records and what they say out of every house where they are strangers.

@@ -8,7 +8,7 @@ use causeway_proto::{
     dwelling::{Dwelling, Residence},
     ids::{AgencyId, DwellingKey, EventKey, Handle, SweepId},
     signal::{Disclosure, Signal},
-    sweep::{Feed, Memo, Opened},
+    sweep::{Feed, Memo, MemoKind, Opened},
     token::PersonFlags,
 };
 use proptest::prelude::*;
@@ -266,6 +266,13 @@ impl World {
             .collect();
         pairs.sort_unstable();
         pairs
+    }
+
+    /// How many of an agency's records were found not to belong where they were.
+    pub(super) fn strangers(&self, agency: usize) -> usize {
+        let mine = self.records.iter().filter(|record| record.agency == agency);
+        let is_stranger = |memo: &Memo| memo.kind == MemoKind::NotLinked && memo.score_tenths > 0;
+        mine.filter(|record| record.memos.iter().any(is_stranger)).count()
     }
 
     /// Where a handle's record lives, as its agency has it.
