@@ -20,6 +20,7 @@ use crate::{
         Pair, Records, Roll, STRONG_KINDS,
         block::{self, Column, Excess},
         rekey::Rekey,
+        replace,
     },
 };
 
@@ -142,15 +143,14 @@ pub async fn gather(
              look at what it sends"
         ));
     }
-    // Half a node's tokens are worth nothing: its records stay unlinked.
-    let gone = |record: u32| !agencies[records.agency(record)].is_in();
-    pairs.retain(|pair| !gone(pair.a) && !gone(pair.b));
-    tokio::task::block_in_place(|| records.compare_all_numbers(&mut pairs));
-    if cycle.follows {
-        for agency in (0..agencies.len()).filter(|agency| !agencies[*agency].is_in()) {
-            records.leave_out(agency);
-        }
-    }
+    tokio::task::block_in_place(|| {
+        records.compare_all_numbers(&mut pairs);
+        // Half a node's tokens are worth nothing. Where changes are not followed nobody knows any more who
+        // holds a token that named a crowd with them only: to find out, all the others would have to
+        // stream everything again, and the next sweep does.
+        let gone = (0..agencies.len()).filter(|agency| !agencies[*agency].is_in());
+        replace::leave_out(&mut records, &mut pairs, gone);
+    });
     seconds.stream = began.elapsed().as_secs_f64() - seconds.group;
     Ok(Gathered { rekey, records, pairs })
 }

@@ -184,11 +184,11 @@ impl Records {
         }
     }
 
-    /// Takes all of an agency's records out.
-    pub fn leave_out(&mut self, agency: usize) {
-        for row in 0..self.rows(agency) {
-            self.remove(self.number(agency, row));
-        }
+    /// Returns all of an agency's records that are in the sweep.
+    pub fn all_of(&self, agency: usize) -> impl Iterator<Item = u32> + '_ {
+        let rows = 0..self.rows(agency);
+        let all = rows.map(move |row| self.number(agency, row));
+        all.filter(|record| !self.is_gone(*record))
     }
 
     /// Changes what is said of a record, but for the numbers that it has: those come with its tokens.

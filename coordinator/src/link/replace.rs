@@ -91,6 +91,31 @@ pub fn replace(
     Replaced { came, gone, new, touched }
 }
 
+/// Takes all records of some agencies out before anybody looked at a pair, as if they had never been there.
+/// Where who holds a token is not kept, one that names a crowd only with them does so still.
+pub fn leave_out(
+    records: &mut Records,
+    pairs: &mut Vec<Pair>,
+    agencies: impl Iterator<Item = usize>,
+) {
+    let leave: BTreeSet<u32> = agencies.flat_map(|agency| records.all_of(agency)).collect();
+    leave.iter().for_each(|record| records.remove(*record));
+    pairs.retain(|pair| !records.is_gone(pair.a) && !records.is_gone(pair.b));
+    let burst = Burst { records, leave: &leave, first: u32::MAX };
+    let (_, crossed) = burst.look_up(&vec![Vec::new(); MatchKeyKind::COUNT]);
+    let holders = crossed.iter().flat_map(|crossed| &crossed.holders).copied();
+    let holders = decide::in_order(holders);
+    if holders.is_empty() {
+        return;
+    }
+    let (mut new, _) = burst.look_up(&burst.tokens_of(&holders));
+    records.compare_all_numbers(&mut new);
+    let is_new = |record: u32| holders.binary_search(&record).is_ok();
+    pairs.retain(|pair| !is_new(pair.a) && !is_new(pair.b));
+    pairs.extend(new);
+    pairs.par_sort_unstable_by_key(Pair::place);
+}
+
 /// The tokens of those who came, of one kind, in order.
 fn arrived(come: &[Arrival], came: &[u32], kind: MatchKeyKind, postings: &Postings) -> Vec<Token> {
     let mut tokens = Vec::with_capacity(come.len() * kind.slots());

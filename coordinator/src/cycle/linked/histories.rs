@@ -19,7 +19,7 @@ use crate::link::{
     Apart, Roll, STRONG_KINDS,
     block::{self, Column, MOST_IN_BLOCK},
     decide::{self, Learnt},
-    taken,
+    replace, taken,
 };
 
 const AGENCIES: usize = 5;
@@ -217,7 +217,7 @@ impl Live {
             linked.records.add_apart(record(&linked.records, *of), *apart);
         }
         let touched = found.iter().map(|(of, _)| record(&linked.records, *of));
-        let touched = decide::in_order(touched);
+        let touched = in_order(touched);
         self.look_again(town, Replaced { touched, ..Replaced::default() });
     }
 
@@ -402,6 +402,31 @@ fn the_token_that_salts_the_second_look_does_not_depend_on_who_came_first() {
     assert_eq!(live.0.candidates(), 1);
     let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
     assert_eq!(live.state(), fresh.state());
+}
+
+#[test]
+fn who_drops_out_of_the_stream_leaves_everybody_else_as_without_them() {
+    let out = AGENCIES - 1;
+    // A crowd with them only, one with or without them, and people who share other keys as well.
+    let some = MOST_IN_BLOCK as u64 + 20;
+    let of_crowd = |n: u64| plain(n as usize % AGENCIES, [n % 7, 0, n % 5, 1]);
+    let of_larger = |n: u64| plain(n as usize % out, [0, n % 6, 0, 2]);
+    let town = town_of((0..some).map(of_crowd).chain((0..some).map(of_larger)));
+    let (mut records, mut pairs) = gather(&town, |_| 0);
+    replace::leave_out(&mut records, &mut pairs, std::iter::once(out));
+    let rest: Town = town.into_iter().filter(|(_, person)| person.agency != out).collect();
+    let (fresh, expected) = gather(&rest, |_| 0);
+    let named = |records: &Records, pairs: &[Pair]| {
+        let pair = |pair: &Pair| {
+            let Pair { kinds, carrier, slots, numbers, .. } = *pair;
+            ([pair.a, pair.b].map(|record| records.handle(record)), kinds, carrier, slots, numbers)
+        };
+        pairs.iter().map(pair).collect::<Vec<_>>()
+    };
+    let crowd = 1 << MatchKeyKind::Phone.index();
+    assert!(expected.iter().any(|pair| pair.kinds == crowd), "a crowd falls apart");
+    assert_eq!(named(&records, &pairs), named(&fresh, &expected));
+    assert_eq!(records.count(), fresh.count());
 }
 
 #[test]
