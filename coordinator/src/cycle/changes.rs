@@ -191,7 +191,8 @@ impl Changes {
         !self.anew.is_empty()
     }
 
-    /// Finds the records that handles mean. `None` where there is nothing to do.
+    /// Finds the records that handles mean. Those of an agency that dropped out leave. `None` where there is
+    /// nothing to do.
     pub(super) fn resolve(self, open: &Open<'_>) -> Option<Resolved> {
         let records = &open.linked.records;
         let mut resolved =
@@ -209,14 +210,13 @@ impl Changes {
                     }
                 }
             }
-            if self.anew.contains(&at) {
-                let rows = 0..records.rows(at);
-                let all = rows.map(|row| records.number(at, row));
-                resolved.leave.extend(all.filter(|record| !records.is_gone(*record)));
+            if self.anew.contains(&at) || !open.agencies[at].is_in() {
+                resolved.leave.extend(records.all_of(at));
             }
         }
         resolved.facts.retain(|record, _| !resolved.leave.contains(record));
-        resolved.come.extend(self.come.into_values());
+        let come = self.come.into_values();
+        resolved.come.extend(come.filter(|new| open.agencies[new.agency].is_in()));
         let nothing =
             resolved.leave.is_empty() && resolved.come.is_empty() && resolved.facts.is_empty();
         (self.other || !nothing).then_some(resolved)

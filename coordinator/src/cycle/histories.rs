@@ -4,6 +4,7 @@
 //! Homes, disputes, surfacing, the ledger and the courier are the real ones. The nodes are not: each
 //! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
 
+mod dropped;
 mod membership;
 mod nodes;
 mod room;

@@ -1,8 +1,9 @@
 //! Follows what changes while a sweep is open: the steps of the pass again, for what a change touches.
 //!
 //! What it comes to is what a fresh pass over the same records with the same weights gives. A node
-//! that falls silent keeps its place, and what it told stands and counts as stale; one that was left
-//! out is asked to join again, and brings everything anew: then weights are learnt again, too.
+//! that falls silent keeps its place, and what it told stands and counts as stale; one that drops out
+//! takes its records along, as if it had never been there. One that was left out is asked to join again,
+//! and brings everything anew: then weights are learnt again, too.
 
 use std::{
     collections::BTreeSet,
@@ -244,8 +245,9 @@ async fn apply<'a>(
         second_look::settle(cycle, *sweep, agencies, linked, &replaced, &mut seconds).await;
     }
 
+    let dropped = second_look::leave_out(cycle, *sweep, agencies, linked, &mut seconds).await;
     facts.iter().for_each(|(record, flags)| linked.records.set_flags(*record, *flags));
-    for record in leave.iter().chain(&replaced.came).chain(facts.keys()) {
+    for record in leave.iter().chain(&replaced.came).chain(facts.keys()).chain(&dropped) {
         known.forget(&linked.records, *record);
     }
     let (houses, surfaced) = cycle.tell(open, &mut seconds).await?;

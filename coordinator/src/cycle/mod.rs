@@ -274,8 +274,9 @@ impl<'a> Cycle<'a> {
         continuity.keep_apart(&mut gathered.records);
         let rekey = gathered.rekey.clone();
         let gather::Gathered { records, pairs, .. } = gathered;
-        let linked =
-            second_look::link(self, sweep, &mut agencies, (records, pairs), &mut seconds).await;
+        let found = (records, pairs);
+        let mut linked = second_look::link(self, sweep, &mut agencies, found, &mut seconds).await;
+        second_look::leave_out(self, sweep, &mut agencies, &mut linked, &mut seconds).await;
         let known = Known::new(&linked.records);
         let scores = Scores::default();
         let learn_again = false;
@@ -304,7 +305,7 @@ impl<'a> Cycle<'a> {
             candidate_pairs: linked.candidates(),
             compared_pairs: linked.compared,
             links: linked.links(),
-            persons: linked.decision.person_count(),
+            persons: linked.persons(),
             ambiguous: linked.decision.ambiguous.iter().filter(|unclear| **unclear).count(),
             households: houses.households.len(),
             signals_asked_for: houses.signals_asked_for,

@@ -7,7 +7,7 @@ mod decoys;
 mod strangers;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -106,7 +106,7 @@ pub async fn link(
     }
     let mut levels: Vec<Levels> =
         levels.into_iter().map(|levels| levels.unwrap_or(Levels::NONE)).collect();
-    // A node that dropped out takes its pairs along.
+    // A node that dropped out takes its pairs along, and teaches nothing; see `leave_out`.
     let in_it = |record: u32| agencies[records.agency(record)].is_in();
     if !agencies.iter().all(Taking::is_in) {
         let mut kept = pairs.iter().map(|pair| in_it(pair.a) && in_it(pair.b));
@@ -184,6 +184,32 @@ pub async fn settle(
     seconds.cluster += clustering.elapsed().as_secs_f64();
 }
 
+/// Takes everybody out whose node dropped out, until all answer who are asked about what that changes.
+/// Returns who they were.
+pub async fn leave_out(
+    cycle: &Cycle<'_>,
+    sweep: SweepId,
+    agencies: &mut [Taking<'_>],
+    linked: &mut Linked,
+    seconds: &mut Seconds,
+) -> BTreeSet<u32> {
+    let mut left = BTreeSet::new();
+    loop {
+        let gone = (0..agencies.len()).filter(|agency| !agencies[*agency].is_in());
+        let leave: BTreeSet<u32> = gone.flat_map(|at| linked.records.all_of(at)).collect();
+        if leave.is_empty() {
+            return left;
+        }
+        let replaced = tokio::task::block_in_place(|| {
+            let mut replaced = linked.replace(&leave, &[]);
+            linked.reopen(&mut replaced);
+            replaced
+        });
+        settle(cycle, sweep, agencies, linked, &replaced, seconds).await;
+        left.extend(leave);
+    }
+}
+
 /// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair
 /// whose node did not answer.
 ///
@@ -216,11 +242,14 @@ async fn look_again(
         let asked = Asked { pairs, came, alone, like: &linked.pairs };
         agreed.extend(look(cycle, sweep, agencies, records, asked).await);
     }
-    let in_it = |record: u32| agencies[records.agency(record)].is_in();
-    let mut agreed = undecided.iter().zip(agreed);
+    let mut agreed = agreed.into_iter();
     for levels in levels.iter_mut().filter(|levels| levels.is_none()) {
-        let answer = agreed.next().filter(|(pair, _)| in_it(pair.a) && in_it(pair.b));
-        *levels = answer.map(|(_, levels)| levels);
+        *levels = agreed.next();
+    }
+    // Nor of one that its pattern decides.
+    let in_it = |record: u32| agencies[records.agency(record)].is_in();
+    for (levels, pair) in levels.iter_mut().zip(pairs) {
+        *levels = levels.filter(|_| in_it(pair.a) && in_it(pair.b));
     }
     levels
 }
