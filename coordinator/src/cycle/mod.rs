@@ -102,14 +102,22 @@ pub struct Cycle<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CycleError {
     /// The ledger failed, so nothing could be decided.
-    #[error("the sweep was given up: {0}")]
+    #[error("the sweep was given up")]
     Ledger(#[from] LedgerError),
     /// The machine has no randomness to give.
-    #[error("the sweep was given up: {0}")]
+    #[error("the sweep was given up")]
     Randomness(#[from] NoRandomness),
-    /// Nobody answered.
-    #[error("the sweep was given up: not one of {0} nodes could take part")]
-    Nobody(usize),
+    /// Nobody answered; why each did not.
+    #[error(
+        "the sweep was given up: not one of {} nodes could take part ({})", .0.len(), .0.join("; ")
+    )]
+    Nobody(Vec<String>),
+}
+
+/// Says what went wrong and why, down to the first cause.
+pub fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a pass came to.
@@ -199,7 +207,7 @@ impl<'a> Cycle<'a> {
         let began = Instant::now();
         let sweep = self.begin(as_at).await?;
         let outcome = self.pass(sweep, as_at, began).await;
-        self.end(sweep, outcome.map(|(open, report)| Outcome::of(open, report))).await
+        self.end(sweep, outcome.map(|(open, report)| Outcome::of(open, report)), None).await
     }
 
     /// Makes one pass as at a day, then follows what changes until `stop` resolves, and closes the
@@ -216,33 +224,43 @@ impl<'a> Cycle<'a> {
     ) -> Result<Outcome, CycleError> {
         let began = Instant::now();
         let sweep = self.begin(as_at).await?;
-        let outcome = match self.pass(sweep, as_at, began).await {
-            Ok((mut open, report)) => {
-                swept(&report);
-                let followed = live::follow(self, &mut open, stop, followed).await;
-                followed.map(|()| Outcome::of(open, report))
-            }
+        let (mut open, report) = match self.pass(sweep, as_at, began).await {
+            Ok(made) => made,
+            Err(error) => return self.end(sweep, Err(error), None).await,
+        };
+        swept(&report);
+        // What it came to stands, whatever becomes of the sweep.
+        let followed = match self.keep(sweep, &report).await {
+            Ok(()) => live::follow(self, &mut open, stop, followed).await,
             Err(error) => Err(error),
         };
-        self.end(sweep, outcome).await
+        let made = report.clone();
+        self.end(sweep, followed.map(|()| Outcome::of(open, report)), Some(&made)).await
     }
 
-    /// Closes the sweep and writes down what it came to.
+    async fn keep(&self, sweep: SweepId, report: &SweepReport) -> Result<(), CycleError> {
+        let mut tx = self.ledger.begin().await?;
+        sweeps::keep(&mut tx, sweep, &report.for_keeping().to_json().to_string()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Closes the sweep and writes down what it came to: its pass, if it `made` one, and why it was given
+    /// up, if it was.
     async fn end(
         &self,
         sweep: SweepId,
         outcome: Result<Outcome, CycleError>,
+        made: Option<&SweepReport>,
     ) -> Result<Outcome, CycleError> {
         self.close(sweep).await;
-        let report = outcome.as_ref().map_or_else(
-            |error| serde_json::json!({ "failed": error.to_string() }).to_string(),
-            |outcome| {
-                serde_json::to_string(&outcome.report.for_keeping())
-                    .expect("a report is plain data")
-            },
-        );
+        let made = outcome.as_ref().ok().map(|outcome| &outcome.report).or(made);
+        let mut report =
+            made.map_or_else(|| serde_json::json!({}), |made| made.for_keeping().to_json());
+        if let Err(error) = &outcome {
+            report["failed"] = in_full(error).into();
+        }
         let mut tx = self.ledger.begin().await?;
-        sweeps::close(&mut tx, sweep, &report, (self.now_ms)()).await?;
+        sweeps::close(&mut tx, sweep, &report.to_string(), (self.now_ms)()).await?;
         tx.commit().await?;
         outcome
     }
@@ -267,7 +285,11 @@ impl<'a> Cycle<'a> {
         let mut seconds = Seconds::default();
         let mut agencies = gather::open(self, &self.opening(sweep, as_at)).await;
         if !agencies.iter().any(Taking::is_in) {
-            return Err(CycleError::Nobody(agencies.len()));
+            let why = |agency: &Taking<'_>| {
+                let problem = agency.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!("{} {problem}", agency.member.id)
+            };
+            return Err(CycleError::Nobody(agencies.iter().map(why).collect()));
         }
         let continuity = Continuity::of(&agencies);
         let mut gathered = gather::gather(self, sweep, &mut agencies, &mut seconds).await?;

@@ -335,3 +335,8 @@ impl SweepReport {
         Self { shadow, ..self.clone() }
     }
 }
+
+    /// Returns it as machines read it.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a report is plain data")
+    }

@@ -20,8 +20,11 @@ const HOLDS_DAYS: i32 = 28;
 /// Who is linked how often, by kinds of people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subgroups {
-    /// The day of the sweep that counted.
+    /// The day that the sweep spoke of which counted.
     pub counted: Day,
+    /// The day on which it did; not in reports of before this was kept.
+    #[serde(default)]
+    pub asked: Option<Day>,
     /// Every kind of at least 10 people at every agency that told.
     pub kinds: Vec<SubgroupQuality>,
     /// Agencies that did not tell, and why.
@@ -36,10 +39,8 @@ pub async fn count(
     (agencies, linked): (&[Taking<'_>], &Linked),
     earlier: Option<Subgroups>,
 ) -> Option<Subgroups> {
-    let holds = |earlier: &Subgroups| {
-        (0..HOLDS_DAYS).contains(&(as_at.number() - earlier.counted.number()))
-    };
-    if earlier.as_ref().is_some_and(holds) {
+    let today = Day::of_unix_ms((cycle.now_ms)().cast_signed());
+    if earlier.as_ref().is_some_and(|earlier| earlier.holds(as_at, today)) {
         return earlier;
     }
     let mut seed = [0; 32];
@@ -56,7 +57,8 @@ pub async fn count(
         let id = &agency.member.id;
         asking.push(async move { (id, records, client.count_linked(question).await) });
     }
-    let mut found = Subgroups { counted: as_at, kinds: Vec::new(), untold: Vec::new() };
+    let mut found =
+        Subgroups { counted: as_at, asked: Some(today), kinds: Vec::new(), untold: Vec::new() };
     for (id, records, answer) in join_all(asking).await {
         match answer {
             Ok(counts) => found.kinds.extend(subgroups::estimate(id, &counts, records)),
@@ -65,6 +67,17 @@ pub async fn count(
         }
     }
     Some(found)
+}
+
+impl Subgroups {
+    /// Returns whether nobody is asked again yet, whatever day a sweep speaks of: what a node learns adds up
+    /// with every question.
+    fn holds(&self, as_at: Day, today: Day) -> bool {
+        match self.asked {
+            Some(asked) => today.since(asked) < HOLDS_DAYS,
+            None => as_at.since(self.counted) < HOLDS_DAYS,
+        }
+    }
 }
 
 impl fmt::Display for Subgroups {
@@ -92,5 +105,26 @@ impl fmt::Display for Subgroups {
             )?;
         }
         self.untold.iter().try_for_each(|untold| writeln!(f, "  ?  not counted: {untold}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_again_within_four_weeks_whatever_day_a_sweep_speaks_of() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        let (counted, asked) = (day("2025-02-25"), Some(day("2025-06-01")));
+        let found = Subgroups { counted, asked, kinds: Vec::new(), untold: Vec::new() };
+        for as_at in ["2025-02-25", "2025-02-24", "2024-01-01", "2025-06-28"] {
+            assert!(found.holds(day(as_at), day("2025-06-28")), "{as_at}");
+            assert!(!found.holds(day(as_at), day("2025-06-29")), "{as_at}");
+        }
+        // As earlier versions wrote it.
+        let older = Subgroups { asked: None, ..found };
+        assert!(older.holds(day("2025-02-24"), day("2025-06-28")), "an earlier day");
+        assert!(older.holds(day("2025-03-24"), day("2025-06-28")));
+        assert!(!older.holds(day("2025-03-25"), day("2025-06-28")));
     }
 }

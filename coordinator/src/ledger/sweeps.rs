@@ -1,6 +1,7 @@
 //! The `sweep` table: which sweeps there were. A counter is never used twice.
 
 use causeway_proto::{day::Day, ids::SweepId};
+use serde::Deserialize;
 
 use super::{LedgerError, Tx, id, on, signed, unsigned};
 
@@ -19,6 +20,14 @@ pub struct PastSweep {
     pub opened_ms: u64,
     /// Unix milliseconds; `None` while it is open, or when it never came to an end.
     pub closed_ms: Option<u64>,
+    /// Why it was given up, if it was.
+    pub failed: Option<String>,
+}
+
+/// Why a sweep was given up, as its report says it.
+#[derive(Deserialize)]
+struct Ending {
+    failed: Option<String>,
 }
 
 /// Records a new sweep and returns its id, with a counter above every earlier one.
@@ -47,7 +56,19 @@ pub async fn open(
     Ok(sweep)
 }
 
-/// Records a sweep's end and its result.
+/// Records what a sweep's pass came to, while it goes on.
+pub async fn keep(tx: &mut Tx, sweep: SweepId, report: &str) -> Result<(), LedgerError> {
+    let update = "update sweep set report = $1 where id = $2";
+    on!(tx, |conn| sqlx::query(update)
+        .bind(report)
+        .bind(&sweep.as_bytes()[..])
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Records a sweep's end and its result. That of one that was given up says why, as `failed`.
 pub async fn close(
     tx: &mut Tx,
     sweep: SweepId,
@@ -67,13 +88,14 @@ pub async fn close(
 
 /// Returns the newest sweep.
 pub async fn last(tx: &mut Tx) -> Result<Option<PastSweep>, LedgerError> {
-    type Row = (Vec<u8>, i64, String, String, i64, Option<i64>);
-    let select = "select id, as_at_day, model, model_sha256, opened_ms, closed_ms
+    type Row = (Vec<u8>, i64, String, String, i64, Option<i64>, Option<String>);
+    let select = "select id, as_at_day, model, model_sha256, opened_ms, closed_ms, report
          from sweep order by counter desc limit 1";
     let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select).fetch_optional(conn).await)?;
-    let Some((sweep, as_at, model, model_sha256, opened_ms, closed_ms)) = row else {
+    let Some((sweep, as_at, model, model_sha256, opened_ms, closed_ms, report)) = row else {
         return Ok(None);
     };
+    let ending = report.and_then(|report| serde_json::from_str::<Ending>(&report).ok());
     Ok(Some(PastSweep {
         id: SweepId::from_bytes(id("sweep id", sweep)?),
         as_at: super::alerts::day(as_at)?,
@@ -81,12 +103,43 @@ pub async fn last(tx: &mut Tx) -> Result<Option<PastSweep>, LedgerError> {
         model_sha256,
         opened_ms: unsigned("time", opened_ms)?,
         closed_ms: closed_ms.map(|ms| unsigned("time", ms)).transpose()?,
+        failed: ending.and_then(|ending| ending.failed),
     }))
 }
 
-/// Returns the report of the newest sweep that came to an end.
+/// Returns the report of the newest sweep that came to a result. One that was given up before it did says
+/// nothing but why.
 pub async fn last_report(tx: &mut Tx) -> Result<Option<String>, LedgerError> {
-    let select = "select report from sweep where report is not null order by counter desc limit 1";
+    let select = "select report from sweep where report is not null
+         and report not like '{\"failed\":%' order by counter desc limit 1";
     let row: Option<(String,)> = on!(tx, |conn| sqlx::query_as(select).fetch_optional(conn).await)?;
     Ok(row.map(|(report,)| report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[tokio::test]
+    async fn a_sweep_that_was_given_up_says_why_and_hides_no_earlier_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open_file(&folder.path().join("ledger.db")).await.unwrap();
+        let mut tx = ledger.begin().await.unwrap();
+        let day = Day::new(2025, 2, 25).unwrap();
+        let made = r#"{"sweep":1,"persons":7}"#;
+        let first = open(&mut tx, [1; 8], day, ("m", ""), 1).await.unwrap();
+        keep(&mut tx, first, made).await.unwrap();
+        let last_sweep = last(&mut tx).await.unwrap().unwrap();
+        assert_eq!((last_sweep.closed_ms, last_sweep.failed), (None, None), "it goes on");
+        assert_eq!(last_report(&mut tx).await.unwrap().as_deref(), Some(made));
+        close(&mut tx, first, made, 2).await.unwrap();
+
+        let second = open(&mut tx, [2; 8], day, ("m", ""), 3).await.unwrap();
+        let why = serde_json::json!({ "failed": "nobody came" }).to_string();
+        close(&mut tx, second, &why, 4).await.unwrap();
+        let last_sweep = last(&mut tx).await.unwrap().unwrap();
+        assert_eq!(last_sweep.failed.as_deref(), Some("nobody came"));
+        assert_eq!(last_report(&mut tx).await.unwrap().as_deref(), Some(made));
+    }
 }
