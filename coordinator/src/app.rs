@@ -1,5 +1,6 @@
 //! Puts a coordinator together. The only module that knows every other.
 
+mod day;
 mod issued;
 mod reviewing;
 mod serving;
@@ -25,6 +26,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 
 pub use self::{
+    day::{DayError, sweep_day},
     issued::{Issued, explain, issued},
     reviewing::ReviewRefused,
     status::{NodeStatus, Status},
@@ -84,6 +86,9 @@ pub enum AppError {
     Ledger(#[from] LedgerError),
     /// The model that was to be tried is not fit, or not signed off.
     #[error(transparent)]
+    /// A sweep cannot speak of that day.
+    #[error(transparent)]
+    Day(#[from] DayError),
     Shadow(#[from] SignOffError),
     /// The keys of those who sign models off cannot be read.
     #[error(transparent)]

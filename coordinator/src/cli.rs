@@ -122,7 +122,7 @@ struct Serve {
 
 #[derive(Debug, ClapArgs)]
 struct Sweep {
-    /// The day the scores speak of, if it is not today
+    /// The day the scores speak of, if it is not today; none that is still to come
     ///
     /// Nodes with real data answer for about today only, and never for an earlier day than before.
     #[arg(long, value_name = "YYYY-MM-DD")]

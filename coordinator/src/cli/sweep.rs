@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 
 use super::{Args, Sweep, control, stopped};
 use crate::{
-    app::{Coordinator, Heard},
+    app::{Coordinator, Heard, sweep_day},
     clock,
     config::CoordinatorConfig,
     cycle::progress,
@@ -40,7 +40,7 @@ pub(super) async fn make_pass(
         return ask_for_pass(args, sweep, channel, out).await;
     }
     let coordinator = Coordinator::build(config).await?;
-    let as_at = sweep.as_at.unwrap_or_else(clock::today);
+    let as_at = sweep_day(sweep.as_at, clock::today())?;
     let shadow = coordinator.shadow(sweep.shadow.as_deref())?;
     let how = (as_at, shadow.as_ref());
     let turn = coordinator.turn().await?;

@@ -19,10 +19,10 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Desk;
 use crate::{
-    app::{AppError, Coordinator, Heard, Issued, ReviewRefused, Turn},
+    app::{self, AppError, Coordinator, Heard, Issued, ReviewRefused, Turn, sweep_day},
     clock,
     cycle::{
-        progress,
+        CycleError, progress,
         report::{AlertReport, LinkReport},
     },
     route::surfacing::Capacity,
@@ -70,10 +70,8 @@ impl OperatorService for Desk {
         request: Request<pb::RunSweepRequest>,
     ) -> Result<Response<Self::RunSweepStream>, Status> {
         let pb::RunSweepRequest { as_at_day, watch, shadow_model } = request.into_inner();
-        let as_at = match as_at_day {
-            Some(day) => Day::from_wire("as_at_day", day)?,
-            None => clock::today(),
-        };
+        let named = as_at_day.map(|day| Day::from_wire("as_at_day", day)).transpose()?;
+        let as_at = sweep_day(named, clock::today()).map_err(|error| to_status(error.into()))?;
         let named = (!shadow_model.is_empty()).then(|| Path::new(&shadow_model));
         let shadow = self.0.shadow(named).map_err(to_status)?;
         let turn = self.0.turn().await.map_err(to_status)?;
@@ -248,6 +246,12 @@ pub(super) fn to_status(error: AppError) -> Status {
         // What the file says stays here; which signature is missing may be told.
         AppError::Shadow(error) => {
             refusal::status(Code::FailedPrecondition, "MODEL_REFUSED", error.to_string())
+        }
+        AppError::Day(error) => {
+            refusal::status(Code::InvalidArgument, "NO_SUCH_DAY", error.to_string())
+        }
+        AppError::Cycle(error @ CycleError::Nobody(_)) => {
+            refusal::status(Code::Unavailable, "NO_NODE", error.to_string())
         }
         AppError::Review(error @ ReviewRefused::TooEarly) => {
             refusal::status(Code::InvalidArgument, "INVALID_MESSAGE", error.to_string())
