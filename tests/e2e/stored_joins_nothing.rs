@@ -135,7 +135,7 @@ fn answer(tapped: &mut Tapped, alert: &str, rest: &[&str]) -> anyhow::Result<()>
 
 /// Numbers that count or measure all records together, or say how high an alert stands; everything below
 /// a name that ends in a dot. Whoever adds one decides here whether it could be somebody's.
-const MEASURES: [&str; 22] = [
+const MEASURES: [&str; 23] = [
     "sweep.report.agencies.",
     "sweep.report.quality.",
     "sweep.report.subgroups.",
@@ -145,6 +145,7 @@ const MEASURES: [&str; 22] = [
     "sweep.report.candidate_pairs",
     "sweep.report.compared_pairs",
     "sweep.report.links",
+    "sweep.report.joined_pairs",
     "sweep.report.persons",
     "sweep.report.households",
     "sweep.report.ambiguous",

@@ -307,6 +307,7 @@ impl<'a> Cycle<'a> {
         let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
         let Open { agencies, linked, .. } = &open;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
+        let quality = quality.named(|at| &agencies[at].member.id);
         let (drift, before) = self.since_last(&quality).await?;
         let asked = (&agencies[..], linked);
         let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
@@ -327,6 +328,7 @@ impl<'a> Cycle<'a> {
             candidate_pairs: linked.candidates(),
             compared_pairs: linked.compared,
             links: linked.links(),
+            joined_pairs: quality.joined(),
             persons: linked.persons(),
             ambiguous: linked.decision.ambiguous.iter().filter(|unclear| **unclear).count(),
             households: houses.households.len(),

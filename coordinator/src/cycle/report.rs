@@ -1,6 +1,7 @@
 //! What a sweep came to, for people and machines. Nothing here lists who was not surfaced.
 
 mod print;
+mod quality;
 
 use std::collections::BTreeMap;
 
@@ -39,8 +40,12 @@ pub struct SweepReport {
     pub candidate_pairs: usize,
     /// Pairs that were looked at a second time.
     pub compared_pairs: usize,
-    /// Pairs that are one person by their own weight.
+    /// Pairs that are one person by their own weight: the sum of `quality.agencies[].by_weight`.
     pub links: usize,
+    /// Pairs that were joined: not where a record has a better candidate, and also where other records
+    /// join the two. The sum of `quality.agencies[].links`.
+    #[serde(default)]
+    pub joined_pairs: u64,
     /// Persons that the records come to.
     pub persons: usize,
     /// Records with two candidates that could not be told apart.
@@ -334,9 +339,9 @@ impl SweepReport {
         let shadow = self.shadow.clone().map(Comparison::without_households);
         Self { shadow, ..self.clone() }
     }
-}
 
     /// Returns it as machines read it.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("a report is plain data")
     }
+}

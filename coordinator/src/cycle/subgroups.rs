@@ -88,9 +88,23 @@ impl fmt::Display for Subgroups {
         writeln!(
             f,
             "{kinds} kinds of people were counted on {counted}; {} are linked clearly more seldom than \
-             others of their agency.",
+             others of their agency. Missed are those who would be linked if as many are known elsewhere:",
             conspicuous.len()
         )?;
+        let mut last = None;
+        for SubgroupQuality { agency, subgroup, records, linked, missed, .. } in &self.kinds {
+            if last != Some(agency) {
+                writeln!(f, "  {agency}")?;
+                last = Some(agency);
+            }
+            let [share, low, high] = [linked.estimate, linked.low, linked.high].map(|p| 100.0 * p);
+            let share = format!("{share:.0} % ({low:.0} to {high:.0})");
+            writeln!(
+                f,
+                "    {subgroup:<26} {records:>9} records, {share:<17} linked, {:.0} missed ({:.0} to {:.0})",
+                missed.estimate, missed.low, missed.high
+            )?;
+        }
         for SubgroupQuality { agency, subgroup, linked, missed, .. } in conspicuous {
             writeln!(
                 f,

@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use causeway_proto::linkage::{levels::ComparisonField, weights::Weights};
+use causeway_proto::{
+    ids::AgencyId,
+    linkage::{levels::ComparisonField, weights::Weights},
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Pair, Records, decide::Decision};
+use super::{Pair, Records, Roll, decide::Decision};
 
 /// 95 % of a normal distribution lie within so many standard deviations.
 pub(super) const SPREAD: f64 = 1.96;
@@ -21,6 +24,10 @@ const REACH: f64 = 30.0;
 const DRIFT: f64 = 2.0;
 /// A level that fewer than this share of matches reach moves by chance.
 const RARE: f64 = 0.01;
+/// A level that fewer pairs of strangers than this reach moves by chance: fewer count as so many.
+const FEW: f64 = 20.0;
+/// Each agency shows at most so many pairs of strangers.
+const SHOWN: f64 = 300_000.0;
 
 /// What a sweep's weights say of its own links.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,9 +38,16 @@ pub struct LinkQuality {
     pub recall: Estimate,
     /// How often one person's records and strangers' reach each level.
     pub levels: Vec<LevelQuality>,
-    /// Pairs by match weight, lowest first, outermost steps open.
+    /// Pairs of strangers that there were to learn u from, at most; 0 in reports of before this was kept.
+    #[serde(default)]
+    pub strangers: f64,
+    /// Candidate pairs by match weight, lowest first, outermost steps open.
     pub histogram: Vec<Step>,
-    /// Links and candidates by pair of agencies, by their place in the settings.
+    /// Candidate pairs that have no weight and stand in no step, because a guard says that they are never
+    /// one person. With the steps they are all candidate pairs.
+    #[serde(default)]
+    pub without_weight: u64,
+    /// Links and candidates by pair of agencies.
     pub agencies: Vec<AgencyPair>,
 }
 
@@ -73,13 +87,20 @@ pub struct Step {
 }
 
 /// What two agencies have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgencyPair {
-    /// Which, by place.
+    /// Which, by place in the settings.
     pub agencies: [usize; 2],
+    /// Which; not in reports of before this was kept.
+    #[serde(default)]
+    pub ids: Option<[AgencyId; 2]>,
     /// Pairs of their records that share a match-key.
     pub candidates: u64,
-    /// Pairs that were joined.
+    /// Those that are one person by their own weight.
+    #[serde(default)]
+    pub by_weight: u64,
+    /// Those that were joined: not where a record has a better candidate, and also where other records
+    /// join the two.
     pub links: u64,
 }
 
@@ -87,9 +108,9 @@ impl LinkQuality {
     /// Judges a decision by its own weights.
     pub fn of(records: &Records, pairs: &[Pair], decision: &Decision) -> Self {
         let (mut joined, mut all, mut other) = (Sum::default(), Sum::default(), Sum::default());
-        let mut agencies: BTreeMap<[usize; 2], (u64, u64)> = BTreeMap::new();
+        let mut agencies: BTreeMap<[usize; 2], [u64; 3]> = BTreeMap::new();
         let steps = (2.0 * REACH / STEP) as usize;
-        let mut histogram = vec![0; steps];
+        let (mut histogram, mut without_weight) = (vec![0; steps], 0);
         let are_there = pairs.iter().zip(&decision.bits).filter(|(pair, _)| pair.kinds != 0);
         for (pair, bits) in are_there {
             let is_joined = decision.persons[pair.a as usize] == decision.persons[pair.b as usize];
@@ -101,11 +122,15 @@ impl LinkQuality {
                 other.add(p)
             }
             let both = [records.agency(pair.a), records.agency(pair.b)];
-            let entry = agencies.entry(both).or_default();
-            *entry = (entry.0 + 1, entry.1 + u64::from(is_joined));
+            let by_weight = bits.is_some_and(|bits| bits >= 0.0);
+            let counted = [true, by_weight, is_joined].map(u64::from);
+            let sums = agencies.entry(both).or_default().iter_mut();
+            sums.zip(counted).for_each(|(sum, one)| *sum += one);
             if let Some(bits) = bits {
                 let step = ((bits + REACH) / STEP).clamp(0.0, steps as f64 - 1.0);
                 histogram[step as usize] += 1;
+            } else {
+                without_weight += 1;
             }
         }
         let recall = Estimate {
@@ -116,31 +141,50 @@ impl LinkQuality {
                 joined.mean + (other.mean - SPREAD * other.variance.sqrt()).max(0.0),
             ),
         };
-        let agencies = agencies.into_iter().map(|(agencies, (candidates, links))| AgencyPair {
-            agencies,
-            candidates,
-            links,
+        let agencies = agencies.into_iter().map(|(agencies, [candidates, by_weight, links])| {
+            AgencyPair { agencies, ids: None, candidates, by_weight, links }
         });
         Self {
             precision: joined.share(),
             recall,
             levels: levels(&decision.learnt.weights),
+            strangers: strangers(records),
             histogram: (0..steps)
                 .map(|at| Step { from: at as f64 * STEP - REACH, pairs: histogram[at] })
                 .collect(),
+            without_weight,
             agencies: agencies.collect(),
         }
     }
 
-    /// Names the levels whose weight is not what it was in an earlier sweep.
+    /// Returns it with what the agencies are called, by their place.
+    #[must_use]
+    pub fn named<'a>(mut self, id: impl Fn(usize) -> &'a AgencyId) -> Self {
+        for pair in &mut self.agencies {
+            pair.ids = Some(pair.agencies.map(|at| id(at).clone()));
+        }
+        self
+    }
+
+    /// Returns how many candidate pairs were joined, by their own weight or by other records.
+    pub fn joined(&self) -> u64 {
+        self.agencies.iter().map(|pair| pair.links).sum()
+    }
+
+    /// Names the levels whose weight is not what it was in an earlier sweep, by more than chance would
+    /// have it.
     pub fn drift_since(&self, earlier: &Self) -> Vec<String> {
+        // Of a report that does not say how many strangers there were, so many as now is as good a guess.
+        let pairs = [self.strangers, earlier.strangers];
+        let pairs = pairs.into_iter().filter(|pairs| *pairs > 0.0).fold(f64::INFINITY, f64::min);
+        let sure = |level: &LevelQuality| (level.m / level.u.max(FEW / pairs)).log2();
         let now_and_then = self.levels.iter().filter_map(|now| {
             let same = |then: &&LevelQuality| (then.field, then.level) == (now.field, now.level);
             earlier.levels.iter().find(same).map(|then| (now, then))
         });
         now_and_then
             .filter(|(now, then)| now.m.max(then.m) >= RARE)
-            .filter(|(now, then)| (now.bits - then.bits).abs() > DRIFT)
+            .filter(|(now, then)| (sure(now) - sure(then)).abs() > DRIFT)
             .map(|(now, then)| {
                 format!(
                     "{} level {} spoke with {:+.1} bits and now speaks with {:+.1}: has an export \
@@ -150,6 +194,15 @@ impl LinkQuality {
             })
             .collect()
     }
+}
+
+/// How many pairs of one agency's people there are, as far as they are looked at.
+fn strangers(records: &Records) -> f64 {
+    let of = |roll: &Roll| {
+        let people = roll.handles.len() as f64;
+        (people * (people - 1.0) / 2.0).clamp(0.0, SHOWN)
+    };
+    records.rolls.iter().map(of).sum()
 }
 
 fn levels(weights: &Weights) -> Vec<LevelQuality> {
@@ -211,27 +264,45 @@ mod tests {
 
     #[test]
     fn a_weight_that_moved_is_named_and_a_rare_one_is_not() {
-        let quality = |m: f64, rare: f64| LinkQuality {
-            precision: Estimate { estimate: 1.0, low: 1.0, high: 1.0 },
-            recall: Estimate { estimate: 1.0, low: 1.0, high: 1.0 },
-            levels: [m, rare]
-                .into_iter()
-                .zip(0..)
-                .map(|(m, level)| LevelQuality {
-                    field: ComparisonField::ALL[0],
-                    level,
-                    m,
-                    u: 0.001,
-                    bits: (m / 0.001).log2(),
-                })
-                .collect(),
-            histogram: Vec::new(),
-            agencies: Vec::new(),
-        };
+        let quality = |m: f64, rare: f64| of_levels(&[(m, 0.001), (rare, 0.001)]);
         let (then, now) = (quality(0.9, 0.0001), quality(0.02, 0.009));
         let told = now.drift_since(&then);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("level 0"), "{told:?}");
         assert!(then.drift_since(&then).is_empty());
+    }
+
+    #[test]
+    fn what_hardly_any_stranger_shows_moves_by_chance_and_what_many_show_does_not() {
+        // A town of nine small agencies: about one pair of strangers more or less at the highest level.
+        let (then, now) = (of_levels(&[(0.958, 4.7e-8)]), of_levels(&[(0.958, 7.6e-7)]));
+        assert_eq!(now.drift_since(&then), Vec::<String>::new());
+        assert_eq!(then.drift_since(&now), Vec::<String>::new());
+        // The same share of matches, and half of all strangers agree all of a sudden.
+        let everybody = of_levels(&[(0.958, 0.5)]);
+        assert_eq!(everybody.drift_since(&then).len(), 1);
+        let older = LinkQuality { strangers: 0.0, ..then.clone() };
+        assert_eq!(now.drift_since(&older), Vec::<String>::new());
+    }
+
+    /// Quality with these m- and u-probabilities, of a small town.
+    fn of_levels(shares: &[(f64, f64)]) -> LinkQuality {
+        let sure = Estimate { estimate: 1.0, low: 1.0, high: 1.0 };
+        let level = |((m, u), level): (&(f64, f64), usize)| LevelQuality {
+            field: ComparisonField::ALL[0],
+            level,
+            m: *m,
+            u: *u,
+            bits: (m / u).log2(),
+        };
+        LinkQuality {
+            precision: sure,
+            recall: sure,
+            levels: shares.iter().zip(0..).map(level).collect(),
+            strangers: 420_000.0,
+            histogram: Vec::new(),
+            without_weight: 0,
+            agencies: Vec::new(),
+        }
     }
 }

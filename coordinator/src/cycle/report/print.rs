@@ -24,20 +24,17 @@ impl fmt::Display for SweepReport {
         }
         writeln!(
             f,
-            "{} records are {} persons in {} households; {} candidate pairs, {} ambiguous records",
-            self.records, self.persons, self.households, self.candidate_pairs, self.ambiguous
+            "{} records are {} persons in {} households; {} ambiguous records",
+            self.records, self.persons, self.households, self.ambiguous
         )?;
-        writeln!(f, "Signals were asked for on {} records.", self.signals_asked_for)?;
-        let [precision, recall] = [self.quality.precision, self.quality.recall];
         writeln!(
             f,
-            "By their own weights {:.2} % of the links are right ({:.2} to {:.2}), and {:.2} % of what \
-             shares a match-key was found.",
-            100.0 * precision.estimate,
-            100.0 * precision.low,
-            100.0 * precision.high,
-            100.0 * recall.estimate
+            "Of {} candidate pairs {} were looked at, {} are one person by their own weight, and {} were \
+             joined.",
+            self.candidate_pairs, self.compared_pairs, self.links, self.joined_pairs
         )?;
+        writeln!(f, "Signals were asked for on {} records.", self.signals_asked_for)?;
+        write!(f, "{}", self.quality)?;
         if let Some(subgroups) = &self.subgroups {
             write!(f, "{subgroups}")?;
         }
