@@ -354,16 +354,19 @@ fn replay_file(args: &Args, score: &Score, out: &mut (dyn Write + Send)) -> anyh
     Ok(())
 }
 
-/// Resolves when the process is asked to stop.
-pub async fn stopped() {
+/// Resolves when the process is asked to stop, from now on. Has to be called inside a Tokio runtime.
+pub fn stopped() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    // If a handler cannot be installed, the signal kills the process, which is also a way to stop.
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async {
+        // If a handler cannot be installed, the signal kills the process, which is also a way to stop.
+        let [Ok(mut interrupt), Ok(mut terminate)] = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 

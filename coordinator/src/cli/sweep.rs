@@ -1,12 +1,13 @@
 //! `sweep`: one pass, by this process or by the coordinator that is serving.
 
 use std::{
+    fmt,
     io::{self, Write},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use causeway_proto::{
     day::Day,
     limits::MESSAGE_BYTES,
@@ -14,6 +15,7 @@ use causeway_proto::{
         self, operator_service_client::OperatorServiceClient, run_sweep_response::Event as Message,
     },
 };
+use serde::de::DeserializeOwned;
 use tonic::transport::Channel;
 
 use super::{Args, Sweep, control, stopped};
@@ -21,7 +23,7 @@ use crate::{
     app::{Coordinator, Heard, sweep_day},
     clock,
     config::CoordinatorConfig,
-    cycle::progress,
+    cycle::{live::Followed, progress, report::SweepReport},
     measure,
 };
 /// How long a sweep of its own waits for its alerts to arrive.
@@ -39,12 +41,11 @@ pub(super) async fn make_pass(
     {
         return ask_for_pass(args, sweep, channel, out).await;
     }
-    let coordinator = Coordinator::build(config).await?;
     let as_at = sweep_day(sweep.as_at, clock::today())?;
+    let coordinator = Coordinator::build(config).await?;
     let shadow = coordinator.shadow(sweep.shadow.as_deref())?;
     let how = (as_at, shadow.as_ref());
     let turn = coordinator.turn().await?;
-    let told_to_stop = stopped();
     // Nodes that dial in need somebody who answers; it delivers as well.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (up, is_up) = tokio::sync::oneshot::channel();
@@ -64,12 +65,26 @@ pub(super) async fn make_pass(
     }
     if sweep.watch {
         let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (tell_to_stop, told_to_stop) = tokio::sync::oneshot::channel();
+        let mut tell_to_stop = Some(tell_to_stop);
         let tell = move |heard: Heard<'_>| {
+            // Once there is a result it ends well; before, a signal kills it.
+            if let Some(tell_to_stop) = tell_to_stop.take() {
+                let stopped = super::stopped();
+                tokio::spawn(async move {
+                    stopped.await;
+                    let _ = tell_to_stop.send(());
+                });
+            }
             // Nobody reads on where the output is closed, and then the sweep ends.
             let _ = news.send(news_text(args.json, &heard));
         };
-        let watching =
-            coordinator.watch(turn, how, Arc::new(printer(args.json)), told_to_stop, tell);
+        let until = async {
+            if told_to_stop.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let watching = coordinator.watch(turn, how, Arc::new(printer(args.json)), until, tell);
         let printing = async {
             while let Some(text) = heard.recv().await {
                 write!(out, "{text}")?;
@@ -108,8 +123,28 @@ pub(super) async fn make_pass(
     Ok(())
 }
 
-/// Asks the coordinator that is serving.
+/// Asks the coordinator that is serving. One that is watched ends well when it is told to stop, as one of
+/// its own does; one that is not goes on, whoever leaves.
 async fn ask_for_pass(
+    args: &Args,
+    sweep: &Sweep,
+    channel: Channel,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let told_to_stop = async {
+        match sweep.watch {
+            true => stopped().await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = told_to_stop => Ok(()),
+        heard = hear(args, sweep, channel, out) => heard,
+    }
+}
+
+/// Prints what the coordinator that is serving tells of a sweep.
+async fn hear(
     args: &Args,
     sweep: &Sweep,
     channel: Channel,
@@ -125,35 +160,26 @@ async fn ask_for_pass(
         None => String::new(),
     };
     let request = pb::RunSweepRequest { as_at_day, watch, shadow_model };
-    let answer = client.run_sweep(request).await;
-    let mut events = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
-    while let Some(event) =
-        events.message().await.map_err(|status| anyhow::anyhow!("{}", status.message()))?
-    {
+    let refused = |status: tonic::Status| anyhow::anyhow!("{}", status.message());
+    let mut events = client.run_sweep(request).await.map_err(refused)?.into_inner();
+    let tell = printer(args.json);
+    while let Some(event) = events.message().await.map_err(refused)? {
         match event.event {
-            Some(Message::Progress(p)) if !args.json => {
-                let problem = if p.problem.is_empty() { "" } else { "LEFT OUT: " };
-                let (step, agency, done) = (p.step, p.agency, p.done);
-                let rest = format!("{problem}{}", p.problem);
-                writeln!(io::stderr(), "{step:<9} {agency:<24} {done} {rest}")?;
+            Some(Message::Progress(progress)) => {
+                if let Some(event) = event_of(progress) {
+                    tell(event);
+                }
             }
             Some(Message::Result(result)) => {
-                if args.json {
-                    writeln!(out, "{}", result.report)?;
-                } else {
-                    let report: serde_json::Value = serde_json::from_str(&result.report)?;
-                    writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-                }
+                write!(out, "{}", told_text::<SweepReport>(args.json, &result.report)?)?;
                 if !watch {
-                    return Ok(());
+                    return Ok(out.flush()?);
                 }
             }
-            Some(Message::Followed(burst)) if args.json => writeln!(out, "{burst}")?,
             Some(Message::Followed(burst)) => {
-                let burst: serde_json::Value = serde_json::from_str(&burst)?;
-                writeln!(out, "{}", serde_json::to_string_pretty(&burst)?)?;
+                write!(out, "{}", told_text::<Followed>(args.json, &burst)?)?;
             }
-            Some(Message::Progress(_)) | None => {}
+            None => {}
         }
         out.flush()?;
     }
@@ -162,6 +188,28 @@ async fn ask_for_pass(
         return Ok(());
     }
     bail!("the coordinator stopped before the sweep was over")
+}
+
+/// Reads a line of progress; `None` for a step that this version does not know.
+fn event_of(progress: pb::SweepProgress) -> Option<progress::Event> {
+    Some(progress::Event {
+        step: progress::Step::named(&progress.step)?,
+        agency: progress.agency.parse().ok(),
+        done: progress.done,
+        total: progress.total,
+        problem: Some(progress.problem).filter(|problem| !problem.is_empty()),
+    })
+}
+
+/// What the coordinator that is serving told, as it is printed: for people as this process prints it for
+/// a sweep of its own.
+fn told_text<T: DeserializeOwned + fmt::Display>(json: bool, told: &str) -> anyhow::Result<String> {
+    if json {
+        return Ok(format!("{told}\n"));
+    }
+    let told: T = serde_json::from_str(told)
+        .context("the coordinator that is serving is of another version: ask it with --json")?;
+    Ok(told.to_string())
 }
 
 /// What a sweep that is watched has to tell, as it is printed.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use causeway_proto::change::Change;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::mpsc,
     task::AbortHandle,
@@ -40,7 +40,7 @@ const BATCH: usize = 1 << 16;
 const BURST: Duration = Duration::from_secs(1);
 
 /// What one burst of changes came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Followed {
     /// Records that came or have other match-keys.
     pub came: usize,

@@ -30,6 +30,23 @@ pub enum Step {
 }
 
 impl Step {
+    const ALL: [Self; 9] = [
+        Self::Open,
+        Self::Stream,
+        Self::Group,
+        Self::Compare,
+        Self::Cluster,
+        Self::Dwellings,
+        Self::Signals,
+        Self::Score,
+        Self::Done,
+    ];
+
+    /// Returns the step of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.as_str() == name)
+    }
+
     /// Returns the name used in progress lines and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,8 +74,8 @@ pub struct Event {
     pub done: u64,
     /// Of how much; 0 while not known.
     pub total: u64,
-    /// What went wrong with the node, if anything. The sweep goes on.
-    pub problem: Option<Problem>,
+    /// What went wrong with the node in words, if anything. The sweep goes on.
+    pub problem: Option<String>,
 }
 
 /// Where events go. Must not block.
@@ -73,7 +90,7 @@ impl Progress<'_> {
 
     /// Says that a node drops out.
     pub fn problem(&self, step: Step, agency: &AgencyId, problem: &Problem) {
-        let (agency, problem) = (Some(agency.clone()), Some(problem.clone()));
+        let (agency, problem) = (Some(agency.clone()), Some(problem.to_string()));
         (self.0)(Event { step, agency, done: 0, total: 0, problem });
     }
 }
@@ -128,6 +145,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_step_goes_by_its_name() {
+        assert!(Step::ALL.iter().all(|step| Step::named(step.as_str()) == Some(*step)));
+        assert_eq!(Step::named("pause"), None);
+    }
 
     #[test]
     fn what_is_left_takes_as_long_as_what_was_done() {

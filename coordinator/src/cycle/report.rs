@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The result of one sweep.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SweepReport {
     /// Which.
     pub sweep: u64,
@@ -74,7 +74,7 @@ pub struct SweepReport {
 }
 
 /// What became of one agency.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AgencyReport {
     /// Its short name.
     pub id: AgencyId,
@@ -95,7 +95,7 @@ pub struct AgencyReport {
 }
 
 /// Seconds, by step.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Seconds {
     /// Streaming tokens.
     pub stream: f64,

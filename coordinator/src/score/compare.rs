@@ -7,12 +7,12 @@
 use std::fmt;
 
 use causeway_proto::{alert::Tier, catalogue::AgencyKind, day::Day};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Event, Model, Tenths, alone, score, surface::eligible};
 
 /// How two models differ over some households.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The version of the model in use.
     pub old: String,
@@ -37,7 +37,7 @@ pub struct Comparison {
 }
 
 /// What becomes of one household.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The caller's name for it.
     pub household: String,
@@ -48,7 +48,7 @@ pub struct Change {
 }
 
 /// How one household stands under one model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// The joined score.
     pub score: Tenths,

@@ -175,7 +175,7 @@ fn progress_message(event: progress::Event) -> pb::RunSweepResponse {
         agency: event.agency.map(|agency| agency.to_string()).unwrap_or_default(),
         done: event.done,
         total: event.total,
-        problem: event.problem.map(|problem| problem.to_string()).unwrap_or_default(),
+        problem: event.problem.unwrap_or_default(),
     };
     pb::RunSweepResponse { event: Some(Event::Progress(progress)) }
 }
