@@ -94,6 +94,9 @@ enum Command {
     ///
     /// Evidence is in kinds and levels of agreement and in bits; nobody's identity is part of it.
     Explain {
+        /// Which revision, if it is not the latest: what was told before an alert rose or was withdrawn
+        #[arg(long, value_name = "N")]
+        revision: Option<u32>,
         /// The alert's id, as `alerts` prints it
         alert: AlertId,
         /// Draw the evidence of its links into this file, too
@@ -197,10 +200,20 @@ async fn command(
             let issued = app::issued(&ledger, *limit).await?;
             list(args, &issued, out)
         }
-        Command::Explain { alert, svg } => {
+        Command::Explain { alert, revision, svg } => {
             let ledger = app::open_ledger(&config.ledger).await?;
-            let found = app::explain(&ledger, *alert).await?;
-            let (_, report) = found.with_context(|| format!("alert {alert} was never issued"))?;
+            let latest = app::explain(&ledger, *alert, None).await?;
+            let latest = latest.with_context(|| format!("alert {alert} was never issued"))?;
+            let (_, report) = match revision {
+                None => latest,
+                Some(wanted) => {
+                    let found = app::explain(&ledger, *alert, Some(*wanted)).await?;
+                    let last = latest.1.revision;
+                    found.with_context(|| {
+                        format!("alert {alert} has no revision {wanted}: the latest is {last}")
+                    })?
+                }
+            };
             if let Some(path) = svg {
                 let picture = waterfall::svg(&report.links);
                 fs::write(path, picture)

@@ -32,7 +32,7 @@ impl Coordinator {
 
     /// Returns why an alert was issued.
     pub async fn explain(&self, id: AlertId) -> Result<Option<(Issued, AlertReport)>, AppError> {
-        explain(&self.0.ledger, id).await
+        explain(&self.0.ledger, id, None).await
     }
 }
 
@@ -48,13 +48,18 @@ pub async fn issued(ledger: &Ledger, limit: u32) -> Result<Vec<Issued>, AppError
     Ok(issued)
 }
 
-/// Returns why an alert was issued.
+/// Returns why a revision of an alert was issued; the latest where none is named.
 pub async fn explain(
     ledger: &Ledger,
     id: AlertId,
+    revision: Option<u32>,
 ) -> Result<Option<(Issued, AlertReport)>, AppError> {
     let mut tx = ledger.read().await?;
-    let Some(alert) = alerts::find(&mut tx, id).await? else { return Ok(None) };
+    let found = match revision {
+        Some(revision) => alerts::revision(&mut tx, id, revision).await?,
+        None => alerts::find(&mut tx, id).await?,
+    };
+    let Some(alert) = found else { return Ok(None) };
     let reached = outbox::reached(&mut tx, alert.id, alert.revision).await?;
     let state = state(&mut tx, id).await?;
     let report = serde_json::from_str(&alert.explanation)?;

@@ -137,9 +137,9 @@ pub struct AlertReport {
     pub subject: AlertSubject,
     /// How many people.
     pub people: usize,
-    /// How high.
+    /// How high; of an alert that is withdrawn, how high it was.
     pub tier: Tier,
-    /// The joined score, 0 to 100.
+    /// The joined score, 0 to 100; of an alert that is withdrawn, what it was.
     pub score: f64,
     /// What the score is made of, before it is put on the scale.
     pub raw: f64,

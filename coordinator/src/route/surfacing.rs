@@ -254,6 +254,20 @@ impl Why {
             Self::Unanswered => "unanswered",
         }
     }
+
+    /// Says it to people.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Entered => "the score reached the one at which households surface",
+            Self::Filled => "the week had places left",
+            Self::Rose => "the score rose",
+            Self::NewRule => "another rule applies",
+            Self::Severe => "something severe happened",
+            Self::Withdrawn => "facts that were told of were withdrawn, corrected or disputed",
+            Self::Gone => "nothing is left of what was told",
+            Self::Unanswered => "nobody has answered",
+        }
+    }
 }
 
 /// What becomes of one household.

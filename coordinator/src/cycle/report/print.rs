@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use causeway_proto::alert::Duty;
+use causeway_proto::alert::{AlertChange, Duty};
 
 use super::{AlertReport, SweepReport};
-use crate::route::surfacing::Capacity;
+use crate::route::surfacing::{Capacity, Why};
 
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,18 +73,27 @@ impl fmt::Display for AlertReport {
             let hash = self.model_sha256.get(..12).unwrap_or_default();
             writeln!(f, "  model {} ({hash})", self.model)?;
         }
-        writeln!(
-            f,
-            "  {tier}, joined score {score:.1} (between {:.1} and {:.1}); the best agency alone {:.1}",
-            range[0], range[1], self.best_single_agency
-        )?;
+        if *change == AlertChange::Cancel {
+            let why = self.reason.map_or("it does not stand any more", Why::in_words);
+            writeln!(f, "  withdrawn: {why}")?;
+            if let Some(before) = revision.checked_sub(1).filter(|before| *before > 0) {
+                writeln!(f, "  what was told before: `explain {alert_id} --revision {before}`")?;
+            }
+        } else {
+            writeln!(
+                f,
+                "  {tier}, joined score {score:.1} (between {:.1} and {:.1}); the best agency alone {:.1}",
+                range[0], range[1], self.best_single_agency
+            )?;
+        }
         for line in &self.lines {
             writeln!(f, "  {:>5.1}  {}", line.points, line.sentence)?;
         }
         for rule in &self.interactions {
             writeln!(f, "  {:>5.1}  {} [{}]", f64::from(rule.points), rule.sentence, rule.id)?;
         }
-        if self.breadth > 0 {
+        // Earlier versions kept it with a withdrawal.
+        if self.breadth > 0 && *change != AlertChange::Cancel {
             writeln!(f, "  {:>5.1}  several agencies see harm", f64::from(self.breadth))?;
         }
         for recipient in &self.recipients {

@@ -63,6 +63,9 @@ impl Telling<'_> {
             reason: Some(why),
             model: self.cycle.model.version.clone(),
             model_sha256: self.cycle.model.sha256.clone(),
+            // Nothing is left that points could come from.
+            raw: 0.0,
+            breadth: 0,
             lines: Vec::new(),
             interactions: Vec::new(),
             links: Vec::new(),
