@@ -35,7 +35,7 @@ use crate::{
     clock,
     config::{CoordinatorConfig, LedgerConfig, ModelSignerConfig},
     cycle::{
-        Cycle, CycleError, Linked, Outcome,
+        Cycle, CycleError, Linked, Outcome, in_full,
         live::Followed,
         progress::{self, Progress},
         received::Received,
@@ -62,6 +62,8 @@ struct Parts {
     reviewed: Arc<Notify>,
     sweeping: Arc<Mutex<()>>,
     following: Following,
+    /// Why the last sweep was given up, where it was. The ledger may not have taken that.
+    failed: std::sync::Mutex<Option<String>>,
 }
 
 /// Whether the sweep that is open has made its pass and only follows changes.
@@ -84,11 +86,11 @@ pub enum AppError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The model that was to be tried is not fit, or not signed off.
-    #[error(transparent)]
     /// A sweep cannot speak of that day.
     #[error(transparent)]
     Day(#[from] DayError),
+    /// The model that was to be tried is not fit, or not signed off.
+    #[error(transparent)]
     Shadow(#[from] SignOffError),
     /// The keys of those who sign models off cannot be read.
     #[error(transparent)]
@@ -142,7 +144,7 @@ impl Coordinator {
         );
         let federation = Arc::new(Federation::new(&config, &tls));
         let bell = Arc::new(Notify::new());
-        let (reviewed, sweeping, following) = Default::default();
+        let (reviewed, sweeping, following, failed) = Default::default();
         Ok(Self(Arc::new(Parts {
             config,
             model,
@@ -153,6 +155,7 @@ impl Coordinator {
             reviewed,
             sweeping,
             following,
+            failed,
         })))
     }
 
@@ -191,6 +194,17 @@ impl Coordinator {
         (as_at, shadow): (Day, Option<&Model>),
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
     ) -> Result<Swept, AppError> {
+        let made = Box::pin(self.make_pass(turn, (as_at, shadow), tell)).await;
+        self.remember(&made);
+        made
+    }
+
+    async fn make_pass(
+        &self,
+        turn: Turn,
+        (as_at, shadow): (Day, Option<&Model>),
+        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+    ) -> Result<Swept, AppError> {
         let received = self.0.config.sweep.measure_dump.then(Received::default);
         self.courier().catch_up().await?;
         let outcome = self.cycle(&*tell, received.as_ref(), false, shadow).run(as_at).await?;
@@ -208,6 +222,25 @@ impl Coordinator {
         (as_at, shadow): (Day, Option<&Model>),
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
         stop: impl Future<Output = ()>,
+        heard: impl FnMut(Heard<'_>) + Send,
+    ) -> Result<(), AppError> {
+        let made = Box::pin(self.follow(turn, (as_at, shadow), tell, stop, heard)).await;
+        self.remember(&made);
+        made
+    }
+
+    /// Keeps in mind whether the last sweep was given up, and why.
+    fn remember<T>(&self, made: &Result<T, AppError>) {
+        let failed = made.as_ref().err().map(|error| in_full(error));
+        *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+
+    async fn follow(
+        &self,
+        turn: Turn,
+        (as_at, shadow): (Day, Option<&Model>),
+        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+        stop: impl Future<Output = ()>,
         mut heard: impl FnMut(Heard<'_>) + Send,
     ) -> Result<(), AppError> {
         let Parts { following, bell, .. } = &*self.0;
@@ -219,6 +252,7 @@ impl Coordinator {
         };
         let swept = |report: &SweepReport| {
             following.now.store(true, Ordering::SeqCst);
+            self.remember::<()>(&Ok(()));
             hear(Heard::Swept(report));
         };
         let mut make_way = following.make_way.subscribe();

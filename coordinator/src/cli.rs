@@ -1,6 +1,7 @@
 //! The command line of a coordinator.
 
 mod model;
+mod status;
 mod sweep;
 
 use std::{
@@ -10,11 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use causeway_proto::{
-    day::Day,
-    ids::AlertId,
-    pb::{self, operator_service_client::OperatorServiceClient},
-};
+use causeway_proto::{day::Day, ids::AlertId};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -94,12 +91,12 @@ enum Command {
     ///
     /// Evidence is in kinds and levels of agreement and in bits; nobody's identity is part of it.
     Explain {
-        /// Which revision, if it is not the latest: what was told before an alert rose or was withdrawn
-        #[arg(long, value_name = "N")]
-        revision: Option<u32>,
         /// The alert's id, as `alerts` prints it
         alert: AlertId,
         /// Draw the evidence of its links into this file, too
+        /// Which revision, if it is not the latest: what was told before an alert rose or was withdrawn
+        #[arg(long, value_name = "N")]
+        revision: Option<u32>,
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
@@ -194,7 +191,7 @@ async fn command(
                 .await
         }
         Command::Sweep(sweep) => Box::pin(sweep::make_pass(args, sweep, config, out)).await,
-        Command::Status => status(args, config, out).await,
+        Command::Status => status::status(args, config, out).await,
         Command::Alerts { limit } => {
             let ledger = app::open_ledger(&config.ledger).await?;
             let issued = app::issued(&ledger, *limit).await?;
@@ -229,63 +226,6 @@ async fn command(
         }
         Command::Score(_) | Command::Model(_) => unreachable!("done before"),
     }
-}
-
-async fn status(
-    args: &Args,
-    config: CoordinatorConfig,
-    out: &mut (dyn Write + Send),
-) -> anyhow::Result<()> {
-    if let Some(channel) = control(&config.serve.control).await {
-        let mut client = OperatorServiceClient::new(channel);
-        let answer = client.get_status(pb::GetStatusRequest {}).await;
-        let status = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?.into_inner();
-        if args.json {
-            let nodes: Vec<_> = status
-                .nodes
-                .iter()
-                .map(|node| json!({ "id": node.agency, "problem": node.problem }))
-                .collect();
-            let value = json!({
-                "serving": true, "deployment": status.deployment, "model": status.model_version,
-                "model_sha256": status.model_sha256,
-                "nodes": nodes, "alerts": status.alerts_open,
-                "deliveries_waiting": status.deliveries_waiting,
-                "last_sweep_ms": status.last_sweep_ms,
-                "capacity": status.capacity.as_ref().map(|week| json!({
-                    "places": week.places, "used": week.used, "highest": week.highest,
-                    "ceiling": week.ceiling, "braked": week.braked,
-                })),
-                "alarms": status.alarms,
-            });
-            writeln!(out, "{value}")?;
-            return Ok(());
-        }
-        let (model, hash) = (&status.model_version, status.model_sha256.get(..12));
-        let hash = hash.unwrap_or_default();
-        writeln!(out, "Serving {}, model {model} ({hash})", status.deployment)?;
-        for node in &status.nodes {
-            let state = if node.reachable { "there" } else { node.problem.as_str() };
-            writeln!(out, "  {:<24} {state}", node.agency)?;
-        }
-        let (alerts, waiting) = (status.alerts_open, status.deliveries_waiting);
-        writeln!(out, "{alerts} alerts issued, {waiting} deliveries waiting")?;
-        if let Some(week) = &status.capacity {
-            let (used, places, highest) = (week.used, week.places, week.highest);
-            writeln!(out, "This week {used} of {places} places taken, {highest} in T4")?;
-        }
-        status.alarms.iter().try_for_each(|alarm| writeln!(out, "  !  {alarm}"))?;
-        return Ok(());
-    }
-    let ledger = app::open_ledger(&config.ledger).await?;
-    let issued = app::issued(&ledger, u32::MAX).await?.len();
-    if args.json {
-        writeln!(out, "{}", json!({ "serving": false, "alerts": issued }))?;
-    } else {
-        writeln!(out, "Not serving: `causeway-coordinator serve` starts it.")?;
-        writeln!(out, "{issued} alerts issued")?;
-    }
-    Ok(())
 }
 
 /// Connects to the coordinator that is serving on this machine, if there is one.

@@ -119,7 +119,11 @@ impl Coordinator {
                     let how = (clock::today(), shadow.as_ref());
                     self.watch(turn, how, tell.clone(), stop, heard).await
                 }
-                Err(error) => Err(error),
+                Err(error) => {
+                    let made = Err(error);
+                    self.remember(&made);
+                    made
+                }
             };
             if let Err(error) = made {
                 tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");

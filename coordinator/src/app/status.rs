@@ -1,20 +1,22 @@
 //! What the coordinator is doing, and what an operator should look at.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use causeway_proto::{catalogue::AgencyKind, ids::AgencyId};
 use futures::future::join_all;
 use serde::Serialize;
 
-use super::{AppError, Coordinator, Parts};
+use super::{AppError, Coordinator, Parts, load_model};
 use crate::{
     clock,
+    config::CoordinatorConfig,
     cycle::surface::capacity,
     ledger::{
-        alerts, outbox,
+        Ledger, alerts, outbox,
         sweeps::{self, PastSweep},
     },
     route::surfacing::Capacity,
+    score::Model,
 };
 
 /// How long a node may take to say whether it is there.
@@ -60,7 +62,7 @@ pub struct NodeStatus {
 impl Coordinator {
     /// Says what the coordinator is doing, asking every node whether it is there.
     pub async fn status(&self) -> Result<Status, AppError> {
-        let Parts { config, model, federation, ledger, .. } = &*self.0;
+        let Parts { config, model, federation, ledger, failed, .. } = &*self.0;
         let ask = federation.members().iter().map(|member| async move {
             let problem = member.client(HEALTH).health().await.err();
             NodeStatus {
@@ -70,12 +72,37 @@ impl Coordinator {
             }
         });
         let nodes = join_all(ask).await;
+        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status::of(config, model, ledger, (nodes, failed)).await
+    }
+}
+
+impl Status {
+    /// Says what the ledger knows while nobody serves. No node is asked whether it is there.
+    pub async fn at_rest(config: &CoordinatorConfig, ledger: &Ledger) -> Result<Self, AppError> {
+        let nodes = config.nodes.iter().map(|node| NodeStatus {
+            id: node.id.clone(),
+            kind: node.kind,
+            problem: Some("was not asked: the coordinator is not serving".to_owned()),
+        });
+        Self::of(config, &load_model(config)?, ledger, (nodes.collect(), None)).await
+    }
+
+    /// Reads what the ledger knows. `failed` says why the last sweep was given up, where that could not
+    /// be written down.
+    async fn of(
+        config: &CoordinatorConfig,
+        model: &Model,
+        ledger: &Ledger,
+        (nodes, failed): (Vec<NodeStatus>, Option<String>),
+    ) -> Result<Self, AppError> {
         let mut tx = ledger.read().await?;
         let last_sweep = sweeps::last(&mut tx).await?;
         let (deliveries_waiting, _) = outbox::waiting(&mut tx).await?;
         let as_at = last_sweep.as_ref().map_or_else(clock::today, |sweep| sweep.as_at);
         let capacity = capacity(&mut tx, model, as_at).await?;
-        Ok(Status {
+        let failed = failed.or_else(|| last_sweep.as_ref()?.failed.clone());
+        Ok(Self {
             deployment: config.deployment.clone(),
             model: model.version.clone(),
             model_sha256: model.sha256.clone(),
@@ -83,7 +110,7 @@ impl Coordinator {
             alerts: alerts::count(&mut tx).await?,
             deliveries_waiting,
             capacity,
-            alarms: alarms(&capacity),
+            alarms: alarms(&capacity, failed.as_deref()),
             last_sweep_ms: last_sweep.as_ref().map(|sweep| sweep.opened_ms),
             last_sweep,
         })
@@ -91,9 +118,12 @@ impl Coordinator {
 }
 
 /// Says in words what an operator should look at.
-fn alarms(capacity: &Capacity) -> Vec<String> {
+fn alarms(capacity: &Capacity, failed: Option<&str>) -> Vec<String> {
     let Capacity { places, highest, ceiling, braked, .. } = capacity;
     let mut alarms = Vec::new();
+    if let Some(why) = failed {
+        alarms.push(format!("the last sweep failed, so nobody hears of anything new: {why}"));
+    }
     if capacity.is_flooded() {
         alarms.push(format!(
             "{highest} households are in the highest tier this week and {ceiling} are plausible: look \

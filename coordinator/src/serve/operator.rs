@@ -42,27 +42,7 @@ impl OperatorService for Desk {
         _: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
         let status = self.0.status().await.map_err(to_status)?;
-        Ok(Response::new(pb::GetStatusResponse {
-            deployment: status.deployment.to_string(),
-            model_version: status.model,
-            model_sha256: status.model_sha256,
-            nodes: status
-                .nodes
-                .into_iter()
-                .map(|node| pb::NodeStatus {
-                    agency: node.id.to_string(),
-                    kind: node.kind.to_wire(),
-                    reachable: node.problem.is_none(),
-                    problem: node.problem.unwrap_or_default(),
-                })
-                .collect(),
-            alerts_open: status.alerts,
-            deliveries_waiting: status.deliveries_waiting,
-            last_sweep_id: status.last_sweep.map(|s| s.id.as_bytes().to_vec()).unwrap_or_default(),
-            last_sweep_ms: status.last_sweep_ms.unwrap_or_default(),
-            capacity: Some(capacity(&status.capacity)),
-            alarms: status.alarms,
-        }))
+        Ok(Response::new(status.into()))
     }
 
     async fn run_sweep(
@@ -193,6 +173,29 @@ fn issued(issued: Issued) -> pb::IssuedAlert {
         delivered: reached.delivered,
         state: state.to_wire(),
         reason: alert.reason,
+    }
+}
+
+impl From<app::Status> for pb::GetStatusResponse {
+    fn from(status: app::Status) -> Self {
+        let node = |node: app::NodeStatus| pb::NodeStatus {
+            agency: node.id.to_string(),
+            kind: node.kind.to_wire(),
+            reachable: node.problem.is_none(),
+            problem: node.problem.unwrap_or_default(),
+        };
+        Self {
+            deployment: status.deployment.to_string(),
+            model_version: status.model,
+            model_sha256: status.model_sha256,
+            nodes: status.nodes.into_iter().map(node).collect(),
+            alerts_open: status.alerts,
+            deliveries_waiting: status.deliveries_waiting,
+            last_sweep_id: status.last_sweep.map(|s| s.id.as_bytes().to_vec()).unwrap_or_default(),
+            last_sweep_ms: status.last_sweep_ms.unwrap_or_default(),
+            capacity: Some(capacity(&status.capacity)),
+            alarms: status.alarms,
+        }
     }
 }
 
