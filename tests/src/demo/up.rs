@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use anyhow::ensure;
-use causeway_proto::ids::AgencyId;
+use causeway_proto::{day::Day, ids::AgencyId};
 
 use super::{Clock, Raised, Settings, raise};
 use crate::town::{Town, process::Launcher};
@@ -26,7 +26,8 @@ pub fn up(
     let (report, _) = town.coordinate(&["sweep", "--as-at", &as_at])?;
     let alerts = report["alerts"].as_array().map_or(0, Vec::len);
     clock.lap("sweep", &format!("the coordinator swept them: {alerts} alerts"));
-    tell(&town, report["alerts"][0]["recipients"][0]["agency"].as_str(), &folder, out)?;
+    let lead = report["alerts"][0]["recipients"][0]["agency"].as_str();
+    tell(&town, lead, (settings.as_at, &folder), out)?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(causeway_node::cli::stopped());
     town.stop()
@@ -35,7 +36,7 @@ pub fn up(
 fn tell(
     town: &Town,
     lead: Option<&str>,
-    folder: &Path,
+    (as_at, folder): (Day, &Path),
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     writeln!(out, "\nThe town runs in {}", folder.display())?;
@@ -53,10 +54,11 @@ fn tell(
         "\nIn another terminal:\n\
          \x20 town coordinator --config {coordinator} status\n\
          \x20 town coordinator --config {coordinator} alerts\n\
-         \x20 town coordinator --config {coordinator} sweep --as-at 2025-08-25\n\
+         \x20 town coordinator --config {coordinator} sweep --as-at {as_at}\n\
          \x20 town node --config {node} inbox list\n\
          (`town` is this program; `town node` and `town coordinator` are the agents' own command \
-         lines.)\nCtrl-C stops it; the folder stays."
+         lines.)\nThe exports end on {as_at}: later days see nothing new. `town up --as-at 2025-09-23` has exports \
+         that go on until then.\nCtrl-C stops it; the folder stays."
     )?;
     Ok(out.flush()?)
 }
