@@ -7,6 +7,7 @@ mod sweep;
 use std::{
     fs::{self, File},
     io::Write,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -84,8 +85,8 @@ enum Command {
     /// List the alerts that were issued, newest first
     Alerts {
         /// At most so many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        #[arg(long, default_value = "50")]
+        limit: NonZeroU32,
     },
     /// Say why an alert was issued: lines, rules, and the evidence of its links
     ///
@@ -93,10 +94,10 @@ enum Command {
     Explain {
         /// The alert's id, as `alerts` prints it
         alert: AlertId,
-        /// Draw the evidence of its links into this file, too
         /// Which revision, if it is not the latest: what was told before an alert rose or was withdrawn
         #[arg(long, value_name = "N")]
         revision: Option<u32>,
+        /// Draw the evidence of its links into this file, too
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
@@ -193,6 +194,7 @@ async fn command(
         Command::Sweep(sweep) => Box::pin(sweep::make_pass(args, sweep, config, out)).await,
         Command::Status => status::status(args, config, out).await,
         Command::Alerts { limit } => {
+            let limit = &limit.get();
             let ledger = app::open_ledger(&config.ledger).await?;
             let issued = app::issued(&ledger, *limit).await?;
             list(args, &issued, out)

@@ -10,6 +10,7 @@ use causeway_proto::{
     day::Day,
     ids::{AgencyId, AlertId},
     review::{ReviewAction, ReviewReason},
+    wire::UnknownName,
 };
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::{
     doctor::{self, State},
     inbox::{
         self,
-        answer::{self, Answer},
+        answer::{self, Answer, AnswerError},
         letter,
     },
     setup::{self, NewNode},
@@ -200,8 +201,24 @@ struct Review {
 }
 
 /// Reads a word of the contract as people write it, with hyphens.
-fn named<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
-    text.replace('-', "_").parse()
+fn named<T: std::str::FromStr<Err = UnknownName>>(text: &str) -> Result<T, String> {
+    text.replace('-', "_").parse().map_err(|UnknownName { known, .. }: UnknownName| {
+        format!("it is not one of {}", known.join(", ").replace('_', "-"))
+    })
+}
+
+/// Says what an answer lacks by the options of the command line.
+fn in_options(error: AnswerError) -> anyhow::Error {
+    match error {
+        AnswerError::Incomplete(cause) => {
+            let cause = cause.to_string();
+            let cause = cause.replace("`line_id`", "`--line`").replace("`reason`", "`--reason`");
+            anyhow::anyhow!(
+                "the answer is not whole: {cause}; `inbox review --help` says what each action needs"
+            )
+        }
+        error => error.into(),
+    }
 }
 
 /// Runs one command; results go to `out`, the log to standard error.
@@ -352,7 +369,7 @@ async fn read_inbox(
             let now_ms = clock::now_ms();
             let review = {
                 let when = (as_at.unwrap_or_else(clock::today), now_ms);
-                answer::answer(&mut conn, &shown.alert, given, when).await?
+                answer::answer(&mut conn, &shown.alert, given, when).await.map_err(in_options)?
             };
             audit::put(&mut conn, &Entry::local(now_ms, "ReviewAlert", id.as_bytes())).await?;
             conn.commit().await?;

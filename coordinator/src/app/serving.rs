@@ -39,12 +39,15 @@ impl Coordinator {
             config.serve.operators.clone(),
             config.serve.reflection,
         );
-        let listener = TcpListener::bind(config.serve.listen)
-            .await
+        // First, since it knows whether another coordinator is serving.
+        let control = control_socket(&config.serve.control)?;
+        let listener = TcpListener::bind(config.serve.listen).await;
+        let listener = listener
+            // Nobody answers there. It fails where somebody removed it already, which is as good.
+            .inspect_err(|_| drop(fs::remove_file(&config.serve.control)))
             .with_context(|| format!("could not listen on {}", config.serve.listen))?;
         let address = listener.local_addr()?;
         let incoming = accept::serve_incoming(listener, tls.clone(), Some(federation.registry()));
-        let control = control_socket(&config.serve.control)?;
 
         let mut tasks = JoinSet::new();
         let (watched, files) = (tls.clone(), config.identity_files.clone());

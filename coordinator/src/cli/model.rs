@@ -200,7 +200,10 @@ fn diff(
     as_json: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let models = [Model::load(old)?, Model::load(new)?];
+    let load = |file: &Path| {
+        Model::load(file).with_context(|| format!("{} cannot be used", file.display()))
+    };
+    let models = [load(old)?, load(new)?];
     let entries = entries(&leaves_of(old)?, &leaves_of(new)?);
     let comparison = history
         .map(|(file, as_at)| -> anyhow::Result<_> {
@@ -316,5 +319,16 @@ mod tests {
         done.unwrap();
         assert!(text.starts_with("rules.X01.points: 16 -> 4\n"), "{text}");
         assert!(text.contains("B vanishes: T3 71.1 [X01] -> T2"), "{text}");
+    }
+
+    #[test]
+    fn a_diff_says_which_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["old.toml", "new.toml"].map(|name| folder.path().join(name));
+        fs::write(&old, BUILTIN).unwrap();
+        fs::write(&new, BUILTIN.replacen("points = 16", "points = 1600", 1)).unwrap();
+        let (refused, _) = said(&Command::Diff { old, new, history: None, as_at: None }, false);
+        let said = format!("{:#}", refused.unwrap_err());
+        assert!(said.contains("new.toml cannot be used: "), "{said}");
     }
 }

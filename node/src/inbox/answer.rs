@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError, reviews};
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// It lacks something, or says too much.
-    #[error("the answer is not whole: {0}; `inbox review --help` says what each action needs")]
+    #[error("the answer is not whole")]
     Incomplete(#[from] WireError),
     /// There is no such line.
     #[error("the alert has {0} reasons: `--line` is the number of one of them in `inbox show`")]
