@@ -13,10 +13,11 @@ use causeway_proto::ids::AgencyId;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use time::OffsetDateTime;
 
-use self::report::{CaReport, CertificateReport, CrlReport, Report, RevokedReport};
+use self::report::{CaReport, CertificateReport, CrlReport, EpochReport, Report, RevokedReport};
 use crate::{
     ca::{CERTIFICATE_DAYS, CRL_DAYS, Ca},
     certificate::{Certificate, hex, unhex},
+    epoch,
     files::{self, IdentityFiles},
     name::{Identity, Role},
 };
@@ -140,6 +141,34 @@ Example, from a nightly job:
         days: u32,
     },
 
+    /// Make the linkage key of an epoch. Needs no CA
+    ///
+    /// Every node of a deployment hashes with the same key, and the coordinator must never see it. So one
+    /// person makes it, once, and gets the same file to each agency by a way that only its IT can read,
+    /// such as sealed media or an encrypted message; there it is put into the keys folder of the node as
+    /// epoch.key, mode 0600. The node takes it in and erases the file, and `causeway-node check` shows a
+    /// commitment by which the agencies can compare that theirs is the same. Then erase this file, too:
+    /// an agency that joins later needs it, so keep one copy in a safe until the epoch is over.
+    ///
+    /// A new epoch is a new key with a higher number.
+    #[command(after_help = "\
+Example:
+  causeway-certs epoch-key --epoch 1 --out epoch.key
+  install -m 0600 epoch.key /srv/causeway/housing/keys/epoch.key
+
+The file holds three lines:
+  epoch = 1
+  roster_hash = \"64 hexadecimal digits\"
+  key = \"64 hexadecimal digits\"")]
+    EpochKey {
+        /// Which epoch; the first is 1, and each new key has a higher number
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+        epoch: u64,
+        /// The file to write; one that is there is never overwritten
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+
     /// Say what a certificate holds. Needs no CA
     #[command(after_help = "\
 Example:
@@ -254,6 +283,10 @@ pub fn run(args: &Args, now: OffsetDateTime, out: &mut impl Write) -> anyhow::Re
         }
         Command::Crl { days } => {
             print(args, out, &CrlReport::new(&ca()?.crl(*days, now)?, &args.ca))
+        }
+        Command::EpochKey { epoch, out: path } => {
+            epoch::make(path, *epoch)?;
+            print(args, out, &EpochReport { epoch: *epoch, file: path.clone() })
         }
         Command::Show { certificate, crl } => {
             let held = Certificate::from_pem(read(certificate)?.as_bytes()).with_context(|| {

@@ -9,6 +9,7 @@
 //! ```text
 //! name, certificate      who somebody is, and what their certificate says of them
 //! files, ca              where keys and certificates live; making, renewing and revoking them
+//! epoch                  making the linkage key that all nodes share
 //! signing                signatures that people put to documents, such as a scoring model
 //! verify, tls            what a handshake accepts; the configuration of it, swapped while running
 //! stream                 a connection that knows whose it is, and ends when that stops being so
@@ -26,6 +27,7 @@ pub mod ca;
 pub mod certificate;
 pub mod cli;
 pub mod dial;
+pub mod epoch;
 pub mod files;
 pub mod name;
 pub mod reverse;

@@ -295,7 +295,8 @@ fn init(args: &Args, new: &Init, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "  1. Send {} to whoever runs the CA, and confirm", request.display())?;
     writeln!(out, "     over another channel that it came from you.")?;
     writeln!(out, "  2. Put certificate.pem, ca.pem and crl.pem into {folder}/identity.")?;
-    writeln!(out, "  3. Put the epoch's linkage key into {folder}/keys/epoch.key (chmod 600).")?;
+    writeln!(out, "  3. Put the epoch's linkage key into {folder}/keys/epoch.key (chmod 600);")?;
+    writeln!(out, "     one person makes it for all nodes, with `causeway-certs epoch-key`.")?;
     writeln!(
         out,
         "  4. Write a mapping for each export ({folder}/feeds/example.toml) and name it"

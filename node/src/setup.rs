@@ -93,7 +93,8 @@ ca = "identity/ca.pem"
 crl = "identity/crl.pem"
 
 [keys]
-# The epoch's linkage key is put here as epoch.key, or arrives sealed; the node takes it in.
+# The epoch's linkage key is put here as epoch.key; the node takes it in. One person makes it for all
+# nodes, with `causeway-certs epoch-key`.
 folder = "keys"
 
 [store]

@@ -56,6 +56,13 @@ pub(super) struct CrlReport {
     next_update: String,
 }
 
+/// A linkage key was made. Says nothing of the key.
+#[derive(Debug, Serialize)]
+pub(super) struct EpochReport {
+    pub(super) epoch: u64,
+    pub(super) file: PathBuf,
+}
+
 /// Certificates were revoked, and a list that says so was signed.
 #[derive(Debug, Serialize)]
 pub(super) struct RevokedReport {
@@ -147,6 +154,17 @@ impl fmt::Display for CrlReport {
         let crl = crl.display();
         writeln!(f, "wrote {crl}: list {number}, {revoked} revoked, good until {next_update}")?;
         writeln!(f, "next: copy it to every member")
+    }
+}
+
+impl fmt::Display for EpochReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "wrote {}: the linkage key of epoch {}", self.file.display(), self.epoch)?;
+        writeln!(
+            f,
+            "next: put the same file into every node's keys folder as epoch.key, mode 0600,"
+        )?;
+        writeln!(f, "      and never let the coordinator's operators see it")
     }
 }
 

@@ -160,6 +160,33 @@ fn a_complaint_is_one_line_that_names_the_file_and_the_way_out() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_made_leaves_no_folder() {
+    let town = town();
+    failed(town.path(), "issue node/housing --out housing --days 100000");
+    assert!(!town.path().join("housing").exists());
+}
+
+#[test]
+fn a_linkage_key_is_made_once_for_its_owners_eyes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("epoch.key");
+    let said = done(folder.path(), "epoch-key --epoch 3 --out epoch.key");
+    let text = fs::read_to_string(&path).unwrap();
+    let key =
+        text.lines().find_map(|line| line.strip_prefix("key = \"")?.strip_suffix('"')).unwrap();
+    assert_eq!(key.len(), 64);
+    assert!(text.contains("\nepoch = 3\n"));
+    assert!(said.contains("every node's keys folder") && !said.contains(key), "{said}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let refused = failed(folder.path(), "epoch-key --epoch 3 --out epoch.key");
+    assert!(refused.contains("epoch.key is there already"), "{refused}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    done(folder.path(), "epoch-key --epoch 3 --out other.key");
+    assert_ne!(fs::read_to_string(folder.path().join("other.key")).unwrap(), text);
+}
+
+#[test]
 fn wrong_use_is_exit_code_two_and_says_what_would_be_right() {
     let town = town();
     for (line, hint) in [
@@ -167,6 +194,7 @@ fn wrong_use_is_exit_code_two_and_says_what_would_be_right() {
         ("revoke", "--member"),
         ("revoke --member node/a1 --serial 00", "cannot be used with"),
         ("ca init Town", "lowercase"),
+        ("epoch-key --epoch 0 --out epoch.key", "--epoch"),
         ("frobnicate", "unrecognized subcommand"),
     ] {
         let output = run(town.path(), line);
@@ -179,7 +207,7 @@ fn wrong_use_is_exit_code_two_and_says_what_would_be_right() {
 #[test]
 fn help_teaches_with_an_example() {
     let town = town();
-    for command in ["ca init", "issue", "sign", "renew", "revoke", "crl", "show"] {
+    for command in ["ca init", "issue", "sign", "renew", "revoke", "crl", "epoch-key", "show"] {
         let help = done(town.path(), &format!("{command} --help"));
         assert!(help.contains(&format!("  causeway-certs {command} ")), "{help}");
     }

@@ -41,8 +41,8 @@ pub enum KeyringError {
     Files(#[from] FilesError),
     /// There is no linkage key yet.
     #[error(
-        "this node has no linkage key yet: put the epoch's key at {}, readable by this user only, \
-         or wait for the custodian's envelope", .0.display()
+        "this node has no linkage key yet: put the epoch's key at {}, readable by this user only; \
+         whoever governs the federation makes it once, with `causeway-certs epoch-key`, for all nodes", .0.display()
     )]
     NoKey(PathBuf),
     /// A file does not hold what it should.
@@ -70,6 +70,11 @@ pub enum KeyringError {
     #[error("this machine's random number generator failed")]
     NoRandomness,
 }
+
+/// What `epoch.key` should hold, for whoever has one that does not.
+const EPOCH_FORMAT: &str = "it should hold three lines as `causeway-certs epoch-key` writes them: \
+                            epoch = 1, roster_hash = \"64 hexadecimal digits\" and key = \"64 \
+                            hexadecimal digits\"";
 
 /// `epoch.key` as it is written.
 #[derive(Serialize, Deserialize)]
@@ -206,12 +211,10 @@ impl Keyring {
 
     fn read_epoch(&self) -> Result<Option<EpochKey>, KeyringError> {
         let path = self.epoch_file();
-        let Some(file) =
-            read_toml::<EpochFile>(&path, "it should hold epoch, roster_hash and key")?
-        else {
+        let Some(file) = read_toml::<EpochFile>(&path, EPOCH_FORMAT)? else {
             return Ok(None);
         };
-        let problem = "roster_hash and key should be 64 hexadecimal digits each";
+        let problem = EPOCH_FORMAT;
         let (Some(roster_hash), Some(key)) = (unhex(&file.roster_hash), unhex(&file.key)) else {
             return Err(KeyringError::Unreadable { path, problem });
         };
@@ -370,5 +373,20 @@ mod tests {
         write_secret(ring.epoch_file(), b"epoch = 1\nkey = 'sesame'\n").unwrap();
         let refused = ring.chain().unwrap_err().to_string();
         assert!(!refused.contains("sesame"), "{refused}");
+        assert!(refused.contains("three lines as `causeway-certs epoch-key` writes"), "{refused}");
+    }
+
+    #[test]
+    fn a_key_that_the_command_for_it_made_is_taken_in_and_the_same_everywhere() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let made = folders[0].path().join("made.key");
+        causeway_certs::epoch::make(&made, 3).unwrap();
+        let chain = folders.each_ref().map(|folder| {
+            let ring = ring(folder.path());
+            fs::copy(&made, ring.epoch_file()).unwrap();
+            ring.chain().unwrap()
+        });
+        assert_eq!(chain.each_ref().map(Chain::epoch), [3, 3]);
+        assert_eq!(chain[0].commit(), chain[1].commit());
     }
 }
