@@ -252,10 +252,16 @@ pub fn run(args: &Args, now: OffsetDateTime, out: &mut impl Write) -> anyhow::Re
                 folder.display()
             );
             let ca = ca()?;
+            let was_there = folder.exists();
             fs::create_dir_all(folder)
                 .with_context(|| format!("could not make the folder {}", folder.display()))?;
             let identity = named(&ca, member);
-            let certificate = ca.issue_to(&files, &identity, &terms.dns, terms.days, now)?;
+            let issued = ca.issue_to(&files, &identity, &terms.dns, terms.days, now);
+            if issued.is_err() && !was_there {
+                // Only if nothing is in it, and it is no harm if it stays.
+                let _ = fs::remove_dir(folder);
+            }
+            let certificate = issued?;
             let written = [&files.certificate, &files.key, &files.ca, &files.crl];
             print(args, out, &CertificateReport::new(&certificate, now).with_files(written))
         }
