@@ -37,7 +37,7 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// Scores a household's events as at a day.
+    /// Scores a household's events as at a day. Its sentences tell months, as alerts do.
     pub fn of(
         model: &Model,
         events: &[Event],
@@ -45,7 +45,7 @@ impl Scoring {
         fresh: impl Fn(AgencyKind) -> bool,
     ) -> Self {
         Self {
-            scored: crate::score::score(model, events, as_at, &fresh),
+            scored: crate::score::score(model, events, as_at, &fresh).by_month(model),
             alone: crate::score::alone(model, events, as_at, &fresh),
             severe: Severe::of(model, events, as_at),
         }

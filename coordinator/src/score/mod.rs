@@ -258,6 +258,23 @@ fn just_the_score<'a>(
     Tenths::round(Sum::of(&exactly(model, &pool, &weights, fresh)).score)
 }
 
+impl Scored {
+    /// Tells only the month of everything. Of events that came from nodes, most days stand for a month,
+    /// and nobody should take them for the day on which something happened.
+    #[must_use]
+    pub fn by_month(mut self, model: &Model) -> Self {
+        for line in &mut self.lines {
+            line.sentence = explain::line_by_month(model, line);
+        }
+        for fired in &mut self.rules {
+            let Some(rule) = model.rule(&fired.id) else { continue };
+            let (signal, since) = (fired.signal, fired.since);
+            fired.sentence = explain::fill(model, &rule.sentence, signal, since, Dates::Months);
+        }
+        self
+    }
+}
+
 /// Returns the lines, most points first, with their points still to be rounded.
 fn lines(facts: &Facts<'_>, events: &[Event], raw: f64) -> Vec<Line> {
     let (model, as_at) = (facts.model, facts.pool.as_at);

@@ -396,3 +396,26 @@ fn another_severe_thing_in_a_month_of_which_only_the_month_is_told_is_news() {
         assert_eq!(severe, [&(on(next_on), Why::Severe)], "told of on {told_on}: {news:?}");
     }
 }
+
+#[test]
+fn no_sentence_of_a_sweep_tells_a_day() {
+    let model = Model::builtin();
+    for name in ["A", "B", "C"] {
+        let scored = Scoring::of(model, &scenario(name), day("2025-10-20"), |_| true).scored;
+        let lines = scored.lines.iter().map(|line| &line.sentence);
+        let rules = scored.rules.iter().map(|rule| &rule.sentence);
+        for sentence in lines.chain(rules) {
+            // A number before a month is a day; `10% of sessions` and `3 times` are none.
+            let words: Vec<&str> = sentence.split(' ').collect();
+            let is_month = |word: &str| {
+                let first = day("2025-01-01");
+                let mut months = (0..12).map(|month| first.plus(31 * month).month_in_words());
+                word.len() > 2 && months.any(|month| month.starts_with(word.trim_end_matches(',')))
+            };
+            let days =
+                words.windows(2).filter(|two| two[0].parse::<u8>().is_ok() && is_month(two[1]));
+            assert_eq!(days.count(), 0, "{name}: {sentence}");
+        }
+        assert!(scored.lines.iter().any(|line| line.sentence.contains(" 2025 (")), "{name}");
+    }
+}
