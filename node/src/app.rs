@@ -22,7 +22,10 @@ use crate::{
     serve::{self, Node},
     source::Feed,
     store::{Store, StoreError, imports},
-    tokenise::{keyring::Keyring, recipe::MatchKeys},
+    tokenise::{
+        keyring::{Keyring, KeyringError},
+        recipe::MatchKeys,
+    },
 };
 
 /// How often to look whether certificates or the policy were replaced.
@@ -153,6 +156,7 @@ impl App {
     ) -> anyhow::Result<()> {
         let Self { config, store, keyring, feeds } = self;
         let policy = Current::load(&config.policy, &config.id, config.kind)?;
+        usable_key(&keyring)?;
         // Identity before sockets.
         let files = config.identity_files.clone();
         let tls = TlsState::load(&files, OffsetDateTime::now_utc())?;
@@ -239,11 +243,37 @@ impl App {
     }
 }
 
-/// Reads the policy now and then, so that the log says what is wrong with it before somebody asks.
+/// Reads the policy now and then, so that the log says what is wrong with it before somebody asks: when
+/// the file changes, and once a day.
 async fn read_policy(node: Node) {
+    let mut said = None;
     loop {
+        let (policy, today) = (node.policy.now(), clock::today());
+        if let Some(policy) = policy {
+            let now = policy.concerns(today);
+            if said.as_ref() != Some(&(today, now.clone())) {
+                for concern in &now {
+                    match concern.is_fatal {
+                        true => tracing::error!("policy: {}", concern.message),
+                        false => tracing::warn!("policy: {}", concern.message),
+                    }
+                }
+                said = Some((today, now));
+            }
+        }
         tokio::time::sleep(FILE_CHECK).await;
-        let _ = node.policy.now();
+    }
+}
+
+/// Makes sure that a linkage key, if there is one, can be used; takes in one that was put in place.
+fn usable_key(keyring: &Keyring) -> anyhow::Result<()> {
+    match keyring.handle_key().and_then(|_| keyring.chain()) {
+        Ok(_) => Ok(()),
+        Err(error @ KeyringError::NoKey(_)) => {
+            tracing::warn!("this node can take part in no sweep yet: {error}");
+            Ok(())
+        }
+        Err(error) => Err(error).context("could not use the linkage key"),
     }
 }
 
@@ -293,4 +323,47 @@ pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
         );
     }
     Ok(feeds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use causeway_proto::catalogue::AgencyKind;
+
+    use super::*;
+    use crate::setup::{self, NewNode};
+
+    /// What a node that `init` made says when it is started; it has no certificate yet.
+    async fn started(epoch_key: Option<&str>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewNode {
+            folder: folder.path().join("node"),
+            deployment: "pilot".parse().unwrap(),
+            id: "housing".parse().unwrap(),
+            kind: AgencyKind::Housing,
+            coordinator: "main".parse().unwrap(),
+            coordinator_address: "localhost:7440".into(),
+        };
+        setup::init(&new).unwrap();
+        if let Some(text) = epoch_key {
+            let path = new.folder.join("keys/epoch.key");
+            causeway_certs::files::write_secret(path, text.as_bytes()).unwrap();
+        }
+        assert!(fs::exists(new.folder.join("keys/handle.key")).unwrap());
+        let config = NodeConfig::load(&new.folder.join("node.toml")).unwrap();
+        let app = App::build(config).await.unwrap();
+        let error = app.serve(std::future::pending(), |_| Ok(())).await.unwrap_err();
+        format!("{error:#}")
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_linkage_key_cannot_be_used_does_not_come_up() {
+        let said = started(Some("epoch = 1\nkey = 'sesame'\n")).await;
+        assert!(said.starts_with("could not use the linkage key: "), "{said}");
+        assert!(said.contains("three lines") && !said.contains("sesame"), "{said}");
+        // One that has none yet comes as far as its certificate.
+        let said = started(None).await;
+        assert!(said.contains("certificate"), "{said}");
+    }
 }

@@ -110,8 +110,15 @@ fn policy(config: &NodeConfig) -> Finding {
     match Policy::load(&config.policy, &config.id, config.kind) {
         Ok(policy) => {
             let released = policy.released_codes();
-            let state = if released == 0 { State::Warning } else { State::Ok };
-            Finding { what: "policy", state, message: format!("{released} codes are released") }
+            let concerns = policy.concerns(clock::today());
+            let state = match () {
+                () if concerns.iter().any(|concern| concern.is_fatal) => State::Failed,
+                () if released == 0 || !concerns.is_empty() => State::Warning,
+                () => State::Ok,
+            };
+            let mut message = format!("{released} codes are released");
+            concerns.iter().for_each(|concern| message += &format!("; {}", concern.message));
+            Finding { what: "policy", state, message }
         }
         Err(error) => failed("policy", &error),
     }

@@ -259,6 +259,7 @@ impl Policy {
             Some(_) => return refuse("[scope] people is \"with_signals\" or \"everybody\"".into()),
         };
         Ok(Self {
+            unfilled: unfilled(&file),
             purposes: file.purpose.iter().map(|(p, section)| (*p, section.expires)).collect(),
             rules,
             scope,
@@ -268,6 +269,16 @@ impl Policy {
             stale_after_h: file.kill.on_stale_feed_hours,
         })
     }
+}
+
+/// Names what still says what `init` wrote for somebody to replace.
+fn unfilled(file: &File) -> Vec<String> {
+    let controller = [("[node] controller".to_owned(), &file.node.controller)];
+    let agreements = file.purpose.iter();
+    let agreements = agreements
+        .map(|(purpose, section)| (format!("[purpose.{purpose}] dsa_ref"), &section.dsa_ref));
+    let all = controller.into_iter().chain(agreements);
+    all.filter(|(_, says)| says.contains("FILL IN")).map(|(place, _)| place).collect()
 }
 
 /// Why a file is refused; the caller knows which file.

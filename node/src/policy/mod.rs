@@ -4,6 +4,7 @@
 //! rule that is silently ignored is a leak or a death. What this version does not enforce yet, it
 //! refuses: a rule that needs a second approver releases nothing.
 
+pub mod concerns;
 pub mod current;
 pub mod file;
 
@@ -22,6 +23,8 @@ use crate::store::events::PersonEvent;
 #[derive(Clone, Debug)]
 pub struct Policy {
     purposes: BTreeMap<Purpose, Option<Day>>,
+    /// What nobody has filled in yet.
+    unfilled: Vec<String>,
     rules: Vec<Option<Rule>>,
     /// Who is in a sweep at all.
     pub scope: Scope,

@@ -108,6 +108,29 @@ fn a_purpose_ends_with_its_agreement() {
 }
 
 #[test]
+fn what_is_amiss_is_said_before_a_sweep_fails_of_it() {
+    let one = POLICE.replace("    [purpose.asb_hate]\n    lawful_basis = \"6(1)(e)\"\n", "");
+    let one = one.replace(", \"asb_hate\"", "").replace("Chief Constable", "FILL IN: who");
+    let policy = parse(&one.replace("DSA-014", "FILL IN")).unwrap();
+    let concerns = |on: &str| -> Vec<(bool, String)> {
+        let concerns = policy.concerns(day(on)).into_iter();
+        concerns.map(|concern| (concern.is_fatal, concern.message)).collect()
+    };
+    let unfilled = [
+        (false, "[node] controller still says FILL IN".to_owned()),
+        (false, "[purpose.adult_safeguarding] dsa_ref still says FILL IN".to_owned()),
+    ];
+    assert_eq!(concerns("2027-03-01"), unfilled);
+    let soon = concerns("2027-03-02");
+    assert_eq!(soon.len(), 3);
+    assert!(soon[0].1.contains("adult_safeguarding] ends after 2027-03-31"), "{soon:?}");
+    assert!(!concerns("2027-03-31")[0].0, "its last day is one of its days");
+    let ended = concerns("2027-04-01");
+    assert!(ended[0].0 && ended[0].1.contains("takes part in no sweep"), "{ended:?}");
+    assert!(parse(POLICE).unwrap().concerns(day("2027-04-01")).iter().all(|c| !c.is_fatal));
+}
+
+#[test]
 fn old_future_and_posthumous_events_and_wrong_roles_are_not_said() {
     let policy = parse(POLICE).unwrap();
     let as_at = day("2025-02-25");
