@@ -110,6 +110,19 @@ pub async fn list(
     Ok(shown)
 }
 
+/// Returns the latest revision of every alert that arrived after a position, in the order of arrival.
+pub async fn after(
+    conn: &mut SqliteConnection,
+    position: u64,
+    limit: u32,
+) -> Result<Vec<Shown>, StoreError> {
+    let mut shown = Vec::new();
+    for kept in alerts::after(conn, position, limit).await? {
+        shown.push(show(conn, kept).await?);
+    }
+    Ok(shown)
+}
+
 /// Returns the latest revision of one alert.
 pub async fn get(conn: &mut SqliteConnection, id: AlertId) -> Result<Option<Shown>, StoreError> {
     match alerts::revisions(conn, id).await?.into_iter().next() {

@@ -1,7 +1,5 @@
 //! The agency's own systems read their inbox.
 
-use std::pin::Pin;
-
 use causeway_proto::{
     day::Day,
     ids::AlertId,
@@ -10,12 +8,12 @@ use causeway_proto::{
     review::{self, ReviewAction},
     wire::WireError,
 };
-use futures::Stream;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
     Node,
     answer::{Answer, Asked},
+    arrivals::Arrivals,
     status,
 };
 use crate::{
@@ -28,8 +26,7 @@ use crate::{
 
 #[tonic::async_trait]
 impl InboxService for Node {
-    type WatchInboxStream =
-        Pin<Box<dyn Stream<Item = Result<pb::WatchInboxResponse, Status>> + Send>>;
+    type WatchInboxStream = Arrivals;
 
     #[tracing::instrument(name = "inbox.list", skip_all)]
     async fn list_alerts(
@@ -61,11 +58,14 @@ impl InboxService for Node {
         self.conclude(asked, answer).await
     }
 
+    #[tracing::instrument(name = "inbox.watch", skip_all)]
     async fn watch_inbox(
         &self,
-        _: Request<pb::WatchInboxRequest>,
-    ) -> Result<Response<Self::WatchInboxStream>, Status> {
-        Err(refusal::not_yet("WatchInbox"))
+        request: Request<pb::WatchInboxRequest>,
+    ) -> Result<Response<Arrivals>, Status> {
+        let asked = Asked::of("WatchInbox", &request, &[], 1);
+        let answer = self.arrivals(request.get_ref().after, asked.clone());
+        self.conclude_stream(asked, answer).await
     }
 }
 
@@ -146,7 +146,8 @@ fn no_such_alert() -> Status {
     refusal::status(Code::NotFound, "NO_SUCH_ALERT", "no alert of that id is in this inbox")
 }
 
-fn entry(shown: Shown) -> pb::InboxEntry {
+/// Returns an alert as the agency's own systems are told of it.
+pub(super) fn entry(shown: Shown) -> pb::InboxEntry {
     let last_action = shown.review.as_ref().map_or(0, |kept| kept.review.action.to_wire());
     pb::InboxEntry {
         position: shown.position,

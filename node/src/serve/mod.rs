@@ -7,6 +7,7 @@ mod agreement;
 mod alerts;
 mod allowed;
 mod answer;
+mod arrivals;
 mod changes;
 mod comparisons;
 mod crowds;

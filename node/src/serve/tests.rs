@@ -430,6 +430,48 @@ async fn an_alert_is_kept_once_and_points_at_our_own_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worklist_that_watches_hears_of_every_alert_once_and_in_order() {
+    let police = Police::new().await;
+    police.open(1).await.unwrap();
+    let (handles, _) = police.people().await;
+    let deliver = async |id: u8, revision: u32| {
+        let id = AlertId::from_bytes([id; 16]);
+        let alert = Alert { id, revision, handles: handles.clone(), ..an_alert() };
+        let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
+        police.node.deliver_alert(Request::new(request)).await.unwrap();
+    };
+    let watch = async |after| {
+        let request = Request::new(pb::WatchInboxRequest { after });
+        police.node.watch_inbox(request).await.unwrap().into_inner()
+    };
+    let heard = |response: pb::WatchInboxResponse| {
+        let entry = response.entry.unwrap();
+        let alert = entry.alert.unwrap();
+        (alert.alert_id[0], alert.revision, entry.position)
+    };
+    deliver(1, 1).await;
+    deliver(2, 1).await;
+    deliver(1, 2).await;
+    let mut stream = watch(0).await;
+    let first = heard(stream.try_next().await.unwrap().unwrap());
+    let second = heard(stream.try_next().await.unwrap().unwrap());
+    assert_eq!([(first.0, first.1), (second.0, second.1)], [(2, 1), (1, 2)], "only the latest");
+    deliver(3, 1).await;
+    let third = heard(stream.try_next().await.unwrap().unwrap());
+    assert_eq!((third.0, third.1), (3, 1));
+    // Whoever was away goes on where it was.
+    let mut resumed = watch(second.2).await;
+    assert_eq!(heard(resumed.try_next().await.unwrap().unwrap()), third);
+    // Nobody has opened what was only announced.
+    let list = Request::new(pb::ListAlertsRequest::default());
+    let listed = police.node.list_alerts(list).await.unwrap().into_inner();
+    assert!(listed.entries.iter().all(|entry| entry.read_ms.is_none()));
+    police.node.drain();
+    let gone = resumed.try_next().await.unwrap_err();
+    assert_eq!(refusal::reason(&gone).as_deref(), Some("GOING_DOWN"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn blurred_bits_are_counted_once_by_kinds_of_many_people() {
     let police = Police::new().await;
     police.take_in_a_crowd().await;

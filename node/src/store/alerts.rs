@@ -77,6 +77,25 @@ pub async fn latest(
     rows.into_iter().map(read).collect()
 }
 
+/// Returns the latest revision of every alert, oldest first, at most `limit` after a position.
+pub async fn after(
+    conn: &mut SqliteConnection,
+    position: u64,
+    limit: u32,
+) -> Result<Vec<KeptAlert>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select position, alert_id, revision, body, received_ms from alert as a
+         where position > ? and not exists
+         (select 1 from alert as b where b.alert_id = a.alert_id and b.revision > a.revision)
+         order by position limit ?",
+    )
+    .bind(i64::try_from(position).unwrap_or(i64::MAX))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(read).collect()
+}
+
 /// Returns every revision of one alert, newest first.
 pub async fn revisions(
     conn: &mut SqliteConnection,
