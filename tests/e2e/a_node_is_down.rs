@@ -11,10 +11,13 @@ use causeway_proto::{
     catalogue::AgencyKind::Nhs,
     pb::{self, stream_tokens_response::Column},
 };
-use causeway_tests::wiretap::{
-    Call,
-    Meddling::{self, HoldAnswer, Instead, Refuse},
-    Served, Wiretap,
+use causeway_tests::{
+    town::process::Agent,
+    wiretap::{
+        Call,
+        Meddling::{self, HoldAnswer, Instead, Refuse},
+        Served, Wiretap,
+    },
 };
 use prost::Message;
 use serde_json::Value;
@@ -75,9 +78,16 @@ fn a_node_that_hangs_is_named() -> anyhow::Result<()> {
     village.settings(impatient)?;
     village.node(Nhs)?.freeze()?;
     let swept = sweep_without_health(&village);
+    let (launcher, config) = (village::launcher(), village.town.coordinator_config());
+    let watched = launcher.run(Agent::Coordinator, &config, &["sweep", "--as-at", AS_AT]);
     village.node(Nhs)?.thaw()?;
     let (report, said) = swept?;
     assert_eq!(said, "took longer than 5 s to answer OpenSweep");
+    // Whoever watches sees who answered while it hangs, and whom the sweep waits for.
+    let progress = watched?.err;
+    let place = |line: &str| progress.find(line).with_context(|| format!("no {line}: {progress}"));
+    let waits = place("wait      nhs has not answered yet; for 3 s at most")?;
+    assert!(place("open      police")? < waits && waits < place("LEFT OUT: took longer")?);
     found_all_the_same(&report)
 }
 

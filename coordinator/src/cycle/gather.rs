@@ -1,14 +1,21 @@
 //! Opens the sweep everywhere and finds the pairs of records that share a match-key.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use causeway_proto::{
     ids::SweepId,
     kind::MatchKeyKind,
     sweep::{Opened, Opening},
 };
-use futures::future::join_all;
-use tokio::sync::mpsc;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use super::{Cycle, CycleError, Taking, progress::Step, report::Seconds};
 use crate::{
@@ -27,6 +34,9 @@ use crate::{
 /// Whole columns that a fast node may run ahead of the slowest.
 const COLUMNS_AHEAD: usize = 2;
 
+/// A node that has not answered for so long is worth a word.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// What the token streams came to.
 pub struct Gathered {
     /// The key that tokens were renamed with.
@@ -37,30 +47,22 @@ pub struct Gathered {
     pub pairs: Vec<Pair>,
 }
 
-/// Opens the sweep at every node.
+/// Opens the sweep at every node. Says of each when it answers, and early on whom it still waits for.
 pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
     let members = cycle.federation.members();
-    let mut asking = Vec::with_capacity(members.len());
-    for member in members {
-        asking.push(open_one(cycle, member, opening));
-    }
-    let answers = join_all(asking).await;
+    let answers = answers(cycle, members, opening).await;
     let commit = join::agreed_key(answers.iter().flatten());
     let mut agencies = Vec::with_capacity(members.len());
     for (member, answer) in members.iter().zip(answers) {
         let most = cycle.limits.most_records;
-        let answer = answer.and_then(|opened| join::fits(member, opened, commit, most));
+        let answer = answer.and_then(|opened| {
+            let fits = join::fits(member, opened, commit, most);
+            fits.inspect_err(|problem| cycle.progress.problem(Step::Open, &member.id, problem))
+        });
         let (opened, problem) = match answer {
             Ok(opened) => (Some(opened), None),
             Err(problem) => (None, Some(problem)),
         };
-        match (&opened, &problem) {
-            (Some(opened), _) => {
-                cycle.progress.step(Step::Open, Some(&member.id), opened.records, 0);
-            }
-            (None, Some(problem)) => cycle.progress.problem(Step::Open, &member.id, problem),
-            (None, None) => {}
-        }
         let mut agency = Taking { member, opened, problem, silent: None, warnings: Vec::new() };
         agency.look_for_contact();
         agencies.push(agency);
@@ -68,17 +70,58 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
     agencies
 }
 
+/// What every node answers, in the order of the members.
+async fn answers(
+    cycle: &Cycle<'_>,
+    members: &[Member],
+    opening: &Opening,
+) -> Vec<Result<Opened, Problem>> {
+    let ask = async |at: usize| (at, open_one(cycle, &members[at], opening).await);
+    let mut asking: FuturesUnordered<_> = (0..members.len()).map(ask).collect();
+    let mut answers: Vec<Option<Result<Opened, Problem>>> = members.iter().map(|_| None).collect();
+    let mut impatient = pin!(sleep(SILENCE).fuse());
+    loop {
+        let (at, answer) = tokio::select! {
+            answered = asking.next() => match answered {
+                Some(answered) => answered,
+                None => break,
+            },
+            () = &mut impatient => {
+                let silent = members.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+                for (member, _) in silent {
+                    cycle.progress.waits(&member.id, cycle.limits.call().saturating_sub(SILENCE));
+                }
+                continue;
+            }
+        };
+        match &answer {
+            Ok(opened) => {
+                cycle.progress.step(Step::Open, Some(&members[at].id), opened.records, 0);
+            }
+            Err(problem) => cycle.progress.problem(Step::Open, &members[at].id, problem),
+        }
+        answers[at] = Some(answer);
+    }
+    answers.into_iter().flatten().collect()
+}
+
+/// Opens the sweep at one node, in the time that one call may take.
 async fn open_one(
     cycle: &Cycle<'_>,
     member: &Member,
     opening: &Opening,
 ) -> Result<Opened, Problem> {
-    let client = member.client(cycle.limits.call());
-    match client.open(opening.clone()).await {
-        // A connection that broke just now is made again.
-        Err(problem) if problem.is_passing() => client.open(opening.clone()).await,
-        answer => answer,
-    }
+    let after = cycle.limits.call();
+    let client = member.client(after);
+    let opened = async {
+        match client.open(opening.clone()).await {
+            // A connection that broke just now is made again.
+            Err(problem) if problem.is_passing() => client.open(opening.clone()).await,
+            answer => answer,
+        }
+    };
+    let too_slow = Problem::TooSlow { call: "OpenSweep", after };
+    timeout(after, opened).await.unwrap_or(Err(too_slow))
 }
 
 /// Streams every node's tokens and finds the candidate pairs, one kind at a time.

@@ -9,6 +9,8 @@ use crate::federation::Problem;
 /// A step of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Waiting for a node that has not answered yet: what is done is how many seconds at most.
+    Wait,
     /// Opening the sweep at a node.
     Open,
     /// Streaming a node's tokens.
@@ -50,6 +52,7 @@ impl Step {
     /// Returns the name used in progress lines and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Wait => "wait",
             Self::Open => "open",
             Self::Stream => "stream",
             Self::Group => "group",
@@ -88,6 +91,11 @@ impl Progress<'_> {
         (self.0)(Event { step, agency: agency.cloned(), done, total, problem: None });
     }
 
+    /// Says that a node has not answered yet, and for how long it is waited for at most.
+    pub fn waits(&self, agency: &AgencyId, most: Duration) {
+        self.step(Step::Wait, Some(agency), most.as_secs(), 0);
+    }
+
     /// Says that a node drops out.
     pub fn problem(&self, step: Step, agency: &AgencyId, problem: &Problem) {
         let (agency, problem) = (Some(agency.clone()), Some(problem.to_string()));
@@ -103,6 +111,9 @@ impl std::fmt::Display for Event {
         }
         match (&self.problem, self.total) {
             (Some(problem), _) => write!(f, " LEFT OUT: {problem}"),
+            (None, _) if self.step == Step::Wait => {
+                write!(f, " has not answered yet; for {} s at most", self.done)
+            }
             (None, 0) => write!(f, " {}", self.done),
             (None, total) if total == self.done => write!(f, " {total}"),
             (None, total) => write!(f, " {} of {total}", self.done),

@@ -54,6 +54,11 @@ pub(crate) struct Village {
     folder: TempDir,
 }
 
+/// Starts agents out of `town`.
+pub(crate) fn launcher() -> Launcher {
+    Launcher::new(env!("CARGO_BIN_EXE_town"))
+}
+
 /// How a village is made.
 pub(crate) struct Making<'a> {
     /// Its agencies.
@@ -67,7 +72,7 @@ pub(crate) struct Making<'a> {
 impl<'a> Making<'a> {
     /// A village of these agencies, all of which are dialled.
     pub(crate) fn of(kinds: &'a [AgencyKind]) -> Self {
-        Self { kinds, dial_out: &[], launcher: Launcher::new(env!("CARGO_BIN_EXE_town")) }
+        Self { kinds, dial_out: &[], launcher: launcher() }
     }
 
     /// Makes the village and takes in every export. Nobody is started yet.
