@@ -21,7 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{self, Coordinator, Issued},
-    config::CoordinatorConfig,
+    config::{CoordinatorConfig, EXAMPLE},
     cycle::{report::LinkReport, waterfall},
     score::{Model, replay},
     telemetry::{self, LogFormat},
@@ -73,6 +73,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print a whole settings file with comments, to start from
+    #[command(after_help = "\
+Example:
+  causeway-coordinator example > /etc/causeway/coordinator.toml")]
+    Example,
     /// Answer nodes and operators and deliver alerts until told to stop (SIGINT or SIGTERM)
     Serve(Serve),
     /// Make one pass over all nodes: link, score, alert
@@ -116,7 +121,7 @@ Example:
 
 #[derive(Debug, ClapArgs)]
 struct Serve {
-    /// Write `{\"listen\": \"address\"}` here once the coordinator answers, for a supervisor
+    /// Write `{"listen": "address"}` here once the coordinator answers, for a supervisor
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
@@ -162,6 +167,9 @@ struct Score {
 
 /// Runs one command; results go to `out`, progress and the log to standard error.
 pub fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    if matches!(args.command, Command::Example) {
+        return Ok(out.write_all(EXAMPLE.as_bytes())?);
+    }
     let quiet = !matches!(args.command, Command::Serve(_)) && args.log == "info";
     telemetry::start(if quiet { "warn" } else { &args.log }, args.log_format);
     if let Command::Score(score) = &args.command {
@@ -226,7 +234,7 @@ async fn command(
             }
             Ok(())
         }
-        Command::Score(_) | Command::Model(_) => unreachable!("done before"),
+        Command::Example | Command::Score(_) | Command::Model(_) => unreachable!("done before"),
     }
 }
 

@@ -18,6 +18,9 @@ use causeway_proto::{
 };
 use serde::Deserialize;
 
+/// A whole settings file with comments, for somebody who has only the program.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
 /// Everything that the operator decides about a coordinator.
 ///
 /// Secrets are named by path and never written inline, so this struct is safe to log. Paths that
@@ -326,6 +329,28 @@ mod tests {
         identity = { certificate = 'c', key = 'k', ca = 'a', crl = 'r' }
         serve = { listen = '127.0.0.1:0' }
     ";
+
+    #[test]
+    fn the_example_is_a_whole_file_also_with_what_it_has_in_comments() {
+        let config = CoordinatorConfig::from_toml(EXAMPLE).unwrap();
+        assert_eq!(config.nodes.len(), 2);
+        // Settings stand as `# name = `, and sections as `# [name]`.
+        let setting = |line: &str| {
+            let rest = line.strip_prefix("# ").unwrap_or_default();
+            let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(name, _)| is_name(name))
+        };
+        let whole: Vec<&str> =
+            EXAMPLE.lines().map(|l| if setting(l) { &l[2..] } else { l }).collect();
+        let mut whole = whole.join("\n");
+        // Sections come after what belongs to the file itself.
+        let signer = whole.find("[[model_signer]]").unwrap();
+        let (section, rest) = whole[signer..].split_once("\n\n").unwrap();
+        whole = format!("{}{rest}\n{section}\n", &whole[..signer]);
+        let config = CoordinatorConfig::from_toml(&whole).unwrap();
+        assert!(config.schedule.is_some() && config.model.is_some());
+        assert_eq!((config.model_signers.len(), config.serve.operators.len()), (1, 1));
+    }
 
     #[test]
     fn a_daily_time_comes_again_after_a_day() {
