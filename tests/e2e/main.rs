@@ -14,6 +14,7 @@ mod demonstration;
 mod disk_is_full;
 mod exports_go_wrong;
 mod exports_land;
+mod interrupted;
 mod measured;
 mod models;
 mod nothing_personal_leaves;

@@ -6,7 +6,9 @@ use causeway_proto::day::Day;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::{
-    attack, bench, demo,
+    attack, bench,
+    demo::{self, Place},
+    interrupt::{self, Scratch},
     link::{self, Details, LinkReport},
     town::process::Launcher,
     year,
@@ -196,7 +198,7 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
         Command::Demo(demo) => give_demo(demo, out),
         Command::Year { from, to, seed, people, json } => {
             let settings = year::Settings { from: *from, to: *to, seed: *seed, people: *people };
-            let scratch = tempfile::tempdir()?;
+            let scratch = Scratch::new()?;
             let report = year::year(&settings, scratch.path(), Launcher::this()?)?;
             match json {
                 true => Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?),
@@ -204,14 +206,15 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             }
         }
         Command::Up { dir, people } => {
-            let dir = match dir {
-                Some(dir) => dir.clone(),
-                None => tempfile::Builder::new().prefix("town-").tempdir()?.keep(),
+            interrupt::watch()?;
+            let place = match dir {
+                Some(dir) => Place::Given(dir),
+                None => Place::New(Scratch::new()?),
             };
-            demo::up(&people.settings(), &dir, Launcher::this()?, out)
+            demo::up(&people.settings(), place, Launcher::this()?, out)
         }
         Command::Link { folder, pairs, persons, json } => {
-            let scratch = tempfile::tempdir()?;
+            let scratch = Scratch::new()?;
             let wanted = Details { pairs: pairs.as_deref(), persons: persons.as_deref() };
             let report = link::link(folder, scratch.path(), wanted, Launcher::this()?)?;
             if *json {
@@ -228,7 +231,7 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
                     seed: *seed,
                     live: *live,
                 };
-                let scratch = tempfile::tempdir()?;
+                let scratch = Scratch::new()?;
                 let report = bench::bench(&settings, scratch.path(), Launcher::this()?)?;
                 match json {
                     true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
@@ -246,7 +249,7 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             }
         }
         Command::Attack { folder, seen, json } => {
-            let scratch = tempfile::tempdir()?;
+            let scratch = Scratch::new()?;
             let made = scratch.path().join("people");
             if folder.is_none() {
                 bench::people(
@@ -265,13 +268,19 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             let (agencies, people, seed) = (*agencies, *people, *seed);
             bench::people(&bench::Settings { agencies, people, seed, live: 0 }, folder)
         }
-        Command::Node(args) => causeway_node::cli::run(args, out),
-        Command::Coordinator(args) => causeway_coordinator::cli::run(args, out),
+        Command::Node(args) => {
+            interrupt::end_with_town();
+            causeway_node::cli::run(args, out)
+        }
+        Command::Coordinator(args) => {
+            interrupt::end_with_town();
+            causeway_coordinator::cli::run(args, out)
+        }
     }
 }
 
 fn give_demo(args: &Demo, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new()?;
     let report = demo::demo(&args.people.settings(), scratch.path(), Launcher::this()?)?;
     if args.json {
         return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?);

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod demo;
+pub mod interrupt;
 pub mod link;
 pub mod mariadb;
 pub mod needles;

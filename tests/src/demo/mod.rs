@@ -16,7 +16,11 @@ use causeway_proto::{catalogue::AgencyKind, day::Day, ids::AgencyId};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::{print::print, scenario::Scenario, up::up};
+pub use self::{
+    print::print,
+    scenario::Scenario,
+    up::{Place, up},
+};
 use crate::{
     data::{People, Truth, background, exports, planted},
     town::{Plan, Town, process::Launcher},

@@ -6,15 +6,30 @@ use anyhow::ensure;
 use causeway_proto::{day::Day, ids::AgencyId};
 
 use super::{Clock, Raised, Settings, raise};
-use crate::town::{Town, process::Launcher};
+use crate::{
+    interrupt::{self, Scratch},
+    town::{Town, process::Launcher},
+};
+
+/// Where a town is made that goes on.
+pub enum Place<'a> {
+    /// A folder that somebody named.
+    Given(&'a Path),
+    /// A new one, which is gone if the town never comes up.
+    New(Scratch),
+}
 
 /// Makes a town in an empty folder, sweeps it once and leaves it running until SIGINT or SIGTERM.
 pub fn up(
     settings: &Settings,
-    folder: &Path,
+    place: Place<'_>,
     launcher: Launcher,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    let folder = match &place {
+        Place::Given(folder) => folder,
+        Place::New(scratch) => scratch.path(),
+    };
     let is_empty = !folder.exists() || fs::read_dir(folder)?.next().is_none();
     ensure!(is_empty, "{} is not empty: name a folder that is, or is not there", folder.display());
     fs::create_dir_all(folder)?;
@@ -26,10 +41,16 @@ pub fn up(
     let (report, _) = town.coordinate(&["sweep", "--as-at", &as_at])?;
     let alerts = report["alerts"].as_array().map_or(0, Vec::len);
     clock.lap("sweep", &format!("the coordinator swept them: {alerts} alerts"));
+    // From here on a signal stops it in good order, and the folder stays.
+    let runtime = tokio::runtime::Runtime::new()?;
+    let stopped = runtime.spawn(causeway_node::cli::stopped());
+    interrupt::release();
+    if let Place::New(scratch) = place {
+        scratch.keep();
+    }
     let lead = report["alerts"][0]["recipients"][0]["agency"].as_str();
     tell(&town, lead, (settings.as_at, &folder), out)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(causeway_node::cli::stopped());
+    runtime.block_on(stopped)?;
     town.stop()
 }
 

@@ -14,6 +14,8 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
+use crate::interrupt;
+
 /// How long a process may take to answer, or to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often to look.
@@ -97,7 +99,7 @@ impl Launcher {
             Agent::Node => "node",
             Agent::Coordinator => "coordinator",
         });
-        command.arg("--config").arg(config).stdin(Stdio::null());
+        command.arg("--config").arg(config);
         if let Some(log) = &self.log {
             command.args(["--log", log]);
         }
@@ -106,13 +108,9 @@ impl Launcher {
 
     /// Runs a command to its end.
     pub fn run(&self, agent: Agent, config: &Path, args: &[&str]) -> anyhow::Result<Output> {
-        let mut child = self
-            .command(agent, config)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("could not start an agent")?;
+        let mut command = self.command(agent, config);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = interrupt::spawn(&mut command).context("could not start an agent")?;
         let out = collect(child.stdout.take().context("no standard output")?);
         let err = collect(child.stderr.take().context("no standard error")?);
         let mut peak_kib = 0;
@@ -123,6 +121,7 @@ impl Launcher {
                 None => thread::sleep(LOOK),
             }
         };
+        interrupt::ended(&child);
         let read = |thread: thread::JoinHandle<io::Result<String>>| {
             thread
                 .join()
@@ -161,14 +160,10 @@ impl Launcher {
         let log = folder.join(format!("{}.txt", args.first().unwrap_or(&"watch")));
         let file = File::options().create(true).append(true).open(&log)?;
         let name = args.join(" ");
-        let mut child = self
-            .command(agent, config)
-            .arg("--json")
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("could not start `{name}`"))?;
+        let mut command = self.command(agent, config);
+        command.arg("--json").args(args).stdout(Stdio::piped()).stderr(file);
+        let mut child =
+            interrupt::spawn(&mut command).with_context(|| format!("could not start `{name}`"))?;
         let out = child.stdout.take().context("no standard output")?;
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -195,15 +190,10 @@ impl Launcher {
         let log = folder.join("log.txt");
         let file = File::options().create(true).append(true).open(&log)?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let child = self
-            .command(agent, config)
-            .arg("serve")
-            .arg("--ready-file")
-            .arg(&ready)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .with_context(|| format!("could not start {name}"))?;
+        let mut command = self.command(agent, config);
+        command.arg("serve").arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(file);
+        let child =
+            interrupt::spawn(&mut command).with_context(|| format!("could not start {name}"))?;
         let mut running = Running { child, name, log, peak_kib: 0 };
         let until = Instant::now() + PATIENCE;
         loop {
@@ -293,6 +283,7 @@ impl Running {
             }
             thread::sleep(LOOK);
         }
+        interrupt::ended(&self.child);
         Ok(())
     }
 
@@ -308,6 +299,7 @@ impl Drop for Running {
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        interrupt::ended(&self.child);
     }
 }
 
