@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,10 @@ use causeway_proto::{
     ids::AgencyId,
     signal::Disclosure,
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
 
 use super::{Detail, Policy, Rule, Scope};
 
@@ -128,11 +131,31 @@ struct RuleSection {
 }
 
 /// One code or several that one rule covers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Codes {
-    One(SignalCode),
-    Several(Vec<SignalCode>),
+struct Codes(Vec<SignalCode>);
+
+impl<'de> Deserialize<'de> for Codes {
+    /// By hand, so that the message names a code that is none.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Codes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a code of the signal catalogue, or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Codes, E> {
+                text.parse().map(|code| Codes(vec![code])).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Codes, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Codes)
+            }
+        }
+
+        from.deserialize_any(OneOrSeveral)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -241,11 +264,7 @@ impl Policy {
         }
         let mut rules: Vec<Option<Rule>> = vec![None; SignalCode::COUNT];
         for section in &file.release.rule {
-            let codes = match &section.code {
-                Codes::One(code) => std::slice::from_ref(code),
-                Codes::Several(codes) => codes,
-            };
-            for code in codes {
+            for code in &section.code.0 {
                 let rule = rule_of(*code, section, &file, kind)?;
                 if rules[code.index()].is_some() {
                     return refuse(format!("{code} has two rules: join them into one"));

@@ -166,7 +166,13 @@ fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
         (r#"default = "deny""#, r#"default = "allow""#, "has to be \"deny\""),
         (r#"id = "midshire-police""#, r#"id = "housing""#, "this node is `midshire-police`"),
         (r#"code = "POL_ASB_VICTIM""#, r#"code = "NHS_WNB""#, "it belongs to nhs"),
-        (r#"code = "POL_ASB_VICTIM""#, r#"code = "POL_ASBVICTIM""#, "POL_ASBVICTIM"),
+        (
+            r#"code = "POL_ASB_VICTIM""#,
+            r#"code = "POL_ASBVICTIM""#,
+            "`POL_ASBVICTIM` is not one of the 75 codes",
+        ),
+        (r#""POL_DRUG_WARRANT"]"#, r#""POL_DRUGS"]"#, "`POL_DRUGS` is not one of the 75 codes"),
+        (r#"code = "POL_ASB_VICTIM""#, "code = 7", "a code of the signal catalogue, or a list"),
         (r#"lawful_basis = "6(1)(e)""#, r#"lawful_basis = "6(1)(ea)""#, "legitimate interests"),
         (r#"lawful_basis = "6(1)(e)""#, r#"lawful_basis = "6(1)(a)""#, "consent"),
         (
