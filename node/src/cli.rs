@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     app::App,
     clock,
-    config::NodeConfig,
+    config::{self, NodeConfig},
     doctor::{self, State},
     inbox::{
         self,
@@ -118,7 +118,7 @@ struct Init {
     #[arg(long)]
     coordinator: AgencyId,
     /// Host and port of the coordinator
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = config::host_and_port)]
     coordinator_address: String,
 }
 

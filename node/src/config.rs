@@ -201,6 +201,10 @@ impl NodeConfig {
                 .check()
                 .context("[contact] goes to colleagues elsewhere, who could not be shown it")?;
         }
+        if let Some(address) = &config.serve.coordinator_address {
+            host_and_port(address)
+                .map_err(|why| anyhow::anyhow!("[serve] coordinator_address: {why}"))?;
+        }
         for intake in &config.intake {
             ensure!(
                 (0.01..=86_400.0).contains(&intake.every_seconds),
@@ -245,6 +249,15 @@ impl NodeConfig {
         for path in paths.into_iter().chain(feeds).chain(folders) {
             *path = folder.join(&*path);
         }
+    }
+}
+
+/// Checks that an address names host and port.
+pub fn host_and_port(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+    match parts {
+        Some((host, Ok(1..))) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` lacks host or port: write it as coordinator.example:7440")),
     }
 }
 
@@ -312,6 +325,20 @@ mod tests {
         assert!(NodeConfig::from_toml(&text("01632 960001")).is_ok());
         let error = NodeConfig::from_toml(&text(&"1".repeat(201))).unwrap_err();
         assert!(format!("{error:#}").contains("`contact.phone`"), "{error:#}");
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for good in ["127.0.0.1:7440", "coordinator.example:7440", "[::1]:7440"] {
+            assert!(host_and_port(good).is_ok(), "{good}");
+        }
+        for bad in ["127.0.0.1", "coordinator.example", ":7440", "a:", "a:0", "a:70000"] {
+            let refused = host_and_port(bad).unwrap_err();
+            assert!(refused.contains("coordinator.example:7440"), "{refused}");
+        }
+        let text = format!("deployment = 'pilot'\n{REST}\n[serve]\ncoordinator_address = 'a'\n");
+        let error = NodeConfig::from_toml(&text).unwrap_err();
+        assert!(error.to_string().contains("coordinator_address: `a` lacks"), "{error}");
     }
 
     #[test]

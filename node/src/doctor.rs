@@ -297,11 +297,19 @@ async fn coordinator(config: &NodeConfig, tls: &TlsState) -> Finding {
     match timeout(PATIENCE, client.check(request)).await {
         Ok(Ok(_)) => ok(what, format!("{address} answers")),
         Ok(Err(status)) => {
-            let message = format!("{address}: {}", dial::connect_problem(&status));
+            let message = format!(
+                "{address}: {}; is it serving, is [serve] coordinator_address right, and does the firewall \
+                 let this machine out to it?",
+                dial::connect_problem(&status)
+            );
             Finding { what, state: State::Failed, message }
         }
         Err(_) => {
-            let message = format!("{address} does not answer within {} s", PATIENCE.as_secs());
+            let message = format!(
+                "{address} does not answer within {} s; is [serve] coordinator_address right, and does the \
+                 firewall let this machine out to it?",
+                PATIENCE.as_secs()
+            );
             Finding { what, state: State::Failed, message }
         }
     }
