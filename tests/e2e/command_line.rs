@@ -83,6 +83,7 @@ fn help_goes_to_standard_output_and_ends_well() {
         assert_eq!(output.status.code(), Some(0), "{command}");
         let text = out(&output);
         assert!(text.contains("Usage:") && text.contains("--help"), "{command}: {text}");
+        assert!(!text.contains("\\\""), "{command} shows what only the source needs: {text}");
         assert_eq!(err(&output), "", "{command}");
     }
 }
@@ -91,6 +92,7 @@ fn help_goes_to_standard_output_and_ends_well() {
 fn the_exit_code_tells_wrong_use_from_what_failed() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing").display().to_string();
+    let nowhere = folder.path().join("missing/pairs.csv").display().to_string();
     let events = folder.path().join("events.csv").display().to_string();
     fs::write(&events, "household,person,agency,code,start,end,event_ref,confidence\n")?;
     for (code, args, why) in [
@@ -103,7 +105,11 @@ fn the_exit_code_tells_wrong_use_from_what_failed() -> anyhow::Result<()> {
         (1, &["node", "--config", &missing, "check"], &missing),
         (1, &["coordinator", "--config", &missing, "sweep"], &missing),
         (1, &["coordinator", "score", &missing, "--as-at", AS_AT], &missing),
+        (2, &["bench", "--people", "0"], "--people"),
+        (2, &["bench", "--agencies", "0"], "two agencies at least"),
+        (1, &["link", &missing, "--pairs", &nowhere], &nowhere),
         (0, &["coordinator", "score", &events, "--as-at", AS_AT], ""),
+        (0, &["coordinator", "example"], ""),
     ] {
         let output = town(args);
         let said = err(&output);

@@ -105,10 +105,11 @@ Example: town up --dir /tmp/town")]
     },
     /// Link records whose truth is known, and measure how well it went
     #[command(after_help = "\
-The folder holds one CSV file per agency with these columns, any of which may be empty or missing:
-local_id,truth_id,title,forename,middle,surname,alias,dob,sex,address,house,street,town,postcode,
+The folder holds one CSV file per agency with the columns local_id and truth_id, and any of these:
+title,forename,middle,surname,alias,dob,sex,address,house,street,town,postcode,
 uprn,nhs,upn,nino,other_id,phone,email
-`truth_id` says who a record's person is. It is for measuring and never reaches a node.
+`local_id` is the record's number at its agency, and `truth_id` says who its person is. The truth is for
+measuring and never reaches a node.
 
 Example: town link data/febrl4 --json")]
     Link {
@@ -133,11 +134,16 @@ Needs about 1.2 GB of disk for a million records in $TMPDIR.
 
 Example: town bench --agencies 5 --people 100000,200000,1000000")]
     Bench {
-        /// How many agencies
-        #[arg(long, default_value_t = 5)]
+        /// How many agencies, two at least
+        #[arg(long, default_value_t = 5, value_parser = two_or_more)]
         agencies: usize,
         /// How many people each of them knows; several sizes are measured one after another
-        #[arg(long, value_delimiter = ',', default_values_t = [100_000])]
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_values_t = [100_000],
+            value_parser = clap::value_parser!(u64).range(1..)
+        )]
         people: Vec<u64>,
         /// Which people
         #[arg(long, default_value_t = 1)]
@@ -189,6 +195,12 @@ Example: town attack data/uk_5 --json")]
     /// Run this program as a coordinator
     #[command(hide = true)]
     Coordinator(causeway_coordinator::cli::Args),
+}
+
+/// Reads a number of agencies between which something can be linked.
+fn two_or_more(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|error| format!("{error}"))?;
+    if number < 2 { Err("two agencies at least".to_owned()) } else { Ok(number) }
 }
 
 /// Does what the arguments ask for.

@@ -1,7 +1,8 @@
 //! `town link`: runs real nodes and a real coordinator over records whose truth is known.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs::File, path::Path, time::Instant};
 
+use anyhow::Context;
 use causeway_proto::catalogue::AgencyKind;
 use serde::Serialize;
 use serde_json::Value;
@@ -56,6 +57,10 @@ pub fn link(
     launcher: Launcher,
 ) -> anyhow::Result<LinkReport> {
     let began = Instant::now();
+    // What cannot be written is better known before it takes minutes.
+    for path in [details.pairs, details.persons].into_iter().flatten() {
+        File::create(path).with_context(|| format!("could not write {}", path.display()))?;
+    }
     let sources = standard::read_folder(data)?;
     anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
     let agencies = agencies(&sources, folder)?;

@@ -46,8 +46,10 @@ fn read(file: &Path) -> anyhow::Result<StandardAgency> {
     let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let (mut rows, mut truth) = (Vec::new(), BTreeMap::new());
     let place = |name| header.iter().position(|column| column == name);
-    let local = place("local_id").context("has no column `local_id`")?;
-    let person = place("truth_id").context("has no column `truth_id`")?;
+    let local = place("local_id")
+        .context("has no column `local_id`: a number of its own for each record")?;
+    let person =
+        place("truth_id").context("has no column `truth_id`: who each record's person is")?;
     for row in reader.records() {
         let row: Vec<String> = row?.iter().map(str::to_owned).collect();
         truth.insert(row[local].clone(), row[person].clone());
