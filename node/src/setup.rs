@@ -106,6 +106,11 @@ path = "data/node.db"
 # listen = "0.0.0.0:7443"
 # Where it lets nothing in, the node dials the coordinator and is called on that connection.
 coordinator_address = "{coordinator_address}"
+# With `listen`, too, the node dials out only if it is told to.
+# dial_out = true
+# Whose certificates, operator/NAME, may read and answer this agency's inbox, as a worklist or a case
+# system does. Whoever runs the CA makes one: causeway-certs issue operator/NAME --out FOLDER
+# operators = ["{id}-worklist"]
 # For trials with made-up data only: lets sweeps speak of any day, not only of about today, and lifts
 # what else goes by the calendar. With real data the coordinator could find out dates of birth.
 # any_day = true

@@ -52,7 +52,11 @@ def main(address, name, folder):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__.strip())
     try:
         main(*sys.argv[1:])
+    except OSError as error:
+        sys.exit(f"could not read {error.filename}: {error.strerror}")
     except grpc.RpcError as error:
         sys.exit(f"{error.code().name}: {error.details()}")
