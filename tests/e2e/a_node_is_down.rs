@@ -15,7 +15,7 @@ use causeway_tests::{
     town::process::Agent,
     wiretap::{
         Call,
-        Meddling::{self, HoldAnswer, Instead, Refuse},
+        Meddling::{self, HoldAnswer, Instead, Refuse, RefuseOnce},
         Served, Wiretap,
     },
 };
@@ -135,6 +135,19 @@ fn a_node_that_never_answers_is_named_with_the_call() -> anyhow::Result<()> {
         assert_eq!(said, format!("took longer than 5 s to answer {call}"));
     }
     healthy_again(&tapped)
+}
+
+#[test]
+fn a_node_that_is_away_for_a_moment_is_waited_for_at_every_step() -> anyhow::Result<()> {
+    let tapped = tapped()?;
+    let tap = tapped.tap(Nhs);
+    for call in ["StreamTokens", "SampleAgreement", "Compare", "QueryDwellings", "QuerySignals"] {
+        tap.meddle(Some((call, RefuseOnce)));
+        let report = tapped.village.sweep()?;
+        assert!(!tap.meddles(), "{call} was refused");
+        assert_eq!(problem(&report, Nhs), None, "{call}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     alert::LATE_DAYS,
     federation::{
-        Member, Problem,
+        Member, Patience, Problem,
         client::{HANDLES, NodeClient},
     },
     household::{self, Household, Limits, Resident},
@@ -238,8 +238,14 @@ async fn ask_one<T>(
     let client = member.client(cycle.limits.call());
     let mut answers = Vec::with_capacity(part.len());
     for batch in part.chunks(HANDLES) {
-        let handles = batch.iter().map(|record| records.handle(*record)).collect();
-        let answered = call(client.clone(), handles, sweep).await?;
+        let handles: Vec<Handle> = batch.iter().map(|record| records.handle(*record)).collect();
+        let mut patience = Patience::new(cycle.limits.patience());
+        let answered = loop {
+            match call(client.clone(), handles.clone(), sweep).await {
+                Ok(answered) => break answered,
+                Err(problem) => patience.bear(problem).await?,
+            }
+        };
         answers.extend(batch.iter().copied().zip(answered));
         let (done, total) = (answers.len() as u64, part.len() as u64);
         cycle.progress.step(step, Some(&member.id), done, total);

@@ -6,6 +6,7 @@
 pub mod changes;
 pub mod client;
 pub mod join;
+mod patience;
 pub mod stream;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use causeway_proto::{catalogue::AgencyKind, ids::AgencyId};
 use tonic::{Code, Status, transport::Channel};
 
 use self::client::NodeClient;
+pub use self::patience::Patience;
 use crate::config::CoordinatorConfig;
 
 /// Everybody who is enrolled, in the order of the settings.

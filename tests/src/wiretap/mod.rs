@@ -79,6 +79,8 @@ pub struct Call {
 pub enum Meddling {
     /// It never reaches the node, and fails as if nobody were there.
     Refuse,
+    /// The same, and then nobody meddles any more.
+    RefuseOnce,
     /// The node does what it is asked, and its answer never arrives.
     HoldAnswer,
     /// So many bytes of the answer arrive, and then nothing more.
@@ -144,6 +146,11 @@ impl Wiretap {
     /// Meddles with the calls of one method from now on, or with none.
     pub fn meddle(&self, with: Option<(&'static str, Meddling)>) {
         lock(&self.line).meddling = with;
+    }
+
+    /// Returns whether calls are meddled with.
+    pub fn meddles(&self) -> bool {
+        lock(&self.line).meddling.is_some()
     }
 
     /// Leads new connections to the node where it answers now.
@@ -253,9 +260,16 @@ impl Line {
     ) -> Result<Response<Answer>, hyper::Error> {
         let path = request.uri().path().to_owned();
         let method = path.rsplit('/').next().unwrap_or_default();
-        let meddling = lock(&self.conduct).meddling.filter(|(with, _)| *with == method);
-        let meddling = meddling.map(|(_, meddling)| meddling);
-        if matches!(meddling, Some(Meddling::Refuse)) {
+        let meddling = {
+            let mut conduct = lock(&self.conduct);
+            let meddling = conduct.meddling.filter(|(with, _)| *with == method);
+            let meddling = meddling.map(|(_, meddling)| meddling);
+            if matches!(meddling, Some(Meddling::RefuseOnce)) {
+                conduct.meddling = None;
+            }
+            meddling
+        };
+        if matches!(meddling, Some(Meddling::Refuse | Meddling::RefuseOnce)) {
             return Ok(nobody_there());
         }
         let heard = self.heard;

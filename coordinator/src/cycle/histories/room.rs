@@ -18,7 +18,8 @@ fn a_node_that_is_followed_brings_no_more_than_twice_what_it_may_open_with() {
         let handle = |n| Handle::from_bytes([n; 16]);
         let tokens = MatchKeyKind::ALL.iter().map(|kind| vec![n; kind.slots() * TOKEN_BYTES]);
         let (handle, replaces, tokens) = (handle(n), replaces.map(handle), tokens.collect());
-        let upsert = change::Upsert { handle, replaces, flags: PersonFlags(0), tokens };
+        let (flags, memos) = (PersonFlags(0), Vec::new());
+        let upsert = change::Upsert { handle, replaces, flags, memos, tokens };
         News::Step(0, change::Step { position: 1, change: change::Change::Upsert(upsert) })
     };
     let limits = SweepConfig { most_records: 10, ..SweepConfig::default() };

@@ -1,6 +1,8 @@
 //! How often two different people agree, by what every agency counted among its own: no agency's counts
 //! weigh more than the pairs it has, and none that stands alone moves the others' weights.
 
+use std::time::Duration;
+
 use causeway_proto::{
     ids::SweepId,
     linkage::{
@@ -12,7 +14,10 @@ use futures::future::join_all;
 
 use crate::{
     cycle::{Cycle, Taking, progress::Step},
-    federation::client::Counted,
+    federation::{
+        Patience, Problem,
+        client::{Counted, NodeClient},
+    },
 };
 
 /// Pairs of its own people that each node is asked to sample.
@@ -45,7 +50,8 @@ pub(super) async fn strangers(
     let mut sampling = Vec::with_capacity(agencies.len());
     for agency in agencies.iter() {
         let client = agency.is_in().then(|| agency.member.client(cycle.limits.call()));
-        sampling.push(async move { Some(client?.sample(sweep, SAMPLED_PAIRS).await) });
+        let patience = cycle.limits.patience();
+        sampling.push(async move { Some(sample_one(client?, patience, sweep).await) });
     }
     let answers = join_all(sampling).await;
     let mut samples = Vec::with_capacity(agencies.len());
@@ -70,6 +76,20 @@ pub(super) async fn strangers(
         ));
     }
     strangers
+}
+
+async fn sample_one(
+    client: NodeClient,
+    patience: Duration,
+    sweep: SweepId,
+) -> Result<Vec<Counted>, Problem> {
+    let mut patience = Patience::new(patience);
+    loop {
+        match client.sample(sweep, SAMPLED_PAIRS).await {
+            Ok(counted) => return Ok(counted),
+            Err(problem) => patience.bear(problem).await?,
+        }
+    }
 }
 
 impl Sample {
