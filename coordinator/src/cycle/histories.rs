@@ -4,7 +4,7 @@
 //! Homes, disputes, surfacing, the ledger and the courier are the real ones. The nodes are not: each
 //! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
 
-mod dropped;
+mod away;
 mod membership;
 mod nodes;
 mod room;
@@ -109,33 +109,6 @@ fn what_has_grown_old_fades_and_is_not_taken_back() {
     }
 }
 
-/// The police are away on the day on which somebody says that what they know is of another person.
-#[test]
-fn who_is_away_when_a_line_of_theirs_is_disputed_is_kept_apart_when_they_are_back() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut town = runtime.block_on(Town::new("A"));
-    runtime.block_on(async {
-        for day in 0..20 {
-            town.as_at = town.as_at.plus(1);
-            town.sweep().await.unwrap();
-            if day > 0 && !town.said().await.is_empty() {
-                break;
-            }
-        }
-        let (line, at) = town.line_of(AgencyKind::Police).await;
-        town.review(Some(line)).await;
-        let strangers = |town: &Town| town.nodes.world().strangers(at);
-        town.nodes.world().change(Change::Leave(at));
-        town.sweep().await.unwrap();
-        assert_eq!(strangers(&town), 0, "they cannot keep it");
-        assert!(town.is_unsettled().await);
-        town.nodes.world().change(Change::Leave(at));
-        town.sweep().await.unwrap();
-        assert_eq!(strangers(&town), 1);
-        assert!(!town.is_unsettled().await);
-    });
-}
-
 #[test]
 fn the_histories_meet_what_they_are_about() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -225,24 +198,6 @@ impl Town {
         let received = reviews::Received { review, agency, score_tenths };
         reviews::put(&mut tx, &received, 1).await.unwrap();
         tx.commit().await.unwrap();
-    }
-
-    /// Returns a line of the newest open alert that rests on an agency of this kind alone, and which agency.
-    async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {
-        let mut tx = self.courier.ledger.read().await.unwrap();
-        let standing = standings::open(&mut tx).await.unwrap().pop().expect("an open alert");
-        let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
-        let report: report::AlertReport = serde_json::from_str(&told.explanation).unwrap();
-        let world = self.nodes.world();
-        let at = world.agencies.iter().position(|agency| agency.kind == kind).unwrap();
-        let only = [world.agencies[at].id.clone()];
-        let line = report.lines.iter().position(|line| line.reporters == only);
-        (line.expect("a line of theirs"), at)
-    }
-
-    async fn is_unsettled(&self) -> bool {
-        let mut tx = self.courier.ledger.begin().await.unwrap();
-        !reviews::unsettled(&mut tx).await.unwrap().is_empty()
     }
 
     /// Makes a sweep, and says what is wrong with what it comes to.

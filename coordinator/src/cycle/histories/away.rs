@@ -1,4 +1,5 @@
-//! A node that drops out takes its records along, as if it had never been there.
+//! A node that drops out takes its records along, as if it had never been there; and what is found of the
+//! records of one that is away waits for it.
 
 use super::{Town, pair, *};
 use crate::link::clear::Clear;
@@ -50,4 +51,51 @@ fn nothing_is_known_of_a_pair_of_who_dropped_out_even_where_a_pattern_decides() 
             assert_eq!(linked.candidates(), before + more);
         }
     });
+}
+
+/// The police are away on the day on which somebody says that what they know is of another person.
+#[test]
+fn who_is_away_when_a_line_of_theirs_is_disputed_is_kept_apart_when_they_are_back() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut town = runtime.block_on(Town::new("A"));
+    runtime.block_on(async {
+        for day in 0..20 {
+            town.as_at = town.as_at.plus(1);
+            town.sweep().await.unwrap();
+            if day > 0 && !town.said().await.is_empty() {
+                break;
+            }
+        }
+        let (line, at) = town.line_of(AgencyKind::Police).await;
+        town.review(Some(line)).await;
+        let strangers = |town: &Town| town.nodes.world().strangers(at);
+        town.nodes.world().change(Change::Leave(at));
+        town.sweep().await.unwrap();
+        assert_eq!(strangers(&town), 0, "they cannot keep it");
+        assert!(town.is_unsettled().await);
+        town.nodes.world().change(Change::Leave(at));
+        town.sweep().await.unwrap();
+        assert_eq!(strangers(&town), 1);
+        assert!(!town.is_unsettled().await);
+    });
+}
+
+impl Town {
+    /// Returns a line of the newest open alert that rests on an agency of this kind alone, and which agency.
+    async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {
+        let mut tx = self.courier.ledger.read().await.unwrap();
+        let standing = standings::open(&mut tx).await.unwrap().pop().expect("an open alert");
+        let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
+        let report: report::AlertReport = serde_json::from_str(&told.explanation).unwrap();
+        let world = self.nodes.world();
+        let at = world.agencies.iter().position(|agency| agency.kind == kind).unwrap();
+        let only = [world.agencies[at].id.clone()];
+        let line = report.lines.iter().position(|line| line.reporters == only);
+        (line.expect("a line of theirs"), at)
+    }
+
+    async fn is_unsettled(&self) -> bool {
+        let mut tx = self.courier.ledger.begin().await.unwrap();
+        !reviews::unsettled(&mut tx).await.unwrap().is_empty()
+    }
 }
