@@ -127,27 +127,3 @@ fn who_fills_a_block_is_left_out_of_it_and_nobody_else_is() {
         assert_eq!(followed.state(), fresh.state());
     }
 }
-
-#[test]
-fn who_fills_a_block_is_left_out_of_it_and_nobody_else_is() {
-    // One phone number at two agencies, of which a third may hold it once.
-    let member = |agency| plain(agency, [0, 0, 0, 1]);
-    let mut town: Town = (0..3).map(|n| (handle(n), member(n as usize))).collect();
-    let mut live = Live::pass(&town, Clear::default(), None);
-    let pairs = |live: &Live| live.0.pairs.iter().filter(|pair| pair.kinds != 0).count();
-    assert_eq!(pairs(&live), 3);
-    let more: Vec<Handle> = (3..300).map(handle).collect();
-    town.extend(more.iter().map(|handle| (*handle, member(2))));
-    live.change(&town, &[], &more);
-    assert_eq!(pairs(&live), 1, "of the two others alone");
-    let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
-    assert_eq!(live.state(), fresh.state());
-    // When it has one left, that one counts again, after a pass as well as after a change.
-    town.retain(|handle, _| !more.contains(handle));
-    for mut followed in [live, fresh] {
-        followed.change(&town, &more, &[]);
-        assert_eq!(pairs(&followed), 3);
-        let fresh = Live::pass(&town, Clear::default(), Some(followed.0.decision.learnt.clone()));
-        assert_eq!(followed.state(), fresh.state());
-    }
-}
