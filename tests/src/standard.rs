@@ -92,6 +92,7 @@ pub fn mapping(header: &[&str]) -> String {
 }
 
 /// Returns a day after nearly everybody's birth: the end of the year in which the youngest are born.
+///
 /// Mistyped years are births of another time. Today where not one record has a date of birth, and where
 /// that year has not ended yet.
 pub fn as_at(agencies: &[StandardAgency]) -> anyhow::Result<Day> {

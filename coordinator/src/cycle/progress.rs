@@ -32,7 +32,8 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
+        Self::Wait,
         Self::Open,
         Self::Stream,
         Self::Group,

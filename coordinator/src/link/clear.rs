@@ -287,7 +287,7 @@ mod tests {
         ids::Handle,
         linkage::{
             levels::ComparisonField as F,
-            weights::{self, Strangers},
+            weights::{self, Among, Strangers},
         },
         token::PersonFlags,
     };
@@ -372,7 +372,7 @@ mod tests {
         looked_at.push((pair(4), same));
         let met = [(same, 1, 9e5), (chance, 2, 4e5)];
         let met = met.map(|(levels, kinds, pairs)| weights::Pattern { levels, kinds, pairs });
-        let weights = Weights::estimate(&met, &Strangers::new(), 1e10);
+        let weights = Weights::estimate(&met, &Strangers::new(), 1e10, Among::Agencies);
         assert!(weights.score(chance, 0) < SURELY_NOT, "{}", weights.score(chance, 0));
         assert!(weights.score(same, 0) > 13.0, "{}", weights.score(same, 0));
         let clear = Clear::learn(&records, &looked_at, &weights, &[]).0;

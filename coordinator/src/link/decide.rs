@@ -14,7 +14,7 @@ use causeway_proto::linkage::{
     ambiguity,
     guards::{self, StrongIds, Verdict},
     levels::Levels,
-    weights::{Pattern, Strangers, Weights},
+    weights::{Among, Pattern, Strangers, Weights},
 };
 use rayon::prelude::*;
 
@@ -71,7 +71,7 @@ pub fn learn(
     strangers: &Strangers,
 ) -> Weights {
     let patterns = patterns(records, looked_at, each);
-    Weights::estimate(&patterns, strangers, records.possible_pairs())
+    Weights::estimate(&patterns, strangers, records.possible_pairs(), Among::Agencies)
 }
 
 /// Decides every pair. `levels` are those of `pairs`, one by one.

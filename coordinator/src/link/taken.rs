@@ -46,7 +46,7 @@ pub(crate) mod tests {
         ids::Handle,
         linkage::{
             levels::{ComparisonField as F, Levels},
-            weights::{self, Strangers, Weights},
+            weights::{self, Among, Strangers, Weights},
         },
         token::PersonFlags,
     };
@@ -89,7 +89,7 @@ pub(crate) mod tests {
         pairs.sort_unstable_by_key(|(pair, _)| pair.place());
         let met = [(same(), 1, 9e5), (chance(), 2, 4e5)];
         let met = met.map(|(levels, kinds, pairs)| weights::Pattern { levels, kinds, pairs });
-        let weights = Weights::estimate(&met, &Strangers::new(), 1e10);
+        let weights = Weights::estimate(&met, &Strangers::new(), 1e10, Among::Agencies);
         (Records::new(vec![roll(), roll()]), pairs, weights)
     }
 

@@ -15,7 +15,7 @@ use causeway_proto::{
         comparison::Comparison,
         guards::{self, Doubt, StrongIds, Verdict},
         levels::{ComparisonField, Levels},
-        weights::{ENOUGH_MATCHES, Pattern, Strangers, Weights},
+        weights::{Among, ENOUGH_MATCHES, Pattern, Strangers, Weights},
     },
 };
 use rayon::prelude::*;
@@ -209,7 +209,7 @@ fn learn(
     if supposed.matches_among(&patterns) < ENOUGH_MATCHES.max(LEARN_FROM_SHARE * all) {
         return supposed;
     }
-    Weights::estimate(&patterns, &strangers, total_pairs)
+    Weights::estimate(&patterns, &strangers, total_pairs, Among::OneAgency)
 }
 
 /// Counts how random pairs agree.

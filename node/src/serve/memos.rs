@@ -61,7 +61,7 @@ impl Node {
         request: pb::KeepMemosRequest,
     ) -> Answer<pb::KeepMemosResponse> {
         let ToKeep { sweep, memos } = ToKeep::try_from(request)?;
-        let session = self.session(sweep).await?;
+        let session = self.any_session(sweep).await?;
         let handles: Vec<Handle> = memos.iter().map(|memo| memo.handle).collect();
         let rows = session.resolve(&handles).map_err(|_| super::unknown_handle())?;
         let count = memos.len() as u64;

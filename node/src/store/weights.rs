@@ -43,7 +43,7 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
 
 #[cfg(test)]
 mod tests {
-    use causeway_proto::linkage::weights::Strangers;
+    use causeway_proto::linkage::weights::{Among, Strangers};
 
     use super::*;
     use crate::store::Store;
@@ -53,7 +53,7 @@ mod tests {
         let store = Store::in_memory().await;
         let mut conn = store.read().await.unwrap();
         assert_eq!(load(&mut conn).await.unwrap(), None);
-        let weights = Weights::estimate(&[], &Strangers::new(), 10.0);
+        let weights = Weights::estimate(&[], &Strangers::new(), 10.0, Among::OneAgency);
         save(&mut conn, &weights).await.unwrap();
         save(&mut conn, &weights).await.unwrap();
         assert_eq!(load(&mut conn).await.unwrap(), Some(weights));

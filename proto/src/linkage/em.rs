@@ -16,8 +16,22 @@ const LEAST_PAIRS: f64 = 50.0;
 /// How many observed matches weigh as much as the prior.
 const PRIOR_MATCHES: f64 = 30.0;
 
+/// How often one person's two records differ altogether in a field, at most: relatives at one address do so
+/// nearly always, and where agencies share few people they are most of whom a key with an address finds.
+/// Above what every public set shows whose people are found by more than that (`town link`).
+const MOST_DIFFERENT: [(F, f64); 3] = [(F::Forename, 0.05), (F::Birth, 0.03), (F::Sex, 0.03)];
+
+/// Whose records were compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// Records of different agencies: of relatives, either may be on record at one of them alone.
+    Agencies,
+    /// Records of one agency, which seldom has one person twice and mostly has both of two relatives.
+    OneAgency,
+}
+
 /// Estimates m: EM in each match-key's pairs, over the fields that the key does not use.
-pub(super) fn estimate(patterns: &[Pattern], u: &Table) -> Table {
+pub(super) fn estimate(patterns: &[Pattern], u: &Table, among: Among) -> Table {
     let mut m = PRIOR_M.map(|row| normalised(row).map(|share| share * PRIOR_MATCHES));
     for kind in K::ALL {
         let block: Vec<&Pattern> =
@@ -25,7 +39,7 @@ pub(super) fn estimate(patterns: &[Pattern], u: &Table) -> Table {
         if block.iter().map(|pattern| pattern.pairs).sum::<f64>() < LEAST_PAIRS {
             continue;
         }
-        for (field, matches) in estimate_in_block(*kind, &block, u) {
+        for (field, matches) in estimate_in_block(*kind, &block, u, among) {
             for (sum, share) in m[field as usize].iter_mut().zip(matches) {
                 *sum += share;
             }
@@ -36,12 +50,27 @@ pub(super) fn estimate(patterns: &[Pattern], u: &Table) -> Table {
         let row = &mut m[*field as usize];
         row.iter_mut().take(field.levels()).for_each(|share| *share += 1e-4);
         *row = normalised(*row);
+        bound(*field, row, among);
     }
     m
 }
 
+/// Keeps the share of pairs that differ altogether below what one person's ever is.
+fn bound(field: F, row: &mut [f64; F::MOST_LEVELS], among: Among) {
+    let most = MOST_DIFFERENT.iter().find(|(of, _)| *of == field).map(|(_, most)| *most);
+    let Some(most) = most.filter(|most| among == Among::Agencies && row[0] > *most) else { return };
+    let rest: f64 = row[1..].iter().sum();
+    row[0] = most;
+    row[1..].iter_mut().for_each(|share| *share *= (1.0 - most) / rest);
+}
+
 /// EM in one match-key's pairs: for each field it can see, matches at each level.
-fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F::MOST_LEVELS])> {
+fn estimate_in_block(
+    kind: K,
+    block: &[&Pattern],
+    u: &Table,
+    among: Among,
+) -> Vec<(F, [f64; F::MOST_LEVELS])> {
     let used = fields_of(kind);
     let total: f64 = block.iter().map(|pattern| pattern.pairs).sum();
     let present = |field: F| {
@@ -53,10 +82,11 @@ fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F:
     if fields.is_empty() {
         return Vec::new();
     }
-    // A key that uses nothing personal also finds households; with a personal field they are rare,
-    // and a class for them would only soak up matches.
+    // A key that uses nothing personal, or next to nothing, also finds households; with a personal field
+    // they are rare, and a class for them would only soak up matches.
     let personal = [F::Forename, F::Middle, F::Birth];
-    let with_household = !used.iter().any(|field| personal.contains(field))
+    let is_personal = used.iter().any(|field| personal.contains(field));
+    let with_household = (!is_personal || among == Among::Agencies && finds_relatives(kind))
         && fields.iter().any(|field| !HOUSEHOLD.contains(field));
 
     let mut m: Table = std::array::from_fn(|at| {
@@ -98,6 +128,7 @@ fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F:
             let (row, levels) = (&mut agreeing[*field as usize], field.levels());
             row.iter_mut().take(levels).for_each(|sum| *sum += 0.5 / levels as f64);
             m[*field as usize] = normalised(*row);
+            bound(*field, &mut m[*field as usize], among);
         }
         share = [0, 1, 2].map(|class| match sums[class] / total {
             _ if class == 1 && !with_household => 0.0,
@@ -112,6 +143,21 @@ fn estimate_in_block(kind: K, block: &[&Pattern], u: &Table) -> Vec<(F, [f64; F:
             (*field, m[at].map(|share| share * weight))
         })
         .collect()
+}
+
+/// Returns whether a match-key uses an address and so little of the person that relatives share it often.
+fn finds_relatives(kind: K) -> bool {
+    matches!(
+        kind,
+        K::PostcodeHouseYear
+            | K::PostcodeHouseDay
+            | K::PostcodeHouseInitial
+            | K::HouseStreetYearMonth
+            | K::InitialHouseStreetYear
+            | K::InitialPostcodeYearOrDay
+            | K::SurnameInitialHouseStreet
+            | K::SurnameInitialPostcode
+    )
 }
 
 /// The fields that a match-key uses, on which its pairs therefore always agree.

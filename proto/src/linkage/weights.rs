@@ -11,6 +11,7 @@
 //! Small towns have too few pairs to learn from, so every estimate begins with a prior that some
 //! hundred pairs outweigh.
 
+pub use super::em::Among;
 use super::{
     em,
     guards::generations,
@@ -146,9 +147,14 @@ impl Weights {
     /// Learns from candidate pairs.
     ///
     /// `total_pairs` is how many pairs there could have been at all.
-    pub fn estimate(patterns: &[Pattern], strangers: &Strangers, total_pairs: f64) -> Self {
+    pub fn estimate(
+        patterns: &[Pattern],
+        strangers: &Strangers,
+        total_pairs: f64,
+        among: Among,
+    ) -> Self {
         let shares = (ENOUGH_MATCHES, 0.0);
-        Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u))
+        Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u, among))
     }
 
     /// Learns how strangers agree and how many pairs match, and takes from experience how one person

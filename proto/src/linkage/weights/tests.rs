@@ -48,7 +48,7 @@ fn numbers_tell_whether_there_are_twins() {
             pattern(ONE_PERSON.with(F::OtherId, 0), 100.0),
             pattern(relatives, twins),
         ];
-        Weights::estimate(&patterns, &Strangers::new(), 1e7)
+        Weights::estimate(&patterns, &Strangers::new(), 1e7, Among::Agencies)
     };
     let (few, many) = (learnt(2.0), learnt(150.0));
     assert!(many.twins > 5.0 * few.twins, "{} and {}", many.twins, few.twins);
@@ -63,8 +63,31 @@ fn what_the_data_shows_outweighs_what_was_supposed() {
         pairs: 500.0,
     };
     let patterns = [matches(0), matches(6)];
-    let weights = Weights::estimate(&patterns, &Strangers::new(), 1e6);
+    let weights = Weights::estimate(&patterns, &Strangers::new(), 1e6, Among::OneAgency);
     let before = supposed(10.0);
     assert!(weights.bits(F::Forename, 0) > before.bits(F::Forename, 0) + 3.0);
     assert!((weights.matched * 1e6 - 1_000.0).abs() < 700.0);
+}
+
+#[test]
+fn relatives_at_agencies_that_share_few_people_do_not_teach_how_one_person_agrees() {
+    let pattern = |levels, kind: crate::kind::MatchKeyKind, pairs| Pattern {
+        levels,
+        kinds: 1 << kind.index(),
+        pairs,
+    };
+    // A parent at one agency and a child at the other, far more often than one person at both.
+    let related = ONE_PERSON.with(F::Forename, 0).with(F::Birth, 0);
+    let patterns = [
+        pattern(related, crate::kind::MatchKeyKind::PostcodeHouseDay, 300.0),
+        pattern(related.with(F::Sex, 0), crate::kind::MatchKeyKind::PostcodeHouseDay, 300.0),
+        pattern(ONE_PERSON, crate::kind::MatchKeyKind::PostcodeHouseDay, 50.0),
+        pattern(ONE_PERSON, crate::kind::MatchKeyKind::ForenameBirth, 50.0),
+    ];
+    let learnt = |among| Weights::estimate(&patterns, &Strangers::new(), 1e8, among);
+    let weights = learnt(Among::Agencies);
+    assert!(weights.score(related, 0) < -2.0, "{}", weights.score(related, 0));
+    assert!(weights.score(ONE_PERSON, 0) > 6.0, "{}", weights.score(ONE_PERSON, 0));
+    let misled = learnt(Among::OneAgency);
+    assert!(misled.score(related, 0) > weights.score(related, 0) + 3.0);
 }

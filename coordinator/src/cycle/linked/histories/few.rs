@@ -107,7 +107,7 @@ fn a_crowd_comes_to_be_and_falls_apart_with_one_record() {
 #[test]
 fn who_fills_a_block_is_left_out_of_it_and_nobody_else_is() {
     // One phone number at two agencies, of which a third may hold it once.
-    let member = |agency| plain(agency, [1, 0, 0, 0]);
+    let member = |agency| plain(agency, [0, 0, 0, 1]);
     let mut town = town_of((0..3).map(member));
     let mut live = Live::pass(&town, Clear::default(), None);
     let pairs = |live: &Live| live.0.pairs.iter().filter(|pair| pair.kinds != 0).count();
