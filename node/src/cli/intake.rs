@@ -178,6 +178,13 @@ fn print_receipt(path: &str, receipt: &Receipt, out: &mut dyn Write) -> anyhow::
         let ended = receipt.ended;
         writeln!(out, "{ended} states that the source no longer has were ended.")?;
     }
+    if receipt.read_anew > 0 {
+        let anew = receipt.read_anew;
+        writeln!(
+            out,
+            "{anew} of those as before were read anew: their mapping is another one now."
+        )?;
+    }
     if receipt.left_out > 0 {
         let left_out = receipt.left_out;
         writeln!(out, "{left_out} that were there are left out by the mapping now, and gone.")?;

@@ -81,8 +81,9 @@ impl Intake<'_> {
 
         let receipt = Receipt {
             feed: feed.id().to_owned(),
-            changed: difference.changed.len() as u64,
-            unchanged: difference.unchanged,
+            changed: difference.changed.len() as u64 - difference.anew,
+            unchanged: difference.unchanged + difference.anew,
+            read_anew: difference.anew,
             missed: difference.missed.len() as u64,
             removed: withdrawn.len() as u64,
             ended: ended.len() as u64,

@@ -68,6 +68,8 @@ pub struct Receipt {
     pub changed: u64,
     /// Rows that were as before.
     pub unchanged: u64,
+    /// Of these, rows that were read anew, because their mapping is another one now.
+    pub read_anew: u64,
     /// Rows that this export lacks for the first time; still there.
     pub missed: u64,
     /// Rows that are gone.
@@ -137,6 +139,8 @@ pub enum IngestError {
 #[derive(Default)]
 struct Difference<T> {
     changed: Vec<T>,
+    /// Of these, rows that are as before and are read under another mapping.
+    anew: u64,
     unchanged: u64,
     /// Absent for the first time.
     missed: Vec<i64>,
@@ -319,6 +323,7 @@ fn compare<T>(
 ) -> Difference<T> {
     let mut difference = Difference {
         changed: Vec::new(),
+        anew: 0,
         unchanged: 0,
         missed: Vec::new(),
         back: Vec::new(),
@@ -336,7 +341,11 @@ fn compare<T>(
                     difference.back.push(before.id);
                 }
             }
-            _ => difference.changed.push(row),
+            before => {
+                difference.anew +=
+                    u64::from(before.is_some_and(|before| before.hash == hash && !before.gone));
+                difference.changed.push(row);
+            }
         }
     }
     // A row that was set aside is not gone; where one has no key, nobody can tell which.

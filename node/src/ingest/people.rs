@@ -81,7 +81,7 @@ impl Intake<'_> {
         let mut keys: Vec<&str> = new.iter().map(|r| r.key.as_str()).collect();
         keys.extend(file.closed.iter().map(|(key, _)| key));
         let changed = records::by_key(&mut tx, feed.id(), &keys).await?;
-        let changed_records = new.len() as u64;
+        let changed_records = new.len() as u64 - difference.anew;
         drop(new);
         let reading = Reading { feeds: self.feeds, as_at: self.as_at, keys: self.keys };
         let kept = persons::refresh(&mut tx, &reading, changed, &bereft, homes).await?;
@@ -95,7 +95,8 @@ impl Intake<'_> {
         let receipt = Receipt {
             feed: feed.id().to_owned(),
             changed: changed_records,
-            unchanged: difference.unchanged,
+            unchanged: difference.unchanged + difference.anew,
+            read_anew: difference.anew,
             missed: difference.missed.len() as u64,
             removed: (difference.gone.len() - difference.left_out.len() - merged.gone.len()) as u64,
             left_out: difference.left_out.len() as u64,
