@@ -163,7 +163,7 @@ impl Courier {
                 outbox::delivered(&mut tx, delivery.id, now_ms).await?;
             }
             Err(problem) => {
-                let pause = pause_after(delivery.attempts);
+                let pause = pause_after(delivery.attempts, delivery.id);
                 tracing::warn!(
                     alert.id = %delivery.alert, agency.id = %delivery.recipient, %problem,
                     attempts = delivery.attempts, wait_ms = pause, "could not deliver; tries again"
@@ -191,10 +191,15 @@ impl Courier {
     }
 }
 
-/// Milliseconds to wait after so many attempts: twice as long every time.
-fn pause_after(attempts: u32) -> u64 {
-    let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(20));
-    u64::try_from(pause.min(LONGEST_PAUSE).as_millis()).expect("ten minutes at most")
+/// Milliseconds to wait after so many attempts: twice as long every time, and up to a quarter more, another
+/// share for each delivery, so that what failed together does not come back together for ever.
+fn pause_after(attempts: u32, delivery: i64) -> u64 {
+    const SHARES: u32 = 8;
+    let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(LONGEST_PAUSE);
+    let share =
+        u32::try_from(delivery.rem_euclid(i64::from(SHARES))).expect("a remainder is small");
+    let pause = pause + pause / 4 * share / SHARES;
+    u64::try_from(pause.as_millis()).expect("a quarter of an hour at most")
 }
 
 #[cfg(test)]
@@ -202,8 +207,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_and_end_at_ten_minutes() {
-        assert_eq!([1, 2, 3].map(pause_after), [500, 1000, 2000]);
-        assert_eq!(pause_after(1000), 600_000);
+    fn pauses_double_end_at_ten_minutes_and_differ_from_delivery_to_delivery() {
+        assert_eq!([1, 2, 3].map(|attempts| pause_after(attempts, 16)), [500, 1000, 2000]);
+        assert_eq!(pause_after(1000, 0), 600_000);
+        assert_eq!([1, 2, 7].map(|delivery| pause_after(3, delivery)), [2062, 2125, 2437]);
     }
 }
