@@ -1,7 +1,7 @@
 //! Who of those that share a token count: an agency that holds it with more of its records than its
 //! node may send it for counts not at all, and what is left may be a crowd.
 //!
-//! Honest nodes keep to [`MatchKeyKind::most_records`]. One that did not could fill any block whose token
+//! Honest nodes keep to [`most_records`](causeway_proto::kind::MatchKeyKind::most_records). One that did not could fill any block whose token
 //! it can compute, and so part what others hold of a person.
 
 use super::block::MOST_IN_BLOCK;
