@@ -235,7 +235,7 @@ fn an_alert_that_nobody_has_yet_is_delivered_before_the_next_sweep_and_not_decid
     let alert_id = decide(&tapped)?;
     until("pauses to grow long", SOON, || {
         let log = tapped.village.town.coordinator_mut().unwrap().log();
-        Ok(log.contains("wait_ms=4000").then_some(()))
+        Ok(log.contains("attempts=4 ").then_some(()))
     })?;
     // The next sweep comes round while everybody waits for the next try.
     tapped.taps.iter().for_each(|tap| tap.meddle(None));
