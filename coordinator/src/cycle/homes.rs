@@ -20,8 +20,9 @@ use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     alert::LATE_DAYS,
     federation::{
-        Member, Patience, Problem,
+        Member, Problem,
         client::{HANDLES, NodeClient},
+        patiently,
     },
     household::{self, Household, Limits, Resident},
     link::Records,
@@ -239,13 +240,8 @@ async fn ask_one<T>(
     let mut answers = Vec::with_capacity(part.len());
     for batch in part.chunks(HANDLES) {
         let handles: Vec<Handle> = batch.iter().map(|record| records.handle(*record)).collect();
-        let mut patience = Patience::new(cycle.limits.patience());
-        let answered = loop {
-            match call(client.clone(), handles.clone(), sweep).await {
-                Ok(answered) => break answered,
-                Err(problem) => patience.bear(problem).await?,
-            }
-        };
+        let ask = || call(client.clone(), handles.clone(), sweep);
+        let answered = patiently(cycle.limits.patience(), ask).await?;
         answers.extend(batch.iter().copied().zip(answered));
         let (done, total) = (answers.len() as u64, part.len() as u64);
         cycle.progress.step(step, Some(&member.id), done, total);

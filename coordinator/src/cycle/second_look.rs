@@ -26,8 +26,9 @@ use self::{decoys::with_decoys, strangers::strangers};
 use super::{Cycle, Linked, Taking, progress::Step, report::Seconds};
 use crate::{
     federation::{
-        Member, Patience, Problem,
+        Member, Problem,
         client::{COMPARISONS, NodeClient, Question},
+        patiently,
     },
     link::{
         Pair, Records,
@@ -294,11 +295,5 @@ async fn compare_batch(
     sweep: SweepId,
     questions: Vec<Question>,
 ) -> Result<Bytes, Problem> {
-    let mut patience = Patience::new(patience);
-    loop {
-        match client.compare(sweep, &questions).await {
-            Ok(compared) => return Ok(compared),
-            Err(problem) => patience.bear(problem).await?,
-        }
-    }
+    patiently(patience, || client.compare(sweep, &questions)).await
 }

@@ -21,7 +21,7 @@ use causeway_proto::{catalogue::AgencyKind, ids::AgencyId};
 use tonic::{Code, Status, transport::Channel};
 
 use self::client::NodeClient;
-pub use self::patience::Patience;
+pub use self::patience::patiently;
 use crate::config::CoordinatorConfig;
 
 /// Everybody who is enrolled, in the order of the settings.

@@ -11,8 +11,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Makes a call, and makes it again while its node is away, for as long as `patience`.
+///
+/// # Errors
+/// Fails with the problem that does not pass by itself, or with the last one when the patience is over.
+pub async fn patiently<T, F: Future<Output = Result<T, Problem>>>(
+    patience: Duration,
+    mut call: impl FnMut() -> F,
+) -> Result<T, Problem> {
+    let mut patience = Patience::new(patience);
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(problem) => patience.bear(problem).await?,
+        }
+    }
+}
+
 /// How long one call waits for a node that went away.
-pub struct Patience {
+pub(super) struct Patience {
     patience: Duration,
     gone_since: Option<Instant>,
     pause: Duration,
@@ -20,7 +37,7 @@ pub struct Patience {
 
 impl Patience {
     /// A call that waits so long.
-    pub fn new(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration) -> Self {
         Self { patience, gone_since: None, pause: PAUSE }
     }
 
@@ -28,7 +45,7 @@ impl Patience {
     ///
     /// # Errors
     /// Gives the problem back where it does not pass by itself, or the node has been away for too long.
-    pub async fn bear(&mut self, problem: Problem) -> Result<(), Problem> {
+    pub(super) async fn bear(&mut self, problem: Problem) -> Result<(), Problem> {
         let since = *self.gone_since.get_or_insert_with(Instant::now);
         if !problem.is_passing() || since.elapsed() + self.pause > self.patience {
             return Err(problem);

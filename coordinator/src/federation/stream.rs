@@ -12,12 +12,13 @@ use causeway_proto::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{
     Problem,
     client::{NodeClient, broke},
+    patience::Patience,
 };
 use crate::link::rekey::Rekey;
 
@@ -32,9 +33,6 @@ pub enum Piece {
     Failed(Problem),
 }
 
-/// The first pause before a broken stream is resumed.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// Follows the stream of `rows` rows to its end and sends the pieces.
 ///
 /// A stream that breaks is resumed at its last position, as long as the node comes back within
@@ -48,8 +46,7 @@ pub async fn follow(
     out: mpsc::Sender<Piece>,
 ) {
     let mut reader = Reader::new(rows, client.deadline() + time_for(rows), rekey);
-    let mut gone_since: Option<Instant> = None;
-    let mut pause = PAUSE;
+    let mut patient = Patience::new(patience);
     loop {
         let before = reader.position;
         let problem = match reader.read_on(&client, sweep, &out).await {
@@ -57,17 +54,14 @@ pub async fn follow(
             Err(problem) => problem,
         };
         if reader.position > before {
-            (gone_since, pause) = (None, PAUSE);
+            patient = Patience::new(patience);
         }
-        let since = *gone_since.get_or_insert_with(Instant::now);
-        if !problem.is_passing() || since.elapsed() + pause > patience {
+        if let Err(problem) = patient.bear(problem).await {
             // Nobody listens any more where the sweep was given up.
             let _ = out.send(Piece::Failed(problem)).await;
             return;
         }
-        tracing::info!(%problem, position = reader.position, "resumes a token stream");
-        sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
+        tracing::info!(position = reader.position, "resumes a token stream");
     }
 }
 

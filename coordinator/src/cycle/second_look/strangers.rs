@@ -15,8 +15,9 @@ use futures::future::join_all;
 use crate::{
     cycle::{Cycle, Taking, progress::Step},
     federation::{
-        Patience, Problem,
+        Problem,
         client::{Counted, NodeClient},
+        patiently,
     },
 };
 
@@ -83,13 +84,7 @@ async fn sample_one(
     patience: Duration,
     sweep: SweepId,
 ) -> Result<Vec<Counted>, Problem> {
-    let mut patience = Patience::new(patience);
-    loop {
-        match client.sample(sweep, SAMPLED_PAIRS).await {
-            Ok(counted) => return Ok(counted),
-            Err(problem) => patience.bear(problem).await?,
-        }
-    }
+    patiently(patience, || client.sample(sweep, SAMPLED_PAIRS)).await
 }
 
 impl Sample {
