@@ -99,6 +99,9 @@ pub fn leave_out(
     agencies: impl Iterator<Item = usize>,
 ) {
     let leave: BTreeSet<u32> = agencies.flat_map(|agency| records.all_of(agency)).collect();
+    if leave.is_empty() {
+        return;
+    }
     leave.iter().for_each(|record| records.remove(*record));
     pairs.retain(|pair| !records.is_gone(pair.a) && !records.is_gone(pair.b));
     let burst = Burst { records, leave: &leave, first: u32::MAX };
