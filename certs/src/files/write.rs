@@ -21,6 +21,16 @@ pub fn write_public(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FilesErr
     write(path.as_ref(), bytes, 0o644)
 }
 
+/// Makes an empty file that only this user may read, unless there is a file. Returns whether it did.
+pub fn make_secret(path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(true),
+        // It was there, or another process is as far as this one.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FilesError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,

@@ -15,13 +15,14 @@ pub mod standings;
 pub mod sweeps;
 
 use std::{
-    fs::{self, OpenOptions, Permissions},
+    fs::{self, Permissions},
     io::{self, ErrorKind},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::Duration,
 };
 
+use causeway_certs::files::make_secret;
 use sqlx::{
     Connection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -174,10 +175,8 @@ impl Tx {
 /// Makes a ledger's file that only its owner may read, or makes one so that others could read: it holds
 /// scores, and alerts on their way. What SQLite puts beside it has the same permissions.
 fn keep_to_ourselves(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+    if make_secret(path)? {
+        return Ok(());
     }
     for beside in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();

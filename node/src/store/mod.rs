@@ -23,14 +23,13 @@ pub mod told;
 pub mod weights;
 
 use std::{
-    fs, io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 pub use self::error::{Cause, StoreError};
 
+use causeway_certs::files::make_secret;
 use sqlx::{
     Connection, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migrate, Migration, MigrationType, Migrator},
@@ -57,7 +56,8 @@ const MAPPED_BYTES: &str = "17179869184";
 impl Store {
     /// Opens the store at `path`, creating and migrating it as needed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        make(path).map_err(StoreError::Create)?;
+        // For this user only; SQLite gives the files beside it the same mode.
+        make_secret(path).map_err(StoreError::Create)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -129,18 +129,6 @@ impl Store {
     /// Closes the store and waits until the file is whole.
     pub async fn close(self) {
         self.pool.close().await;
-    }
-}
-
-/// Makes the file of a new store, for this user only. SQLite gives the files beside it the same mode.
-fn make(path: &Path) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        // Another process is as far as this one.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
     }
 }
 
@@ -232,7 +220,7 @@ fn fixed<const N: usize>(what: &'static str, value: Vec<u8>) -> Result<[u8; N], 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 
