@@ -329,22 +329,13 @@ pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
 mod tests {
     use std::fs;
 
-    use causeway_proto::catalogue::AgencyKind;
-
     use super::*;
     use crate::setup::{self, NewNode};
 
     /// What a node that `init` made says when it is started; it has no certificate yet.
     async fn started(epoch_key: Option<&str>) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let new = NewNode {
-            folder: folder.path().join("node"),
-            deployment: "pilot".parse().unwrap(),
-            id: "housing".parse().unwrap(),
-            kind: AgencyKind::Housing,
-            coordinator: "main".parse().unwrap(),
-            coordinator_address: "localhost:7440".into(),
-        };
+        let new = NewNode::of_tests(folder.path());
         setup::init(&new).unwrap();
         if let Some(text) = epoch_key {
             let path = new.folder.join("keys/epoch.key");

@@ -35,6 +35,21 @@ pub struct NewNode {
     pub coordinator_address: String,
 }
 
+#[cfg(test)]
+impl NewNode {
+    /// A housing agency's node in a folder for a test.
+    pub(crate) fn of_tests(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("node"),
+            deployment: "pilot".parse().unwrap(),
+            id: "housing".parse().unwrap(),
+            kind: AgencyKind::Housing,
+            coordinator: "main".parse().unwrap(),
+            coordinator_address: "localhost:7440".into(),
+        }
+    }
+}
+
 /// Makes the folder. Returns where the request to sign is.
 pub fn init(new: &NewNode) -> anyhow::Result<PathBuf> {
     let folder = &new.folder;
@@ -218,14 +233,7 @@ mod tests {
     #[test]
     fn what_init_writes_is_what_the_node_reads() {
         let folder = tempfile::tempdir().unwrap();
-        let new = NewNode {
-            folder: folder.path().join("node"),
-            deployment: "pilot".parse().unwrap(),
-            id: "housing".parse().unwrap(),
-            kind: AgencyKind::Housing,
-            coordinator: "main".parse().unwrap(),
-            coordinator_address: "localhost:7440".into(),
-        };
+        let new = NewNode::of_tests(folder.path());
         let request = init(&new).unwrap();
         assert!(fs::read_to_string(request).unwrap().contains("CERTIFICATE REQUEST"));
         let config = NodeConfig::load(&new.folder.join("node.toml")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
-use causeway_proto::{pb, refusal};
+use causeway_proto::pb;
 use futures::{Stream, StreamExt, stream};
 use tokio::{select, sync::watch, time::sleep};
 use tonic::Status;
@@ -50,8 +50,7 @@ impl Watcher {
     async fn next(&mut self) -> Result<pb::WatchInboxResponse, Status> {
         loop {
             if *self.going.borrow() {
-                let message = "the node is going down: resume at the last position when it is back";
-                return Err(refusal::retry_later("GOING_DOWN", message, Duration::from_secs(1)));
+                return Err(status::going_down());
             }
             if let Some(response) = self.ready.pop_front() {
                 return Ok(response);

@@ -148,8 +148,7 @@ impl Watcher {
             return Err(closed());
         }
         if *self.going.borrow() {
-            let message = "the node is going down: resume at the last position when it is back";
-            return Err(refusal::retry_later("GOING_DOWN", message, Duration::from_secs(1)));
+            return Err(status::going_down());
         }
         Ok(())
     }

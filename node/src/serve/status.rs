@@ -1,5 +1,7 @@
 //! What callers are told when something fails here: that it did, and which line of our log knows.
 
+use std::time::Duration;
+
 use causeway_proto::refusal;
 use ring::rand::{SecureRandom, SystemRandom};
 use tonic::{Code, Status};
@@ -25,6 +27,12 @@ pub(super) fn keyring(error: KeyringError) -> Status {
         }
         error => internal("the node could not use its keys", &error),
     }
+}
+
+/// Tells whoever follows something that it has to be followed anew, soon.
+pub(super) fn going_down() -> Status {
+    let message = "the node is going down: resume at the last position when it is back";
+    refusal::retry_later("GOING_DOWN", message, Duration::from_secs(1))
 }
 
 fn internal(message: &str, error: &(dyn std::error::Error + 'static)) -> Status {

@@ -307,14 +307,20 @@ fn home(address: &str) -> String {
 const KIERAN: &str = "N-1,KIERAN,BYRON,1971-04-06,2 Station Road,ZX3 9HT,,,\n";
 const BOTH: &str = "I-0,N-0,ASB,2025-02-01\nI-1,N-1,ASB,2025-02-01\n";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_came_in_a_burst_that_broke_off_and_is_another_by_now_leaves_no_ghost() {
+/// An agency that has the two, and a coordinator that has heard of all.
+async fn followed() -> (Agency, Follower) {
     let agency = Agency::new().await;
     agency.people(&home("60 Station Road,ZX3 9HT")).await;
     agency.events(BOTH).await;
     let mut follower = Follower::begin(&agency).await;
     let mut changes = follower.watch(&agency).await;
     follower.catch_up(&agency, &mut changes).await;
+    (agency, follower)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_in_a_burst_that_broke_off_and_is_another_by_now_leaves_no_ghost() {
+    let (agency, mut follower) = followed().await;
     agency.people(&home("9 Long Lane,ZX5 5AA")).await;
     follower.hear_some(&agency, 1).await;
     agency.people(&home("14 Larkrise Close,ZX1 4AB")).await;
@@ -325,12 +331,7 @@ async fn who_came_in_a_burst_that_broke_off_and_is_another_by_now_leaves_no_ghos
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_left_in_a_burst_that_broke_off_and_is_back_by_now_is_not_lost() {
-    let agency = Agency::new().await;
-    agency.people(&home("60 Station Road,ZX3 9HT")).await;
-    agency.events(BOTH).await;
-    let mut follower = Follower::begin(&agency).await;
-    let mut changes = follower.watch(&agency).await;
-    follower.catch_up(&agency, &mut changes).await;
+    let (agency, mut follower) = followed().await;
     for n in 1..3 {
         agency.events(&format!("I-1,N-1,ASB,2025-02-01\nI-9,N-1,ASB,2025-02-0{n}\n")).await;
     }
