@@ -99,7 +99,8 @@ fn counting<T>(
     file.taken -= (before - rows.len()) as u64;
     if feed.mapping().mode == Mode::Delta {
         let mut later = HashSet::with_capacity(rows.len());
-        let last: Vec<bool> = rows.iter().rev().map(|row| later.insert(key(row).clone())).collect();
+        let last: Vec<bool> =
+            rows.iter().rev().map(|row| later.insert(key(row).as_str())).collect();
         let mut last = last.into_iter().rev();
         rows.retain(|_| last.next().unwrap_or(true));
     }

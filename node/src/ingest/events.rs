@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use causeway_proto::day::Day;
 
-use super::{
-    Delivery, DryRun, IngestError, Intake, Read, Receipt, before, compare, is_read_anew, last_day,
-};
+use super::{Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, last_day};
 use crate::{
     source::{Before, EventRow, Feed, Role, Rule, SourceReport},
     store::{
@@ -52,8 +50,7 @@ impl Intake<'_> {
         let arrived = last.as_ref().map(|_| self.as_at);
         let event = |row| event(row, person_feed, &merged, arrived);
         let rows: Vec<Event> = rows.into_iter().map(event).collect();
-        let anew = last.as_ref().is_some_and(|last| is_read_anew(feed, last));
-        let how = (feed.mapping().mode, anew);
+        let how = How::of(feed, last.as_ref());
         let difference = compare(&known, rows, |e| (&e.key, e.hash), how, &file);
         let mut touched: Vec<(String, String)> =
             difference.changed.iter().map(|event| event.record.clone()).collect();

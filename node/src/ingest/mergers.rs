@@ -19,6 +19,9 @@ pub(super) async fn sound(
     rows: &[PersonRow],
     file: &mut SourceReport,
 ) -> Result<Vec<PersonRow>, StoreError> {
+    if gone_over.is_empty() {
+        return Ok(gone_over);
+    }
     let mut now = merged::of(conn, feed.id()).await?;
     for row in rows {
         now.forget(&row.key);

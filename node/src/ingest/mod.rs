@@ -308,6 +308,20 @@ fn is_read_anew(feed: &Feed, last: &Import) -> bool {
     last.mapping.is_some_and(|mapping| mapping != feed.fingerprint())
 }
 
+/// How a feed's rows are held against what is there.
+struct How {
+    mode: Mode,
+    /// Every row counts as changed.
+    anew: bool,
+}
+
+impl How {
+    fn of(feed: &Feed, last: Option<&Import>) -> Self {
+        let anew = last.is_some_and(|last| is_read_anew(feed, last));
+        Self { mode: feed.mapping().mode, anew }
+    }
+}
+
 /// The day that a feed's last good export speaks of.
 fn last_day(last: Option<&Import>) -> Option<Day> {
     last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
@@ -318,7 +332,7 @@ fn compare<T>(
     known: &HashMap<String, Known>,
     rows: Vec<T>,
     of: impl Fn(&T) -> (&str, [u8; 16]),
-    (mode, anew): (Mode, bool),
+    How { mode, anew }: How,
     file: &SourceReport,
 ) -> Difference<T> {
     let mut difference = Difference {
@@ -350,6 +364,9 @@ fn compare<T>(
     }
     // A row that was set aside is not gone; where one has no key, nobody can tell which.
     let counts_absence = mode == Mode::Full && file.keyless == 0;
+    if !counts_absence && file.keys_sensitive.is_empty() && file.keys_left_out.is_empty() {
+        return difference;
+    }
     for (key, before) in known {
         if present.contains_key(key) {
             continue;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::{
-    Delivery, DryRun, IngestError, Intake, Read, Receipt, before, compare, dedupe,
+    Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, dedupe,
     dedupe::Piece,
     drift,
     homes::Homes,
-    is_read_anew, mergers,
+    mergers,
     persons::{self, Reading},
 };
 use crate::{
@@ -62,8 +62,7 @@ impl Intake<'_> {
         let merged = mergers::follow(&mut tx, feed, &mut known, &gone_over, &rows).await?;
         let (records, quality) = tokio::task::block_in_place(|| new_records(rows, &rules));
         quality.judge().map_err(refuse)?;
-        let anew = last.as_ref().is_some_and(|last| is_read_anew(feed, last));
-        let how = (feed.mapping().mode, anew);
+        let how = How::of(feed, last.as_ref());
         let mut difference = compare(&known, records, |r| (&r.key, r.hash), how, &file);
 
         difference.gone.extend(&merged.gone);
@@ -127,8 +126,7 @@ fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality)
     let records = normalised
         .into_iter()
         .map(|(row, person, notes)| {
-            quality.count(&person, notes);
-            quality.dated += u64::from(!row.raw.dob.trim().is_empty());
+            quality.count(&row.raw, &person, notes);
             NewRecord {
                 hash: *row.hash.as_bytes(),
                 fields: row.raw.pack(),
@@ -151,8 +149,9 @@ pub(super) fn dry_run(
     let rules = Rules::of(feed, intake.as_at);
     let mut quality = Quality::default();
     let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, &rules)).collect();
-    normalised.iter().for_each(|(person, notes)| quality.count(person, *notes));
-    quality.dated = rows.iter().filter(|row| !row.raw.dob.trim().is_empty()).count() as u64;
+    for (row, (person, notes)) in rows.iter().zip(&normalised) {
+        quality.count(&row.raw, person, *notes);
+    }
     let pieces: Vec<Piece> = normalised
         .par_iter()
         .map(|(person, _)| {

@@ -20,7 +20,10 @@ use std::fmt;
 
 use causeway_proto::day::Day;
 
-use crate::source::{Feed, RawPerson, dates::DateFormats};
+use crate::source::{
+    Feed, RawPerson,
+    dates::{DateFormats, NOT_KNOWN},
+};
 
 pub mod address;
 pub mod birth;
@@ -144,9 +147,6 @@ pub fn normalise(raw: &RawPerson, rules: &Rules) -> (Person, Notes) {
     };
     (person, notes)
 }
-
-/// Up to this year, a date of death is a system's way to say that there is none.
-const NOT_KNOWN: i16 = 1901;
 
 /// Reads fields that are either good or missing.
 struct Fields<'a> {

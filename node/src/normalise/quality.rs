@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::Person;
-use crate::source::{ALWAYS_ALLOWED, FileRefused};
+use crate::source::{ALWAYS_ALLOWED, FileRefused, RawPerson};
 
 /// Declares the notes with the names they have in reports.
 macro_rules! notes {
@@ -162,8 +162,9 @@ impl Quality {
     }
 
     /// Counts one record.
-    pub fn count(&mut self, person: &Person, notes: Notes) {
+    pub fn count(&mut self, raw: &RawPerson, person: &Person, notes: Notes) {
         self.records += 1;
+        self.dated += u64::from(!raw.dob.trim().is_empty());
         for note in notes.iter() {
             self.notes[note as usize] += 1;
         }
@@ -220,7 +221,7 @@ mod tests {
         let mut quality = Quality::default();
         let mut notes = Notes::default();
         notes.add(Note::NhsCheckDigit);
-        quality.count(&Person::default(), notes);
+        quality.count(&RawPerson::default(), &Person::default(), notes);
 
         let report = serde_json::to_value(&quality).unwrap();
         assert_eq!(report["records"], 1);

@@ -78,6 +78,9 @@ enum Item {
     Sign(char),
 }
 
+/// Up to this year, a date is a system's way to say that it is not known, or that there is none.
+pub(crate) const NOT_KNOWN: i16 = 1901;
+
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 

@@ -10,6 +10,7 @@ use causeway_proto::day::Day;
 use super::{
     cells::Cells,
     damage::Kind,
+    dates::NOT_KNOWN,
     feed::Feed,
     file::FileError,
     hash,
@@ -21,9 +22,6 @@ use super::{
 
 /// From this year on, an end is a system's way to say that there is none yet.
 const NEVER_ENDS: i16 = 2099;
-
-/// Up to this year, a date is a system's way to say that it is not known.
-const NOT_KNOWN: i16 = 1901;
 
 /// The rows of a file about events, one at a time.
 ///

@@ -229,6 +229,11 @@ impl Keys {
         self.0.remove(key);
     }
 
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns whether a key is among them.
     pub(crate) fn contains(&self, key: &str) -> bool {
         self.0.contains(key)
