@@ -2,10 +2,11 @@
 //!
 //! What a clerk's keyboard, a word processor or a bad conversion did to a letter must not show
 //! afterwards: case, accents, ligatures, curly quotes, zero-width characters, letters of another
-//! alphabet that merely look Latin. A word written wholly in Cyrillic or Greek is transliterated.
-//! Other scripts have no agreed spelling in Latin letters here, so their letters are dropped and
-//! the caller is told.
+//! alphabet that merely look Latin. A word written wholly in Cyrillic or Greek is read as British records
+//! write it, and one in any other script letter by letter. What stands for no letter, such as the sign for
+//! one that could not be read, is dropped, and the caller is told.
 
+use any_ascii::any_ascii_char;
 use encoding_rs::WINDOWS_1252;
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
@@ -14,7 +15,7 @@ use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 pub struct Folded {
     /// The text. Punctuation is kept for the rules that read it; control characters are spaces.
     pub text: String,
-    /// True when letters were dropped because they have no agreed Latin spelling.
+    /// True when letters were dropped because nobody can say which they were.
     pub lost_letters: bool,
 }
 
@@ -78,19 +79,28 @@ fn fold_word(word: &str, out: &mut Folded) {
 fn fold_char(c: char, mixed: bool, out: &mut Folded) {
     if c.is_ascii() {
         out.text.push(plain_ascii(c));
-    } else if is_combining_mark(c) {
+    } else if is_accent(c) {
         // An accent: the letter before it is what every node agrees on.
     } else if let Some(letters) = latin(c) {
         out.text.push_str(letters);
     } else if let Some(letters) = (if mixed { look_alike(c) } else { None }).or_else(|| sound(c)) {
         out.text.push_str(letters);
-    } else if c.is_alphabetic() || c == char::REPLACEMENT_CHARACTER {
-        out.lost_letters = true;
+    } else if c.is_alphanumeric() || is_combining_mark(c) || c == char::REPLACEMENT_CHARACTER {
+        let letters = any_ascii_char(c).chars().filter(char::is_ascii_alphanumeric);
+        let before = out.text.len();
+        out.text.extend(letters.map(plain_ascii));
+        out.lost_letters |= out.text.len() == before && !is_combining_mark(c);
     } else if let Some(mark) = punctuation(c) {
         out.text.push(mark);
     } else {
         out.text.push(' ');
     }
+}
+
+/// Returns whether a mark only says how the letter before it sounds. From Devanagari to Myanmar, and in
+/// Khmer, marks are the vowels between consonants; in Hebrew and Arabic they are seldom written.
+fn is_accent(c: char) -> bool {
+    is_combining_mark(c) && !matches!(c, '\u{900}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
 
 /// Returns whether a character has no width and no meaning: joiners, marks of direction, soft
@@ -327,9 +337,24 @@ mod tests {
 
     #[test]
     fn lost_letters_are_reported() {
-        assert!(folded("محمد").lost_letters && folded("王芳").lost_letters);
         assert!(folded("M\u{fffd}ller").lost_letters);
-        assert!(!folded("Zoë 😀").lost_letters);
+        assert!(!folded("Zoë 😀").lost_letters && !folded("محمد").lost_letters);
+    }
+
+    #[test]
+    fn other_scripts_are_read_letter_by_letter() {
+        for (written, agreed) in [
+            ("王芳", "wangfang"),
+            ("محمد مُحَمَّد", "mhmd mhmd"),
+            ("सीता राम", "sita ram"),
+            ("김민준", "gimminjun"),
+            ("თამარ", "tamar"),
+            ("דוד", "dvd"),
+            ("٢٠ ২০", "20 20"),
+        ] {
+            let read = folded(written);
+            assert_eq!((&*read.text, read.lost_letters), (agreed, false), "{written}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ notes! {
     NamePlaceholder = "name_placeholder",
     /// A name field named two people; the forename is left out.
     NameJoint = "name_joint",
-    /// Letters of a script without an agreed Latin spelling were dropped.
+    /// Letters were dropped that nobody can read, such as the sign for one that was lost.
     NameScript = "name_script",
     /// A name field said that the person has died. Without a date nothing follows from it.
     SaidDeceased = "said_deceased",

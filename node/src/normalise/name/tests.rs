@@ -276,10 +276,13 @@ fn a_joint_record_keeps_surnames_only() {
 }
 
 #[test]
-fn a_script_without_agreed_spelling_is_missing_and_said() {
-    let (read, notes) = read_raw(&parts("محمد", "", "Khan"));
+fn letters_that_nobody_can_read_are_missing_and_said() {
+    let (read, notes) = read_raw(&parts("\u{fffd}", "", "Khan"));
     assert_eq!(written(&read.names), ["?.khan"]);
     assert!(notes.has(Note::NameScript));
+    let (read, notes) = read_raw(&parts("芳", "", "王"));
+    assert_eq!(written(&read.names), ["fang.wang"]);
+    assert!(!notes.has(Note::NameScript));
 }
 
 #[test]
