@@ -19,7 +19,10 @@ const PRIOR_MATCHES: f64 = 30.0;
 /// How often one person's two records differ altogether in a field, at most: relatives at one address do so
 /// nearly always, and where agencies share few people they are most of whom a key with an address finds.
 /// Above what every public set shows whose people are found by more than that (`town link`).
-const MOST_DIFFERENT: [(F, f64); 3] = [(F::Forename, 0.05), (F::Birth, 0.03), (F::Sex, 0.03)];
+const MOST_DIFFERENT: &[(F, f64)] = &[(F::Forename, 0.05), (F::Birth, 0.03), (F::Sex, 0.03)];
+/// The same for the records of one agency, where fathers and sons of one name are about as many as people who
+/// are on record twice. FEBRL's made-up doubles, which differ more often than any real ones, show no more.
+const MOST_DIFFERENT_AT_ONE: &[(F, f64)] = &[(F::Birth, 0.05)];
 
 /// Whose records were compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +60,12 @@ pub(super) fn estimate(patterns: &[Pattern], u: &Table, among: Among) -> Table {
 
 /// Keeps the share of pairs that differ altogether below what one person's ever is.
 fn bound(field: F, row: &mut [f64; F::MOST_LEVELS], among: Among) {
-    let most = MOST_DIFFERENT.iter().find(|(of, _)| *of == field).map(|(_, most)| *most);
-    let Some(most) = most.filter(|most| among == Among::Agencies && row[0] > *most) else { return };
+    let bounds = match among {
+        Among::Agencies => MOST_DIFFERENT,
+        Among::OneAgency => MOST_DIFFERENT_AT_ONE,
+    };
+    let most = bounds.iter().find(|(of, _)| *of == field).map(|(_, most)| *most);
+    let Some(most) = most.filter(|most| row[0] > *most) else { return };
     let rest: f64 = row[1..].iter().sum();
     row[0] = most;
     row[1..].iter_mut().for_each(|share| *share *= (1.0 - most) / rest);
