@@ -4,7 +4,7 @@
 //! a node fills a slot is in its `tokenise` module; what everybody can rely on is here.
 
 use crate::{
-    limits::{RARE_NAMES_MAX_COMPARED, TOKEN_MAX_RECORDS},
+    limits::{ONE_PERSON_MAX_COMPARED, RARE_NAMES_MAX_COMPARED, TOKEN_MAX_RECORDS},
     pb,
     wire::wire_enum,
 };
@@ -139,6 +139,7 @@ impl MatchKeyKind {
     pub const fn most_compared(self) -> usize {
         match self {
             Self::RareNames => RARE_NAMES_MAX_COMPARED,
+            _ if self.most_records() > 1 => ONE_PERSON_MAX_COMPARED,
             _ => TOKEN_MAX_RECORDS,
         }
     }

@@ -20,6 +20,7 @@ use causeway_proto::{
 };
 use rayon::prelude::*;
 
+use super::equals::Equals;
 use crate::tokenise::{
     compare::Comparer,
     profile::Profile,
@@ -46,11 +47,20 @@ const SAMPLED_PAIRS: usize = 100_000;
 /// than there are twins.
 const LEARN_FROM_SHARE: f64 = 0.1;
 
+/// Of somebody who is on record more often, so many of each record's doubles count when it comes to how one
+/// person agrees: otherwise the few who are written down hundreds of times would teach everything.
+const DOUBLES_COUNTED: f64 = 5.0;
+
 impl Piece {
     /// Prepares a record.
     pub fn new(profile: Profile, mut keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
         keys.sort_by_key(|(kind, ..)| kind.index());
         Self { sketch: sketch::encode(&profile), profile, keys }
+    }
+
+    /// Returns of which kinds it has match-keys: bit [`MatchKeyKind::index`].
+    fn kinds(&self) -> u32 {
+        self.keys.iter().fold(0, |all, (kind, ..)| all | 1 << kind.index())
     }
 
     /// Returns its match-keys of one kind.
@@ -66,6 +76,8 @@ impl Piece {
 ///
 /// With `known` weights nothing is learnt: a few records teach nothing.
 pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
+    let equals = Equals::of(pieces);
+    let pieces = &equals.one_each[..];
     let comparisons = comparisons(pieces);
     let pairs = pairs(pieces);
     let levels: Vec<Levels> = pairs
@@ -74,11 +86,11 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         .collect();
     let ids: Vec<StrongIds> = pairs
         .par_iter()
-        .map(|(a, b, _)| strong_ids(&pieces[*a as usize], &pieces[*b as usize]))
+        .map(|(a, b, _)| strong_ids(pieces[*a as usize], pieces[*b as usize]))
         .collect();
     let weights = match known {
         Some(weights) => weights.clone(),
-        None => learn(&comparisons, &pairs, &levels, &ids),
+        None => learn(&comparisons, (&pairs, &levels, &ids), &equals),
     };
 
     let verdicts: Vec<Verdict> =
@@ -104,7 +116,7 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         let pair = (x.min(y), x.max(y));
         match pairs.binary_search_by_key(&pair, |(a, b, _)| (*a, *b)) {
             Ok(at) => guards::are_two(verdicts[at], bits[at]),
-            Err(_) => strong_ids(&pieces[x as usize], &pieces[y as usize]).conflicting > 0,
+            Err(_) => strong_ids(pieces[x as usize], pieces[y as usize]).conflicting > 0,
         }
     };
     let weighed = || pairs.iter().zip(&bits).map(|((a, b, _), bits)| (*a, *b, *bits));
@@ -117,27 +129,24 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         .collect();
     let members: Vec<Member> =
         pieces.iter().zip(0..).map(|(piece, at)| member(piece, at)).collect();
-    (cluster::cluster(&members, &edges), weights)
+    (equals.spread(&cluster::cluster(&members, &edges)), weights)
 }
 
-fn comparisons(pieces: &[Piece]) -> Vec<Comparison> {
+fn comparisons(pieces: &[&Piece]) -> Vec<Comparison> {
+    pieces.par_iter().enumerate().map(|(at, piece)| comparison(piece, at)).collect()
+}
+
+/// What a record is compared by. What it lacks differs from record to record, so each needs a number of its
+/// own.
+fn comparison(piece: &Piece, number: usize) -> Comparison {
     // Nothing leaves: the key only has to be one.
     let cipher = Aes128::new(&[0; 16].into());
-    pieces
-        .par_iter()
-        .enumerate()
-        .map_init(
-            || Comparer::new(&cipher),
-            |comparer, (at, piece)| {
-                let sketch = Sketch::read(&piece.sketch).expect("it was packed just now");
-                comparer.compare(&[0; 16], at as u64, &sketch)
-            },
-        )
-        .collect()
+    let sketch = Sketch::read(&piece.sketch).expect("it was packed just now");
+    Comparer::new(&cipher).compare(&[0; 16], number as u64, &sketch)
 }
 
 /// Pairs of records that share a match-key, with the kinds they share, in order.
-fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
+fn pairs(pieces: &[&Piece]) -> Vec<(u32, u32, u32)> {
     let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| of_kind(pieces, *kind));
     let mut pairs: Vec<(u32, u32, u32)> = found.collect();
     pairs.par_sort_unstable();
@@ -150,7 +159,7 @@ fn pairs(pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
 }
 
 /// Pairs of records that share a match-key of one kind.
-fn of_kind(pieces: &[Piece], kind: MatchKeyKind) -> Vec<(u32, u32, u32)> {
+fn of_kind(pieces: &[&Piece], kind: MatchKeyKind) -> Vec<(u32, u32, u32)> {
     let records = pieces.iter().zip(0u32..);
     let keys = records.flat_map(|(piece, at)| piece.of_kind(kind).map(move |y| (y, at)));
     let mut column: Vec<(Y, u32)> = keys.collect();
@@ -184,14 +193,28 @@ fn strong_ids(a: &Piece, b: &Piece) -> StrongIds {
 
 fn learn(
     comparisons: &[Comparison],
-    pairs: &[(u32, u32, u32)],
-    levels: &[Levels],
-    ids: &[StrongIds],
+    (pairs, levels, ids): (&[(u32, u32, u32)], &[Levels], &[StrongIds]),
+    equals: &Equals<'_>,
 ) -> Weights {
+    // As many pairs as there would be of all records, and no more of any one than are counted.
+    let (times, doubles) = (&equals.times, doubles(pairs, equals));
+    let counted = |a: usize, b: usize, pairs: f64| {
+        let most = doubles[a].max(doubles[b]).max(DOUBLES_COUNTED);
+        pairs * DOUBLES_COUNTED / most
+    };
     let mut counts: HashMap<(Levels, u32), f64> = HashMap::new();
-    for (((_, _, kinds), levels), ids) in pairs.iter().zip(levels).zip(ids) {
+    for (((a, b, kinds), levels), ids) in pairs.iter().zip(levels).zip(ids) {
         if ids.conflicting == 0 {
-            *counts.entry((*levels, *kinds)).or_default() += 1.0;
+            let (a, b) = (*a as usize, *b as usize);
+            *counts.entry((*levels, *kinds)).or_default() += counted(a, b, times[a] * times[b]);
+        }
+    }
+    for (at, (piece, one)) in equals.one_each.iter().zip(comparisons).enumerate() {
+        if times[at] > 1.0 {
+            let other = comparison(piece, comparisons.len() + at);
+            let alike = (Levels::of(one, &other), piece.kinds());
+            *counts.entry(alike).or_default() +=
+                counted(at, at, times[at] * (times[at] - 1.0) / 2.0);
         }
     }
     let mut patterns: Vec<Pattern> = counts
@@ -200,7 +223,7 @@ fn learn(
         .collect();
     // Sums in a fixed order give the same weights every time.
     patterns.sort_unstable_by_key(|pattern| (pattern.levels, pattern.kinds));
-    let all = comparisons.len() as f64;
+    let all: f64 = times.iter().sum();
     let strangers = strangers(comparisons);
     let total_pairs = all * (all - 1.0) / 2.0;
     let supposed = Weights::suppose(&patterns, &strangers, all);
@@ -210,6 +233,20 @@ fn learn(
         return supposed;
     }
     Weights::estimate(&patterns, &strangers, total_pairs, Among::OneAgency)
+}
+
+/// Counts for each record the others that share a key with it that hardly anybody but one person holds, and
+/// those that say the same.
+fn doubles(pairs: &[(u32, u32, u32)], equals: &Equals<'_>) -> Vec<f64> {
+    let of_one = MatchKeyKind::ALL.iter().filter(|kind| kind.most_records() > 1);
+    let of_one = of_one.fold(0, |all, kind| all | 1 << kind.index());
+    let times = &equals.times;
+    let mut doubles: Vec<f64> = times.iter().map(|times| times - 1.0).collect();
+    for (a, b, _) in pairs.iter().filter(|(.., kinds)| kinds & of_one != 0) {
+        doubles[*a as usize] += times[*b as usize];
+        doubles[*b as usize] += times[*a as usize];
+    }
+    doubles
 }
 
 /// Counts how random pairs agree.

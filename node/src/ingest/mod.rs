@@ -7,6 +7,7 @@
 pub mod dedupe;
 mod delivery;
 mod drift;
+mod equals;
 mod events;
 pub mod freshness;
 mod homes;

@@ -116,6 +116,17 @@ async fn two_nominals_of_one_woman_are_one_person_and_her_son_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_written_down_a_hundred_times_in_three_ways_is_one_person_and_her_son_another() {
+    let police = Agency::new().await;
+    let of = |who: &str, n: usize| who.replacen("N-", &format!("N-{n}-"), 1);
+    let many = (0..100).flat_map(|n| [of(CAROL, n), of(KIERAN, n)]);
+    let rows: Vec<String> = many.chain((0..20).map(|n| of(CAROL_AGAIN, n))).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    police.people(&rows).await;
+    assert_eq!(police.counts().await, (220, 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_file_twice_is_no_news_and_one_changed_row_is_one_change() {
     let police = Agency::new().await;
     police.people(&[CAROL, KIERAN]).await;
