@@ -39,6 +39,9 @@ pub struct Piece {
     pub keys: Vec<(MatchKeyKind, usize, Y)>,
 }
 
+/// Two records that share match-keys, and of which kinds: bit [`MatchKeyKind::index`].
+type Shared = (u32, u32, u32);
+
 /// Random pairs of different records to learn from how strangers agree: at most so many, and no more
 /// than there are.
 const SAMPLED_PAIRS: usize = 100_000;
@@ -146,9 +149,9 @@ fn comparison(piece: &Piece, number: usize) -> Comparison {
 }
 
 /// Pairs of records that share a match-key, with the kinds they share, in order.
-fn pairs(pieces: &[&Piece]) -> Vec<(u32, u32, u32)> {
+fn pairs(pieces: &[&Piece]) -> Vec<Shared> {
     let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| of_kind(pieces, *kind));
-    let mut pairs: Vec<(u32, u32, u32)> = found.collect();
+    let mut pairs: Vec<Shared> = found.collect();
     pairs.par_sort_unstable();
     pairs.dedup_by(|(a, b, kind), first| {
         let same = (*a, *b) == (first.0, first.1);
@@ -159,7 +162,7 @@ fn pairs(pieces: &[&Piece]) -> Vec<(u32, u32, u32)> {
 }
 
 /// Pairs of records that share a match-key of one kind.
-fn of_kind(pieces: &[&Piece], kind: MatchKeyKind) -> Vec<(u32, u32, u32)> {
+fn of_kind(pieces: &[&Piece], kind: MatchKeyKind) -> Vec<Shared> {
     let records = pieces.iter().zip(0u32..);
     let keys = records.flat_map(|(piece, at)| piece.of_kind(kind).map(move |y| (y, at)));
     let mut column: Vec<(Y, u32)> = keys.collect();
@@ -193,7 +196,7 @@ fn strong_ids(a: &Piece, b: &Piece) -> StrongIds {
 
 fn learn(
     comparisons: &[Comparison],
-    (pairs, levels, ids): (&[(u32, u32, u32)], &[Levels], &[StrongIds]),
+    (pairs, levels, ids): (&[Shared], &[Levels], &[StrongIds]),
     equals: &Equals<'_>,
 ) -> Weights {
     // As many pairs as there would be of all records, and no more of any one than are counted.
@@ -237,7 +240,7 @@ fn learn(
 
 /// Counts for each record the others that share a key with it that hardly anybody but one person holds, and
 /// those that say the same.
-fn doubles(pairs: &[(u32, u32, u32)], equals: &Equals<'_>) -> Vec<f64> {
+fn doubles(pairs: &[Shared], equals: &Equals<'_>) -> Vec<f64> {
     let of_one = MatchKeyKind::ALL.iter().filter(|kind| kind.most_records() > 1);
     let of_one = of_one.fold(0, |all, kind| all | 1 << kind.index());
     let times = &equals.times;
