@@ -21,8 +21,10 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     app::{self, Coordinator, Issued},
+    clock,
     config::{CoordinatorConfig, EXAMPLE},
     cycle::{report::LinkReport, waterfall},
+    ledger::sweeps,
     score::{Model, replay},
     telemetry::{self, LogFormat},
 };
@@ -42,6 +44,7 @@ Day by day:
   causeway-coordinator sweep                     one pass over all nodes, now
   causeway-coordinator alerts                    what was issued, and who has it
   causeway-coordinator explain ALERT             why, line by line and link by link
+  causeway-coordinator skip NUMBER               go on after the ledger was lost or restored
 Offline:
   causeway-coordinator score events.csv --as-at 2025-02-25     replay or back-test a model
   causeway-coordinator model check new.toml                    is this model fit to be used
@@ -105,6 +108,17 @@ Example:
         /// Draw the evidence of its links into this file, too
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
+    },
+    /// Number the next sweep above what nodes have seen, where the ledger was lost or restored
+    ///
+    /// A node opens no sweep whose number it has seen, or passed, and says in its refusal which that was.
+    #[command(after_help = "\
+Example, after \"the node has opened sweep 412 before\":
+  causeway-coordinator skip 412")]
+    Skip {
+        /// The highest number that any node has seen
+        #[arg(value_parser = clap::value_parser!(u64).range(1..1 << 62))]
+        through: u64,
     },
     /// Score households from a CSV file, without any node
     ///
@@ -231,6 +245,17 @@ async fn command(
             } else {
                 write!(out, "{report}")?;
                 write_links(&report.links, out)?;
+            }
+            Ok(())
+        }
+        Command::Skip { through } => {
+            let ledger = app::open_ledger(&config.ledger).await?;
+            let mut tx = ledger.begin().await?;
+            let next = sweeps::skip(&mut tx, *through, clock::today(), clock::now_ms()).await?;
+            tx.commit().await?;
+            match args.json {
+                true => writeln!(out, "{}", json!({ "next_sweep": next }))?,
+                false => writeln!(out, "The next sweep is number {next}.")?,
             }
             Ok(())
         }

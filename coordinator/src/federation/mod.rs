@@ -17,7 +17,7 @@ use causeway_certs::{
     reverse::Registry,
     tls::TlsState,
 };
-use causeway_proto::{catalogue::AgencyKind, ids::AgencyId};
+use causeway_proto::{catalogue::AgencyKind, ids::AgencyId, refusal};
 use tonic::{Code, Status, transport::Channel};
 
 use self::client::NodeClient;
@@ -88,6 +88,13 @@ impl Problem {
                 Self::TooSlow { call, after: deadline }
             }
             Code::Unavailable => Self::Unreachable(why()),
+            Code::FailedPrecondition
+                if refusal::reason(status).as_deref() == Some("SWEEP_REPLAYED") =>
+            {
+                let next = "where this coordinator's ledger was lost or restored, go on with \
+                            `causeway-coordinator skip` and that number";
+                Self::Refused(format!("{}; {next}", why()))
+            }
             Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {
                 Self::Refused(why())
             }

@@ -56,6 +56,28 @@ pub async fn open(
     Ok(sweep)
 }
 
+/// Leaves out the counters up to `through`, which another ledger used. Returns the next sweep's.
+pub async fn skip(tx: &mut Tx, through: u64, as_at: Day, now_ms: u64) -> Result<u64, LedgerError> {
+    let select = "select coalesce(max(counter), 0) from sweep";
+    let (last,): (i64,) = on!(tx, |conn| sqlx::query_as(select).fetch_one(conn).await)?;
+    let last = unsigned("counter", last)?;
+    if through <= last {
+        return Ok(last + 1);
+    }
+    let insert =
+        "insert into sweep (id, counter, as_at_day, model, model_sha256, opened_ms, closed_ms)
+         values ($1, $2, $3, '', '', $4, $4)";
+    on!(tx, |conn| sqlx::query(insert)
+        .bind(&SweepId::new(through, [0; 8]).as_bytes()[..])
+        .bind(signed(through))
+        .bind(i64::from(as_at.number()))
+        .bind(signed(now_ms))
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(through + 1)
+}
+
 /// Records what a sweep's pass came to, while it goes on.
 pub async fn keep(tx: &mut Tx, sweep: SweepId, report: &str) -> Result<(), LedgerError> {
     let update = "update sweep set report = $1 where id = $2";
@@ -141,5 +163,17 @@ mod tests {
         let last_sweep = last(&mut tx).await.unwrap().unwrap();
         assert_eq!(last_sweep.failed.as_deref(), Some("nobody came"));
         assert_eq!(last_report(&mut tx).await.unwrap().as_deref(), Some(made));
+    }
+
+    #[tokio::test]
+    async fn counters_that_another_ledger_used_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open_file(&folder.path().join("ledger.db")).await.unwrap();
+        let mut tx = ledger.begin().await.unwrap();
+        let day = Day::new(2025, 2, 25).unwrap();
+        assert_eq!(skip(&mut tx, 17, day, 1).await.unwrap(), 18);
+        assert_eq!(skip(&mut tx, 16, day, 2).await.unwrap(), 18);
+        let next = open(&mut tx, [1; 8], day, ("m", ""), 3).await.unwrap();
+        assert_eq!(next.counter(), 18);
     }
 }
