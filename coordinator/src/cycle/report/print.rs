@@ -64,6 +64,15 @@ impl fmt::Display for SweepReport {
     }
 }
 
+impl AlertReport {
+    /// Returns what the rules would add beyond what they may, in points of `raw`.
+    fn rules_over_their_cap(&self) -> f64 {
+        let lines: f64 = self.lines.iter().map(|line| line.points).sum();
+        let rules: u32 = self.interactions.iter().map(|rule| rule.points).sum();
+        lines + f64::from(rules) + f64::from(self.breadth) - self.raw
+    }
+}
+
 impl fmt::Display for AlertReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { alert_id, revision, change, subject, people, tier, score, range, .. } = self;
@@ -93,8 +102,15 @@ impl fmt::Display for AlertReport {
             writeln!(f, "  {:>5.1}  {} [{}]", f64::from(rule.points), rule.sentence, rule.id)?;
         }
         // Earlier versions kept it with a withdrawal.
-        if self.breadth > 0 && *change != AlertChange::Cancel {
-            writeln!(f, "  {:>5.1}  several agencies see harm", f64::from(self.breadth))?;
+        if *change != AlertChange::Cancel {
+            let capped = self.rules_over_their_cap();
+            if capped >= 0.05 {
+                writeln!(f, "  {:>5.1}  rules together reach their cap", -capped)?;
+            }
+            if self.breadth > 0 {
+                writeln!(f, "  {:>5.1}  several agencies see harm", f64::from(self.breadth))?;
+            }
+            writeln!(f, "  {:>5.1}  in all: {score:.1} on the scale of 0 to 100", self.raw)?;
         }
         for recipient in &self.recipients {
             let asked = match recipient.duty {

@@ -233,7 +233,7 @@ A: T4, score 81.6 of 100
       10  Suicidal thoughts reported on 24 February 2025, and no follow-up has been recorded [X14]
     -5.0  Rules together reach their cap
     12.0  Several agencies see harm
-   101.7  In all
+   101.7  In all: 81.6 on the scale of 0 to 100
 ";
         assert!(text.contains(rules), "{text}");
     }

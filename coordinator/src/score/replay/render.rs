@@ -33,7 +33,7 @@ impl fmt::Display for HouseholdReport {
             writeln!(f, "  {:>6}  Rules together reach their cap", format!("-{over}"))?;
         }
         writeln!(f, "  {:>6}  Several agencies see harm", self.breadth)?;
-        writeln!(f, "  {:>6}  In all", self.raw)?;
+        writeln!(f, "  {:>6}  In all: {} on the scale of 0 to 100", self.raw, self.score)?;
 
         let alone = self.agency_alone.iter().map(|(kind, score)| (kind.0.in_words(), score));
         write_scores(f, "Each agency alone", alone)?;
