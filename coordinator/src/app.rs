@@ -62,6 +62,8 @@ struct Parts {
     reviewed: Arc<Notify>,
     sweeping: Arc<Mutex<()>>,
     following: Following,
+    /// Whether it was told to stop.
+    going: watch::Sender<bool>,
     /// Why the last sweep was given up, where it was. The ledger may not have taken that.
     failed: std::sync::Mutex<Option<String>>,
 }
@@ -118,6 +120,17 @@ pub struct Swept {
     pub received: Option<Received>,
 }
 
+/// Why a sweep that was followed came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Whoever followed it does so no more.
+    Unwatched,
+    /// Another sweep was asked for.
+    MadeWay,
+    /// The coordinator was told to stop.
+    GoingDown,
+}
+
 /// What a sweep that is watched has to tell.
 pub enum Heard<'a> {
     /// The result of its pass.
@@ -144,7 +157,7 @@ impl Coordinator {
         );
         let federation = Arc::new(Federation::new(&config, &tls));
         let bell = Arc::new(Notify::new());
-        let (reviewed, sweeping, following, failed) = Default::default();
+        let (reviewed, sweeping, following, going, failed) = Default::default();
         Ok(Self(Arc::new(Parts {
             config,
             model,
@@ -155,6 +168,7 @@ impl Coordinator {
             reviewed,
             sweeping,
             following,
+            going,
             failed,
         })))
     }
@@ -215,7 +229,7 @@ impl Coordinator {
     }
 
     /// Makes one pass as at a day and follows what changes until `stop` resolves, or until another
-    /// sweep is asked for. What is decided is delivered all the while.
+    /// sweep is asked for, or the coordinator is told to stop. What is decided is delivered all the while.
     pub async fn watch(
         &self,
         turn: Turn,
@@ -223,7 +237,7 @@ impl Coordinator {
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
         stop: impl Future<Output = ()>,
         heard: impl FnMut(Heard<'_>) + Send,
-    ) -> Result<(), AppError> {
+    ) -> Result<Ended, AppError> {
         let made = Box::pin(self.follow(turn, (as_at, shadow), tell, stop, heard)).await;
         self.remember(&made);
         made
@@ -242,8 +256,8 @@ impl Coordinator {
         tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
         stop: impl Future<Output = ()>,
         mut heard: impl FnMut(Heard<'_>) + Send,
-    ) -> Result<(), AppError> {
-        let Parts { following, bell, .. } = &*self.0;
+    ) -> Result<Ended, AppError> {
+        let Parts { following, bell, going, .. } = &*self.0;
         self.courier().catch_up().await?;
         let heard = std::sync::Mutex::new(&mut heard);
         let hear = |news: Heard<'_>| {
@@ -256,17 +270,21 @@ impl Coordinator {
             hear(Heard::Swept(report));
         };
         let mut make_way = following.make_way.subscribe();
+        let mut going = going.subscribe();
+        let mut ended = Ended::Unwatched;
         let until = async {
-            tokio::select! {
-                () = stop => {}
-                _ = make_way.changed() => {}
+            ended = tokio::select! {
+                () = stop => Ended::Unwatched,
+                _ = make_way.changed() => Ended::MadeWay,
+                _ = going.wait_for(|going| *going) => Ended::GoingDown,
             }
         };
         let cycle = self.cycle(&*tell, None, true, shadow);
         let outcome = cycle.watch(as_at, until, swept, |burst| hear(Heard::Followed(burst))).await;
         following.now.store(false, Ordering::SeqCst);
         drop(turn);
-        Ok(outcome.map(|_| ())?)
+        outcome?;
+        Ok(ended)
     }
 
     fn cycle<'a>(
@@ -289,7 +307,15 @@ impl Coordinator {
             received,
             follows,
             reviewed: &parts.reviewed,
+            going: parts.going.subscribe(),
         }
+    }
+
+    /// Has a sweep that is running be closed, and no other begin. Returns once nobody sweeps.
+    pub async fn go_down(&self) {
+        let Parts { going, sweeping, .. } = &*self.0;
+        going.send_replace(true);
+        drop(sweeping.lock().await);
     }
 
     /// Returns whoever delivers what is decided.

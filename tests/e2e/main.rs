@@ -24,5 +24,6 @@ mod python_client;
 mod reviews;
 mod stored_joins_nothing;
 mod strangers_are_refused;
+mod told_to_stop;
 mod worklist;
 mod year;

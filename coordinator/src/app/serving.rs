@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use causeway_certs::{accept, admit::AdmitLayer};
 use tokio::{
     net::{TcpListener, UnixListener},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -58,32 +59,44 @@ impl Coordinator {
         if let Some(schedule) = config.schedule {
             tasks.spawn(self.clone().keep_sweeping(schedule));
         }
+        let (drain, draining) = watch::channel(false);
+        let drained = move || {
+            let mut draining = draining.clone();
+            async move {
+                let _ = draining.wait_for(|draining| *draining).await;
+            }
+        };
         let local = Server::builder().add_routes(routes.clone());
-        tasks.spawn(async move {
-            if let Err(error) = local.serve_with_incoming(UnixListenerStream::new(control)).await {
+        let local = local.serve_with_incoming_shutdown(UnixListenerStream::new(control), drained());
+        let mut local = tokio::spawn(async move {
+            if let Err(error) = local.await {
                 tracing::error!(%error, "commands on this machine are not answered any more");
             }
         });
         tracing::info!(coordinator.id = %config.id, listen = %address, "coordinator is up");
         ready(address)?;
 
-        let (drain, draining) = tokio::sync::oneshot::channel::<()>();
         let server = accept::server().layer(admit).add_routes(routes);
-        let mut server = tokio::spawn(server.serve_with_incoming_shutdown(incoming, async {
-            let _ = draining.await;
-        }));
+        let mut server = tokio::spawn(server.serve_with_incoming_shutdown(incoming, drained()));
         tokio::select! {
             ended = &mut server => ended?.context("the server stopped by itself")?,
             () = stop => {
                 health.set_service_status("", ServingStatus::NotServing).await;
-                let _ = drain.send(());
+                let _ = drain.send(true);
                 let patience = Duration::from_secs(config.serve.drain_seconds);
-                if timeout(patience, &mut server).await.is_err() {
+                // A sweep that is open is closed first: its keys are erased at the nodes, and who follows it
+                // hears why it ends.
+                let closed = async {
+                    self.go_down().await;
+                    tokio::join!(&mut server, &mut local)
+                };
+                if timeout(patience, closed).await.is_err() {
                     tracing::warn!("calls in progress did not end in time");
                     server.abort();
                 }
             }
         }
+        local.abort();
         // Fails where somebody removed it already, which is as good.
         let _ = fs::remove_file(&config.serve.control);
         tracing::info!("coordinator is down");
@@ -100,6 +113,9 @@ impl Coordinator {
         });
         loop {
             let turn = Turn(self.0.sweeping.clone().lock_owned().await);
+            if *self.0.going.borrow() {
+                return;
+            }
             let stop = sleep(schedule.daily_at.from(clock::now_ms()));
             let heard = |heard: Heard<'_>| match heard {
                 Heard::Swept(report) => tracing::info!(

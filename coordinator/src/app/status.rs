@@ -22,6 +22,9 @@ use crate::{
 /// How long a node may take to say whether it is there.
 const HEALTH: Duration = Duration::from_secs(3);
 
+/// Why a sweep has no end.
+const BROKEN_OFF: &str = "the coordinator went down in it";
+
 /// What the coordinator is doing.
 #[derive(Serialize)]
 pub struct Status {
@@ -62,7 +65,7 @@ pub struct NodeStatus {
 impl Coordinator {
     /// Says what the coordinator is doing, asking every node whether it is there.
     pub async fn status(&self) -> Result<Status, AppError> {
-        let Parts { config, model, federation, ledger, failed, .. } = &*self.0;
+        let Parts { config, model, federation, ledger, failed, sweeping, .. } = &*self.0;
         let ask = federation.members().iter().map(|member| async move {
             let problem = member.client(HEALTH).health().await.err();
             NodeStatus {
@@ -73,7 +76,8 @@ impl Coordinator {
         });
         let nodes = join_all(ask).await;
         let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Status::of(config, model, ledger, (nodes, failed)).await
+        let sweeps = sweeping.try_lock().is_err();
+        Status::of(config, model, ledger, nodes, (sweeps, failed)).await
     }
 }
 
@@ -85,23 +89,28 @@ impl Status {
             kind: node.kind,
             problem: Some("was not asked: the coordinator is not serving".to_owned()),
         });
-        Self::of(config, &load_model(config)?, ledger, (nodes.collect(), None)).await
+        Self::of(config, &load_model(config)?, ledger, nodes.collect(), (false, None)).await
     }
 
-    /// Reads what the ledger knows. `failed` says why the last sweep was given up, where that could not
-    /// be written down.
+    /// Reads what the ledger knows. `sweeps` says whether a sweep is running, and `failed` why the last one was
+    /// given up, where that could not be written down.
     async fn of(
         config: &CoordinatorConfig,
         model: &Model,
         ledger: &Ledger,
-        (nodes, failed): (Vec<NodeStatus>, Option<String>),
+        nodes: Vec<NodeStatus>,
+        (sweeps, failed): (bool, Option<String>),
     ) -> Result<Self, AppError> {
         let mut tx = ledger.read().await?;
         let last_sweep = sweeps::last(&mut tx).await?;
         let (deliveries_waiting, _) = outbox::waiting(&mut tx).await?;
         let as_at = last_sweep.as_ref().map_or_else(clock::today, |sweep| sweep.as_at);
         let capacity = capacity(&mut tx, model, as_at).await?;
-        let failed = failed.or_else(|| last_sweep.as_ref()?.failed.clone());
+        let broken_off = |sweep: &PastSweep| !sweeps && sweep.closed_ms.is_none();
+        let failed = failed.or_else(|| {
+            let last = last_sweep.as_ref()?;
+            last.failed.clone().or_else(|| broken_off(last).then(|| BROKEN_OFF.to_owned()))
+        });
         Ok(Self {
             deployment: config.deployment.clone(),
             model: model.version.clone(),

@@ -7,25 +7,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use causeway_proto::{
     day::Day,
     limits::MESSAGE_BYTES,
     pb::{
         self, operator_service_client::OperatorServiceClient, run_sweep_response::Event as Message,
     },
+    refusal,
 };
 use serde::de::DeserializeOwned;
 use tonic::transport::Channel;
 
 use super::{Args, Sweep, control, stopped};
 use crate::{
-    app::{Coordinator, Heard, sweep_day},
+    app::{Coordinator, Ended, Heard, Turn, sweep_day},
     clock,
     config::CoordinatorConfig,
     cycle::{live::Followed, progress, report::SweepReport},
     measure,
+    score::Model,
 };
+
+/// Why no more is heard of a sweep.
+const GONE: &str =
+    "the coordinator that was asked is gone: its log says why; ask again once it serves";
 /// How long a sweep of its own waits for its alerts to arrive.
 const DELIVERY: Duration = Duration::from_secs(30);
 
@@ -47,12 +53,12 @@ pub(super) async fn make_pass(
     let how = (as_at, shadow.as_ref());
     let turn = coordinator.turn().await?;
     // Nodes that dial in need somebody who answers; it delivers as well.
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (stop, told_to_stop) = tokio::sync::oneshot::channel::<()>();
     let (up, is_up) = tokio::sync::oneshot::channel();
     let serving = coordinator.clone();
     let server = tokio::spawn(async move {
         let until = async {
-            let _ = stopped.await;
+            let _ = told_to_stop.await;
         };
         let ready = move |_| {
             let _ = up.send(());
@@ -63,46 +69,24 @@ pub(super) async fn make_pass(
     if is_up.await.is_err() {
         return server.await?;
     }
+    tokio::spawn(close_when_told(coordinator.clone()));
+    let tell = Arc::new(printer(args.json));
     if sweep.watch {
-        let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let (tell_to_stop, told_to_stop) = tokio::sync::oneshot::channel();
-        let mut tell_to_stop = Some(tell_to_stop);
-        let tell = move |heard: Heard<'_>| {
-            // Once there is a result it ends well; before, a signal kills it.
-            if let Some(tell_to_stop) = tell_to_stop.take() {
-                let stopped = super::stopped();
-                tokio::spawn(async move {
-                    stopped.await;
-                    let _ = tell_to_stop.send(());
-                });
-            }
-            // Nobody reads on where the output is closed, and then the sweep ends.
-            let _ = news.send(news_text(args.json, &heard));
-        };
-        let until = async {
-            if told_to_stop.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let watching = coordinator.watch(turn, how, Arc::new(printer(args.json)), until, tell);
-        let printing = async {
-            while let Some(text) = heard.recv().await {
-                write!(out, "{text}")?;
-                out.flush()?;
-            }
-            anyhow::Ok(())
-        };
-        let (watched, printed) = tokio::join!(watching, printing);
-        watched?;
-        printed?;
+        let ended = watch(args, &coordinator, (turn, how), tell, out).await;
         coordinator.courier().drain(DELIVERY).await?;
         let _ = stop.send(());
-        return server.await?;
+        server.await??;
+        ensure!(
+            ended? != Ended::MadeWay,
+            "this sweep was closed because another one was asked for"
+        );
+        return Ok(());
     }
-    let swept = coordinator.sweep(turn, how, Arc::new(printer(args.json))).await?;
+    let swept = coordinator.sweep(turn, how, tell).await;
     let waiting = coordinator.courier().drain(DELIVERY).await?;
     let _ = stop.send(());
     server.await??;
+    let swept = swept?;
     if let Some(path) = &sweep.links_out {
         measure::write(path, coordinator.config(), swept.sweep, &swept.linked)?;
     }
@@ -121,6 +105,47 @@ pub(super) async fn make_pass(
         )?;
     }
     Ok(())
+}
+
+/// Makes a pass and prints what changes, until the process is told to stop or nobody reads on.
+async fn watch(
+    args: &Args,
+    coordinator: &Coordinator,
+    (turn, how): (Turn, (Day, Option<&Model>)),
+    tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<Ended> {
+    let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (unread, is_unread) = tokio::sync::oneshot::channel::<()>();
+    let hear = move |heard: Heard<'_>| {
+        let _ = news.send(news_text(args.json, &heard));
+    };
+    let until = async {
+        let _ = is_unread.await;
+    };
+    let watching = coordinator.watch(turn, how, tell, until, hear);
+    let printing = async {
+        // Dropped when nobody reads on, and at the end.
+        let _unread = unread;
+        while let Some(text) = heard.recv().await {
+            write!(out, "{text}")?;
+            out.flush()?;
+        }
+        anyhow::Ok(())
+    };
+    let (watched, printed) = tokio::join!(watching, printing);
+    printed?;
+    Ok(watched?)
+}
+
+/// Closes the sweep when the process is told to stop. Told a second time, it stops at once.
+async fn close_when_told(coordinator: Coordinator) {
+    stopped().await;
+    let again = stopped();
+    tokio::spawn(async move { coordinator.go_down().await });
+    again.await;
+    let _ = writeln!(io::stderr(), "stopped: nodes keep the sweep open until the next one begins");
+    std::process::exit(130);
 }
 
 /// Asks the coordinator that is serving. One that is watched ends well when it is told to stop, as one of
@@ -163,7 +188,11 @@ async fn hear(
     let refused = |status: tonic::Status| anyhow::anyhow!("{}", status.message());
     let mut events = client.run_sweep(request).await.map_err(refused)?.into_inner();
     let tell = printer(args.json);
-    while let Some(event) = events.message().await.map_err(refused)? {
+    let broken_off = |status: tonic::Status| match refusal::reason(&status) {
+        Some(_) => refused(status),
+        None => anyhow::anyhow!("{GONE} ({})", status.message()),
+    };
+    while let Some(event) = events.message().await.map_err(broken_off)? {
         match event.event {
             Some(Message::Progress(progress)) => {
                 if let Some(event) = event_of(progress) {
@@ -183,11 +212,7 @@ async fn hear(
         }
         out.flush()?;
     }
-    if watch {
-        // Another sweep was asked for.
-        return Ok(());
-    }
-    bail!("the coordinator stopped before the sweep was over")
+    bail!(GONE)
 }
 
 /// Reads a line of progress; `None` for a step that this version does not know.

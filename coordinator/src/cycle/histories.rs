@@ -266,6 +266,7 @@ impl Town {
             received: None,
             follows: false,
             reviewed: &self.reviewed,
+            going: watch::channel(false).1,
         }
     }
 

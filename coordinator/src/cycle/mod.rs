@@ -10,6 +10,7 @@
 //! unknowns     who is missing, stale or withholding, and since when
 //! surface      scores, decides who is told, writes alerts and deliveries in one transaction
 //! live         follows what changes while the sweep is open: the same steps for what it touches
+//! ending       closes it, also when the coordinator is told to stop
 //! ```
 //!
 //! A node that is down, slow, wrong or hostile never stops it: the result names the node and why.
@@ -17,6 +18,7 @@
 mod changes;
 pub mod continuity;
 pub mod disputes;
+mod ending;
 pub mod gather;
 #[cfg(test)]
 mod histories;
@@ -34,10 +36,7 @@ pub mod surface;
 pub mod unknowns;
 pub mod waterfall;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use causeway_proto::{
     catalogue::Purpose,
@@ -45,9 +44,8 @@ use causeway_proto::{
     ids::SweepId,
     sweep::{Opened, Opening},
 };
-use futures::future::join_all;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::linked::Linked;
 use self::{
@@ -96,6 +94,8 @@ pub struct Cycle<'a> {
     pub follows: bool,
     /// Rung when somebody answered an alert.
     pub reviewed: &'a Notify,
+    /// Whether the coordinator is told to stop.
+    pub going: watch::Receiver<bool>,
 }
 
 /// A pass could not be made at all.
@@ -112,6 +112,9 @@ pub enum CycleError {
         "the sweep was given up: not one of {} nodes could take part ({})", .0.len(), .0.join("; ")
     )]
     Nobody(Vec<String>),
+    /// The coordinator was told to stop.
+    #[error("the sweep was closed: the coordinator was told to stop")]
+    Stopped,
 }
 
 /// Says what went wrong and why, down to the first cause.
@@ -206,7 +209,7 @@ impl<'a> Cycle<'a> {
     pub async fn run(&self, as_at: Day) -> Result<Outcome, CycleError> {
         let began = Instant::now();
         let sweep = self.begin(as_at).await?;
-        let outcome = self.pass(sweep, as_at, began).await;
+        let outcome = self.pass_unless_stopped(sweep, as_at, began).await;
         self.end(sweep, outcome.map(|(open, report)| Outcome::of(open, report)), None).await
     }
 
@@ -224,7 +227,7 @@ impl<'a> Cycle<'a> {
     ) -> Result<Outcome, CycleError> {
         let began = Instant::now();
         let sweep = self.begin(as_at).await?;
-        let (mut open, report) = match self.pass(sweep, as_at, began).await {
+        let (mut open, report) = match self.pass_unless_stopped(sweep, as_at, began).await {
             Ok(made) => made,
             Err(error) => return self.end(sweep, Err(error), None).await,
         };
@@ -242,27 +245,6 @@ impl<'a> Cycle<'a> {
         let mut tx = self.ledger.begin().await?;
         sweeps::keep(&mut tx, sweep, &report.for_keeping().to_json().to_string()).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// Closes the sweep and writes down what it came to: its pass, if it `made` one, and why it was given
-    /// up, if it was.
-    async fn end(
-        &self,
-        sweep: SweepId,
-        outcome: Result<Outcome, CycleError>,
-        made: Option<&SweepReport>,
-    ) -> Result<Outcome, CycleError> {
-        self.close(sweep).await;
-        let made = outcome.as_ref().ok().map(|outcome| &outcome.report).or(made);
-        let mut report =
-            made.map_or_else(|| serde_json::json!({}), |made| made.for_keeping().to_json());
-        if let Err(error) = &outcome {
-            report["failed"] = in_full(error).into();
-        }
-        let mut tx = self.ledger.begin().await?;
-        sweeps::close(&mut tx, sweep, &report.to_string(), (self.now_ms)()).await?;
-        tx.commit().await?;
-        outcome
     }
 
     async fn begin(&self, as_at: Day) -> Result<SweepId, CycleError> {
@@ -395,22 +377,6 @@ impl<'a> Cycle<'a> {
         let drift = quality.drift_since(&earlier.quality);
         drift.iter().for_each(|drift| tracing::warn!(drift, "the weights are not what they were"));
         Ok((drift, earlier.subgroups))
-    }
-
-    /// Closes the sweep at every node that can be told, so that its keys are erased there.
-    async fn close(&self, sweep: SweepId) {
-        let mut closing = Vec::new();
-        for member in self.federation.members() {
-            closing.push(close_one(member, sweep, self.limits.call()));
-        }
-        join_all(closing).await;
-    }
-}
-
-async fn close_one(member: &Member, sweep: SweepId, deadline: Duration) {
-    if let Err(problem) = member.client(deadline).close(sweep).await {
-        // The next sweep's opening closes it as well.
-        tracing::warn!(agency.id = %member.id, %problem, "could not close the sweep");
     }
 }
 

@@ -19,7 +19,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Desk;
 use crate::{
-    app::{self, AppError, Coordinator, Heard, Issued, ReviewRefused, Turn, sweep_day},
+    app::{self, AppError, Coordinator, Ended, Heard, Issued, ReviewRefused, Turn, sweep_day},
     clock,
     cycle::{
         CycleError, progress,
@@ -67,9 +67,13 @@ impl OperatorService for Desk {
             if watch {
                 let how = (as_at, shadow.as_ref());
                 let watched = watch_changes(&coordinator, turn, how, tell, &out).await;
-                if let Err(error) = watched {
-                    let _ = out.send(Err(to_status(error))).await;
-                }
+                let why = match watched {
+                    Ok(Ended::Unwatched) => return,
+                    Ok(Ended::MadeWay) => made_way(),
+                    Ok(Ended::GoingDown) => to_status(CycleError::Stopped.into()),
+                    Err(error) => to_status(error),
+                };
+                let _ = out.send(Err(why)).await;
                 return;
             }
             let outcome = coordinator.sweep(turn, (as_at, shadow.as_ref()), Arc::new(tell)).await;
@@ -125,7 +129,7 @@ async fn watch_changes(
     how: (Day, Option<&Model>),
     tell: impl Fn(progress::Event) + Send + Sync + 'static,
     out: &mpsc::Sender<Result<pb::RunSweepResponse, Status>>,
-) -> Result<(), AppError> {
+) -> Result<Ended, AppError> {
     let (results, mut waiting) = mpsc::unbounded_channel();
     let heard = move |heard: Heard<'_>| {
         let event = match heard {
@@ -147,6 +151,12 @@ async fn watch_changes(
         }
     };
     tokio::join!(watching, passing_on).0
+}
+
+/// Tells whoever followed a sweep that it was closed for another one.
+fn made_way() -> Status {
+    let message = "this sweep was closed because another one was asked for";
+    refusal::status(Code::Aborted, "MADE_WAY", message)
 }
 
 fn progress_message(event: progress::Event) -> pb::RunSweepResponse {
@@ -255,6 +265,9 @@ pub(super) fn to_status(error: AppError) -> Status {
         }
         AppError::Cycle(error @ CycleError::Nobody(_)) => {
             refusal::status(Code::Unavailable, "NO_NODE", error.to_string())
+        }
+        AppError::Cycle(error @ CycleError::Stopped) => {
+            refusal::status(Code::Unavailable, "GOING_DOWN", error.to_string())
         }
         AppError::Review(error @ ReviewRefused::TooEarly) => {
             refusal::status(Code::InvalidArgument, "INVALID_MESSAGE", error.to_string())
