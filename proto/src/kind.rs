@@ -19,7 +19,7 @@ wire_enum! {
         SoundsBirth = "sounds+birth",
         /// Forename, birth date.
         ForenameBirth = "forename+birth",
-        /// Surname, birth date.
+        /// How the surname sounds, birth date.
         SurnameBirth = "surname+birth",
         /// First three letters of the surname, initial, birth date.
         Surname3InitialBirth = "surname3+initial+birth",

@@ -184,8 +184,8 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
             }
         }
         K::SurnameBirth => {
-            for s in surnames() {
-                births.iter().for_each(|birth| slots.add(&[s, &birth.full]));
+            for s in &parts.surnames {
+                births.iter().for_each(|birth| slots.add(&[&s.sound, &birth.full]));
             }
         }
         K::Surname3InitialBirth => {
@@ -369,6 +369,17 @@ mod tests {
         maiden.surnames = vec![sounded("lovelace")];
         let (married, maiden) = (hashed(&married), hashed(&maiden));
         assert_eq!(married[&(K::SurnameBirth, 1)], maiden[&(K::SurnameBirth, 0)]);
+    }
+
+    #[test]
+    fn a_surname_that_sounds_the_same_is_found_whatever_became_of_the_forename() {
+        let (mut heard, mut typed) = (person(), person());
+        heard.surnames = vec![Sounded { text: "duklos".into(), sound: "TKLS".into() }];
+        typed.surnames = vec![Sounded { text: "duclos".into(), sound: "TKLS".into() }];
+        typed.forenames = vec![sounded("niholas")];
+        let (heard, typed) = (hashed(&heard), hashed(&typed));
+        assert_eq!(heard[&(K::SurnameBirth, 0)], typed[&(K::SurnameBirth, 0)]);
+        assert_ne!(heard[&(K::SoundsBirth, 0)], typed[&(K::SoundsBirth, 0)]);
     }
 
     #[test]
