@@ -1,14 +1,14 @@
 //! A sweep stays open and follows what changes at the agencies, and is always where a fresh one
 //! would be.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::Context;
-use causeway_proto::catalogue::AgencyKind::{AdultSocialCare, Police};
+use causeway_proto::catalogue::AgencyKind::{AdultSocialCare, Nhs, Police};
 use causeway_tests::town::process::Watched;
 use serde_json::Value;
 
-use crate::village::{AS_AT, Extract, FIVE, Making, PATIENCE, Village, until};
+use crate::village::{AS_AT, Extract, FIVE, Making, PATIENCE, Village, id, problem, until};
 
 /// Fresh sweeps, one of which has to be where the open one was.
 const FRESH_SWEEPS: usize = 4;
@@ -44,6 +44,30 @@ fn an_event_that_is_taken_in_becomes_an_alert_while_the_sweep_is_open() -> anyho
     })?;
     assert_eq!(inbox[0]["alert_id"], alert["alert_id"]);
     assert_eq!(ends_where_a_fresh_one_is(&village, sweep, &BTreeMap::new())?, None);
+    Ok(())
+}
+
+#[test]
+fn an_agency_whose_agreements_end_leaves_the_open_sweep_until_there_are_others()
+-> anyhow::Result<()> {
+    let village = Making::of(&FIVE).up()?;
+    village.settings(|text| text.replace("[sweep]\n", "[sweep]\nrejoin_seconds = 1\n"))?;
+    let file = village.town.folder().join(id(Nhs).as_str()).join("policy.toml");
+    let policy = fs::read_to_string(&file)?;
+    let ended = "lawful_basis = \"6(1)(e)\"\nexpires = \"2020-01-01\"";
+
+    let mut sweep = village.town.watch(&["--as-at", AS_AT])?;
+    let pass = sweep.next(PATIENCE)?;
+    fs::write(&file, policy.replace("lawful_basis = \"6(1)(e)\"", ended))?;
+    let without = sweep.next(PATIENCE)?;
+    let why = problem(&without, Nhs).context("it is left out")?;
+    assert!(why.starts_with("refused: ") && why.contains("policy allows none"), "{why}");
+    assert!(without["records"].as_u64() < pass["records"].as_u64(), "{without:#}");
+
+    fs::write(&file, policy)?;
+    let with = sweep.next(PATIENCE)?;
+    assert_eq!((problem(&with, Nhs), &with["records"]), (None, &pass["records"]));
+    sweep.running.stop()?;
     Ok(())
 }
 

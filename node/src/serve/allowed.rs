@@ -1,10 +1,19 @@
 //! What the agency's policy allows when a question is answered, and not when the sweep was opened.
 
+use std::time::{Duration, Instant};
+
 use causeway_proto::{catalogue::Purpose, day::Day, refusal};
+use tokio::time::sleep;
 use tonic::{Code, Status};
 
-use super::Node;
+use super::{Node, answer::Asked, session::Session};
 use crate::policy::Policy;
+
+/// How long an open stream waits for a policy file that cannot be followed, and how often it looks.
+const WRITING: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Why nothing is said without a file that can be followed.
+const UNUSABLE: &str = "POLICY_UNUSABLE";
 
 impl Node {
     /// Returns what policy allows now in a sweep as at a day. Without a file that can be followed, or with
@@ -13,7 +22,7 @@ impl Node {
         let Some(policy) = self.policy.now() else {
             let message = "the node's policy file cannot be followed, so it tells nothing: its operator \
                            finds the reason in its log";
-            return Err(refusal::status(Code::FailedPrecondition, "POLICY_UNUSABLE", message));
+            return Err(refusal::status(Code::FailedPrecondition, UNUSABLE, message));
         };
         Ok(policy.in_force(self.day_of_agreements(as_at)))
     }
@@ -32,4 +41,27 @@ impl Node {
         }
         Ok((policy, purposes))
     }
+
+    /// The same for an open stream, before it says anything more. A file that cannot be followed keeps it
+    /// waiting at first: somebody may be writing it. That it ends here is in the audit table.
+    pub(super) async fn still_allowed(
+        &self,
+        session: &Session,
+        asked: &Asked,
+    ) -> Result<Policy, Status> {
+        let until = Instant::now() + WRITING;
+        loop {
+            match self.allowed(session.purposes(), session.as_at()) {
+                Ok((policy, _)) => return Ok(policy),
+                Err(refused) if is_unusable(&refused) && Instant::now() < until => {
+                    sleep(LOOK_EVERY).await;
+                }
+                Err(refused) => return Err(self.refuse_midway(asked, refused).await),
+            }
+        }
+    }
+}
+
+fn is_unusable(refused: &Status) -> bool {
+    refusal::reason(refused).as_deref() == Some(UNUSABLE)
 }

@@ -90,6 +90,12 @@ impl Node {
         self.record(asked.clone(), "ok".to_owned(), count, sha256(&bytes)).await
     }
 
+    /// Records that a stream which was let go ends with a refusal, and returns what to end it with.
+    pub(super) async fn refuse_midway(&self, asked: &Asked, refused: Status) -> Status {
+        let recorded = self.record(asked.clone(), reason(&refused), 0, [0; 32]).await;
+        recorded.err().unwrap_or(refused)
+    }
+
     /// Records that an alert was taken in and leaves no finding.
     pub(super) async fn record_unkept(&self, asked: &Asked) -> Result<(), Status> {
         tracing::warn!("an alert was taken in that the next sweep is not told of");

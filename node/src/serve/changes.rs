@@ -35,9 +35,12 @@ use super::{
     streams::Taken,
     tokens,
 };
-use crate::store::{
-    StoreError,
-    changes::{self, Pulse},
+use crate::{
+    policy::Policy,
+    store::{
+        StoreError,
+        changes::{self, Pulse},
+    },
 };
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::WatchChangesResponse, Status>> + Send>>;
@@ -127,51 +130,48 @@ impl Node {
 impl Watcher {
     async fn next(&mut self) -> Result<pb::WatchChangesResponse, Status> {
         loop {
-            self.still_open()?;
+            let policy = self.goes_on().await?;
             if let Some(response) = self.ready.pop_front() {
                 return Ok(response);
             }
             match self.news.take() {
                 Some(news) => self.make_ready(news).await?,
-                None => {
-                    self.wait().await?;
-                    let policy = self.node.policy_for(self.session.as_at())?;
+                None if self.is_due().await? => {
                     let news = self.session.news(&self.node.store, &policy, self.position).await;
                     self.news = Some(news.map_err(status::store)?.ok_or_else(closed)?);
                 }
+                None => self.rest().await,
             }
         }
     }
 
-    fn still_open(&self) -> Result<(), Status> {
+    /// Returns what policy allows of the sweep now, unless nothing more may be said in it.
+    async fn goes_on(&self) -> Result<Policy, Status> {
         if *self.over.borrow() {
             return Err(closed());
         }
         if *self.going.borrow() {
             return Err(status::going_down());
         }
-        Ok(())
+        self.node.still_allowed(&self.session, &self.asked).await
     }
 
-    /// Waits until the store has something new, or an export grows stale.
-    async fn wait(&mut self) -> Result<(), Status> {
-        loop {
-            let pulse = {
-                let mut conn = self.node.store.read().await.map_err(status::store)?;
-                changes::pulse(&mut conn).await.map_err(status::store)?
-            };
-            let stale = self.feeds.as_ref().and_then(|feeds| feeds.until_ms);
-            let stale = stale.is_some_and(|until_ms| until_ms <= (self.node.now_ms)());
-            if self.pulse.replace(pulse) != Some(pulse) || stale {
-                return Ok(());
-            }
-            select! {
-                // The next turn says why.
-                _ = self.over.changed() => (),
-                _ = self.going.changed() => (),
-                () = sleep(LOOK_EVERY) => (),
-            }
-            self.still_open()?;
+    /// Returns whether the store has something new, or an export has grown stale.
+    async fn is_due(&mut self) -> Result<bool, Status> {
+        let mut conn = self.node.store.read().await.map_err(status::store)?;
+        let pulse = changes::pulse(&mut conn).await.map_err(status::store)?;
+        let stale = self.feeds.as_ref().and_then(|feeds| feeds.until_ms);
+        let stale = stale.is_some_and(|until_ms| until_ms <= (self.node.now_ms)());
+        Ok(self.pulse.replace(pulse) != Some(pulse) || stale)
+    }
+
+    /// Waits until it is time to look again.
+    async fn rest(&mut self) {
+        select! {
+            // The next turn says why.
+            _ = self.over.changed() => (),
+            _ = self.going.changed() => (),
+            () = sleep(LOOK_EVERY) => (),
         }
     }
 

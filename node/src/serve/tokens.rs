@@ -10,7 +10,7 @@ use causeway_proto::{
     limits::TOKEN_BYTES,
     pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
@@ -20,6 +20,7 @@ use super::{
     crowds::{self, Crowds, Key},
     session::{SegmentRows, Session},
     status,
+    streams::Taken,
 };
 use crate::store::{
     Store, StoreError,
@@ -39,7 +40,7 @@ impl TokenService for Node {
     ) -> Result<Response<Responses>, Status> {
         let asked = Asked::of("StreamTokens", &request, &request.get_ref().sweep_id, 1);
         let pb::StreamTokensRequest { sweep_id, after } = request.into_inner();
-        let answer = self.tokens(&sweep_id, after).await;
+        let answer = self.tokens(&sweep_id, after, asked.clone()).await;
         self.conclude_stream(asked, answer).await
     }
 }
@@ -66,14 +67,34 @@ struct Reader {
 }
 
 impl Node {
-    async fn tokens(&self, sweep: &[u8], after: u64) -> Answer<Responses> {
+    async fn tokens(&self, sweep: &[u8], after: u64, asked: Asked) -> Answer<Responses> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let session = self.session(sweep).await?;
-        let place = self.token_streams.take()?;
+        let _place = self.token_streams.take()?;
         let rows = session.rows();
-        let responses = stream_after(session, self.store.clone(), after);
-        let held = responses.inspect(move |_| _ = &place);
-        Ok((rows, held.boxed()))
+        let responses = stream_after(session.clone(), self.store.clone(), after);
+        let allowed = Allowed { node: self.clone(), session, asked, responses, _place };
+        let responses = stream::try_unfold(allowed, async |mut allowed| {
+            let next = allowed.next().await?;
+            Ok(next.map(|response| (response, allowed)))
+        });
+        Ok((rows, responses.boxed()))
+    }
+}
+
+/// A token stream that ends once the agency allows nothing of the sweep any more.
+struct Allowed {
+    node: Node,
+    session: Arc<Session>,
+    asked: Asked,
+    responses: Responses,
+    _place: Taken,
+}
+
+impl Allowed {
+    async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, Status> {
+        self.node.still_allowed(&self.session, &self.asked).await?;
+        self.responses.try_next().await
     }
 }
 

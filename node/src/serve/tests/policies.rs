@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    following::{Agency, id},
+    following::{Agency, Follower, id},
     *,
 };
+use crate::store::audit;
 
 const DAY_MS: u64 = 86_400_000;
 /// Noon of 25 February 2025.
@@ -98,4 +99,55 @@ async fn an_agreement_that_ends_while_a_sweep_is_open_ends_what_it_is_told() {
     assert_eq!(agency.told(&handles).await, Err("DENIED_POLICY".into()));
     let refused = agency.open_as_at(2, "2025-02-25").await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("DENIED_POLICY"));
+}
+
+static DAY_OF_STREAMS: AtomicU64 = AtomicU64::new(NOON_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_open_when_the_last_agreement_ends_say_nothing_more() {
+    let agency = agency(|| DAY_OF_STREAMS.load(SeqCst)).await;
+    agency.policy_says(&POLICY.replace(
+        "lawful_basis = \"6(1)(e)\"",
+        "lawful_basis = \"6(1)(e)\"\nexpires = \"2025-02-25\"",
+    ));
+    let mut follower = Follower::begin(&agency).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    let request = pb::StreamTokensRequest { sweep_id: id(1), after: 0 };
+    let tokens = agency.node.stream_tokens(Request::new(request)).await;
+    let mut tokens = tokens.unwrap().into_inner();
+    tokens.try_next().await.unwrap().unwrap();
+
+    // Two come; between the first and the second of them the day ends.
+    let people = ["N-1,CAROL,DENHOLM,1987-04-06,14", "N-2,KIERAN,PRICE,2008-11-20,15"];
+    let people = people.map(|person| format!("{person} Larkrise Close,ZX1 4AB,,,\n"));
+    agency.people(&people.concat()).await;
+    agency.events("POL4,N-1,HATE,2025-02-19\nPOL5,N-2,ASB,2025-02-20\n").await;
+    changes.try_next().await.unwrap().unwrap();
+    DAY_OF_STREAMS.fetch_add(DAY_MS, SeqCst);
+    let denied = Some("DENIED_POLICY".to_owned());
+    assert_eq!(refusal::reason(&changes.try_next().await.unwrap_err()), denied);
+    assert!(changes.try_next().await.unwrap().is_none());
+    assert_eq!(refusal::reason(&tokens.try_next().await.unwrap_err()), denied);
+    // That they end is on record, as what they said is.
+    let mut conn = agency.node.store.read().await.unwrap();
+    assert_eq!(audit::count(&mut conn, "WatchChanges").await.unwrap(), 1 + 2 + 1);
+    assert_eq!(audit::count(&mut conn, "StreamTokens").await.unwrap(), 1 + 1 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_waits_while_the_policy_file_is_written_and_ends_where_it_stays_broken() {
+    let agency = agency(|| NOON_MS).await;
+    let mut follower = Follower::begin(&agency).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    agency.policy_says("[node");
+    let (next, _) = tokio::join!(changes.try_next(), async {
+        agency.policy_says(POLICY);
+        agency.events("POL4,N-1,ASB,2025-02-19\nPOL5,N-1,ASB,2025-02-20\n").await
+    });
+    next.unwrap().unwrap();
+    agency.policy_says("[node");
+    let ended = changes.try_next().await.unwrap_err();
+    assert_eq!(refusal::reason(&ended).as_deref(), Some("POLICY_UNUSABLE"));
 }
