@@ -199,3 +199,34 @@ async fn a_mark_that_may_be_cut_off_opens_nobody_and_a_second_header_is_nobody()
     housing.people("2025-03-03", &[CAROL, IVY]).await;
     assert_eq!(housing.records().await, (2, 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_merger_whose_mark_may_be_cut_off_closes_the_record_that_took_it_over() {
+    let housing = Agency::new().await;
+    let double = CAROL.replacen('1', "7", 1);
+    let closed = double.replace(",,\n", ",,W\n");
+    housing.people("2025-03-01", &[CAROL, IVY, &closed]).await;
+    assert_eq!(housing.records().await, (3, 2));
+    let merged = double.replace(",,\n", ",1,\n");
+    let receipt = housing.people("2025-03-02", &[IVY, CAROL, merged.trim_end()]).await;
+    assert_eq!((receipt.merged, housing.records().await), (1, (2, 1)));
+    // The record that was closed is no longer there, and what became of it is.
+    let receipt = housing.people("2025-03-03", &[CAROL, IVY, merged.trim_end()]).await;
+    assert_eq!((receipt.same_as_last, housing.records().await), (false, (2, 1)));
+    housing.people("2025-03-04", &[CAROL, IVY, &merged]).await;
+    assert_eq!(housing.records().await, (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stands_before_a_last_row_that_was_not_taken_in_is_opened_again() {
+    let damaged = IVY.replace("1960-09-21", "31873");
+    for (mode, last) in [("", IVY), ("", &damaged), ("mode = 'delta'", IVY)] {
+        let columns = format!("{mode}\n    [columns]\n    forename");
+        let housing = Agency::with(&[("[columns]\n    forename", &columns)], &[]).await;
+        let closed = CAROL.replace(",,\n", ",,W\n");
+        housing.people("2025-03-01", &[&closed, IVY]).await;
+        assert_eq!(housing.records().await, (2, 1));
+        housing.people("2025-03-02", &[IVY, CAROL, last.trim_end()]).await;
+        assert_eq!(housing.records().await, (2, 2), "{mode} {last}");
+    }
+}

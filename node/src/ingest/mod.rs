@@ -15,6 +15,7 @@ pub mod landing;
 mod mergers;
 mod people;
 mod persons;
+mod unfinished;
 pub mod watch;
 
 use std::{collections::HashMap, io, path::Path};

@@ -11,10 +11,11 @@ use super::{
     homes::Homes,
     mergers,
     persons::{self, Reading},
+    unfinished,
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
-    source::{Before, Feed, PersonRow, Restriction},
+    source::{Before, Feed, PersonRow},
     store::{
         StoreError,
         changes::{self, Change},
@@ -45,17 +46,11 @@ impl Intake<'_> {
 
         let rules = Rules::of(feed, self.as_at);
         let mut known = records::known(&mut tx, feed.id()).await?;
-        let (gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
+        let (mut gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
             rows.into_iter().partition(|row| row.merged_into.is_some());
+        unfinished::keep_closed(&mut tx, feed, &rows, &mut gone_over, &mut file).await?;
         let gone_over = mergers::sound(&mut tx, feed, &known, gone_over, &rows, &mut file).await?;
         mergers::judge(feed, &known, &gone_over).map_err(refuse)?;
-        if let Some(last) = rows.last().filter(|row| file.unfinished && row.restricted.is_none()) {
-            // Its mark may be what is cut off: who was closed stays so.
-            let stored = records::by_key(&mut tx, feed.id(), &[&last.key]).await?;
-            if stored.iter().any(|record| record.restricted) {
-                file.closed.insert(last.key.clone(), Restriction::Restricted);
-            }
-        }
         let rows = drift::set_aside(&mut tx, feed, &known, rows, &rules, &mut file).await?;
         // Where everybody's number changed hands, the system is another one.
         file.judge(feed, before).map_err(refuse)?;

@@ -204,9 +204,10 @@ pub struct SourceReport {
     /// Rows set aside whose key cannot be read.
     #[serde(skip)]
     pub(crate) keyless: u64,
-    /// The file ends without a line break, so its very last field may be cut off.
+    /// The key of the last row, where the file ends without a line break, so that its very last field may
+    /// be cut off. Never shown.
     #[serde(skip)]
-    pub(crate) unfinished: bool,
+    pub(crate) unfinished: Keys,
 }
 
 /// Keys of rows, which may be people's numbers: they are looked up, and never shown.
@@ -222,6 +223,11 @@ impl Keys {
     /// Remembers a key, where it can be read.
     pub(crate) fn extend<E>(&mut self, key: Result<String, E>) {
         self.0.extend(key);
+    }
+
+    /// Returns every key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// Forgets a key.

@@ -29,6 +29,8 @@ pub(super) struct Table<'f> {
     key: Vec<usize>,
     filter: Vec<(usize, &'f [String])>,
     row: Row,
+    /// The row before that; the file may have ended in it.
+    before: Row,
     /// A row with too few fields, until it is known whether the file ends in it.
     short: Option<u64>,
     seen: HashMap<RowHash, RowHash>,
@@ -51,6 +53,7 @@ impl<'f> Table<'f> {
             key: Vec::new(),
             filter: Vec::new(),
             row: Row::default(),
+            before: Row::default(),
             short: None,
             seen: HashMap::new(),
         };
@@ -97,6 +100,7 @@ impl<'f> Table<'f> {
     /// line, or `None` at the end.
     pub(super) fn next_line(&mut self) -> Result<Option<u64>, FileError> {
         loop {
+            std::mem::swap(&mut self.row, &mut self.before);
             if !self.source.next(&mut self.row)? {
                 self.end()?;
                 return Ok(None);
@@ -220,7 +224,10 @@ impl<'f> Table<'f> {
             self.report.keyless += 1;
             self.report.set_aside(line, None, Rule::FieldCount);
         }
-        self.report.unfinished = !self.source.ended_whole();
+        if !self.source.ended_whole() {
+            std::mem::swap(&mut self.row, &mut self.before);
+            self.report.unfinished.extend(self.key());
+        }
         let seal = self.source.seal();
         self.report.encoding = seal.encoding;
         self.report.sha256 = Some(seal.hash);
