@@ -6,7 +6,10 @@ use sqlx::SqliteConnection;
 
 use crate::{
     source::Feed,
-    store::{StoreError, imports},
+    store::{
+        StoreError,
+        imports::{self, Import},
+    },
 };
 
 /// Milliseconds in an hour.
@@ -17,9 +20,9 @@ const HOUR_MS: u64 = 3_600_000;
 pub struct Freshness {
     /// The feed.
     pub feed: String,
-    /// The day of its last good export, if there was one.
+    /// The day that its last good export speaks of, if there was one, and never one after it came.
     pub as_at: Option<Day>,
-    /// How many hours ago that was.
+    /// How many hours ago that came.
     pub age_h: Option<u64>,
     /// Nothing good came for longer than it may take, or never: its silence proves nothing.
     pub stale: bool,
@@ -50,7 +53,7 @@ pub async fn of(
         let age_h = taken.as_ref().map(|taken| now_ms.saturating_sub(taken.taken_ms) / HOUR_MS);
         all.push(Freshness {
             feed: feed.id().to_owned(),
-            as_at: taken.map(|taken| Day::of_unix_ms(taken.taken_ms.cast_signed())),
+            as_at: taken.as_ref().map(day_of),
             age_h,
             stale_from_ms: stale_from_ms.filter(|from| *from > now_ms),
             stale: age_h.is_none_or(|age| most.is_some_and(|most| age > most)),
@@ -58,6 +61,12 @@ pub async fn of(
         });
     }
     Ok(all)
+}
+
+/// Returns the day of a good export. An older version did not keep which day it speaks of.
+fn day_of(taken: &Import) -> Day {
+    let came = Day::of_unix_ms(taken.taken_ms.cast_signed());
+    taken.as_at.map_or(came, |as_at| as_at.min(came))
 }
 
 impl Freshness {
@@ -126,5 +135,20 @@ mod tests {
         drop(conn);
         take_in("REF,NAME\n", 51).await.unwrap_err();
         assert!(looked_at(51).await.refused.is_some());
+    }
+
+    #[test]
+    fn an_export_is_of_the_day_that_it_speaks_of_and_not_of_when_it_came() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        let taken_ms = u64::try_from(day("2026-11-27").number()).unwrap() * 24 * HOUR_MS;
+        for (as_at, of) in [
+            (Some("2026-10-01"), "2026-10-01"),
+            // Where it was made, tomorrow had begun.
+            (Some("2026-11-28"), "2026-11-27"),
+            (None, "2026-11-27"),
+        ] {
+            let taken = Import { as_at: as_at.map(day), taken_ms, ..Import::default() };
+            assert_eq!(day_of(&taken), day(of));
+        }
     }
 }
