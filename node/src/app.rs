@@ -56,6 +56,11 @@ impl App {
         &self.store
     }
 
+    /// Returns whether the settings name folders that exports land in.
+    pub fn has_folders(&self) -> bool {
+        !self.config.intake.is_empty()
+    }
+
     /// Takes in one export: a file or, without one, what the feed's database answers.
     pub async fn ingest(
         &self,

@@ -19,6 +19,7 @@ use crate::{
         landing::Landing,
     },
     policy::Policy,
+    source::Feed,
     store::{Store, imports},
     tokenise::keyring::Keyring,
 };
@@ -96,7 +97,7 @@ fn feeds(config: &NodeConfig) -> Finding {
             warning("feeds", "no feed yet: write a mapping and name it in `feeds`")
         }
         Ok(feeds) => {
-            let names: Vec<&str> = feeds.iter().map(crate::source::Feed::id).collect();
+            let names: Vec<&str> = feeds.iter().map(Feed::id).collect();
             ok("feeds", names.join(", "))
         }
         Err(error) => {
@@ -207,27 +208,34 @@ pub(crate) fn any_day(config: &NodeConfig) -> Option<Finding> {
     config.serve.any_day.then(|| warning("any_day", message()))
 }
 
-/// Folders that exports land in, and whether what waits there can be read.
+/// Folders that exports land in, whether what waits there can be read, and whether it is somebody's.
 fn intake(config: &NodeConfig) -> Vec<Finding> {
-    let what = "intake";
     let feeds = app::load_feeds(config).unwrap_or_default();
-    let look = |folder: &IntakeConfig| match Landing::new(folder).unreadable(&feeds) {
-        Err(error) => failed(what, &error),
-        Ok(unreadable) => match &unreadable[..] {
-            [] => {
-                let path = folder.folder.display();
-                ok(what, format!("{path} is looked at every {} s", folder.every_seconds))
-            }
-            [first, others @ ..] => {
-                let mut message = in_one_line(first);
-                if !others.is_empty() {
-                    message += &format!("; and {} others", others.len());
-                }
-                Finding { what, state: State::Failed, message }
-            }
-        },
+    config.intake.iter().flat_map(|folder| landing(folder, &feeds)).collect()
+}
+
+fn landing(folder: &IntakeConfig, feeds: &[Feed]) -> Vec<Finding> {
+    let what = "intake";
+    let mut landing = Landing::new(folder);
+    let unreadable = match landing.unreadable(feeds) {
+        Err(error) => return vec![failed(what, &error)],
+        Ok(unreadable) => unreadable,
     };
-    config.intake.iter().map(look).collect()
+    let mut findings = vec![match &unreadable[..] {
+        [] => {
+            let path = folder.folder.display();
+            ok(what, format!("{path} is looked at every {} s", folder.every_seconds))
+        }
+        [first, others @ ..] => {
+            let mut message = in_one_line(first);
+            if !others.is_empty() {
+                message += &format!("; and {} others", others.len());
+            }
+            Finding { what, state: State::Failed, message }
+        }
+    }];
+    findings.extend(landing.stray().map(|stray| warning(what, in_one_line(&stray))));
+    findings
 }
 
 /// Whether every database lets this node in and understands its query.

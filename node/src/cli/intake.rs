@@ -19,6 +19,10 @@ use crate::{
     store::imports,
 };
 
+/// Why a round of everything comes to nothing.
+const NO_FOLDER: &str = "There is no folder to look in: add [[intake]] with the `folder` that exports land in to the settings, \
+     and their names as `files` to the mappings.";
+
 pub(super) async fn take_in(
     args: &Args,
     ingest: &Ingest,
@@ -59,7 +63,7 @@ async fn take_in_all(
     app: &App,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let Round { outcomes, problems } = app.ingest_all(as_at).await?;
+    let Round { outcomes, problems, strays } = app.ingest_all(as_at).await?;
     let mut told = Vec::new();
     for outcome in &outcomes {
         match args.json {
@@ -73,10 +77,21 @@ async fn take_in_all(
             false => writeln!(out, "{problem}")?,
         }
     }
+    for stray in strays.iter().map(|stray| in_one_line(stray)) {
+        match args.json {
+            true => told.push(json!({ "ignored": stray })),
+            false => writeln!(out, "{stray}")?,
+        }
+    }
+    let nothing = outcomes.is_empty() && problems.is_empty();
     if args.json {
+        if nothing && !app.has_folders() {
+            told.push(json!({ "problem": NO_FOLDER }));
+        }
         writeln!(out, "{}", serde_json::Value::from(told))?;
-    } else if outcomes.is_empty() && problems.is_empty() {
-        writeln!(out, "Nothing new lies in the folders.")?;
+    } else if nothing {
+        let why = if app.has_folders() { "Nothing new lies in the folders." } else { NO_FOLDER };
+        writeln!(out, "{why}")?;
     }
     failures(&outcomes, problems.len(), app)
 }

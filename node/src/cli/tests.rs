@@ -114,6 +114,31 @@ async fn a_file_that_cannot_be_read_keeps_no_other_from_coming_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_nobodys_is_named_and_a_round_without_folders_says_what_to_add() {
+    let desk = Desk::new();
+    desk.write("landing/tenants-1.csv", "REF,NAME\n1,A\n");
+    desk.write("landing/tennants-2.csv", "REF,NAME\n1,A\n");
+    let (checked, _) = desk.run(&["check"]).await;
+    let ignored = "landing/tennants-2.csv is named by no mapping";
+    let warned = checked.lines().find(|line| line.contains(ignored));
+    assert!(warned.is_some_and(|line| line.starts_with("WARN")), "{checked}");
+    let (out, failed) = desk.run(&["ingest", "--all"]).await;
+    assert!(out.contains("tenants-1.csv: 1 rows") && out.contains(ignored), "{out}");
+    assert_eq!(failed, "", "it may be there for somebody else");
+    let (out, _) = desk.run(&["--json", "ingest", "--all"]).await;
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert!(told[0]["ignored"].as_str().unwrap().contains(ignored), "{out}");
+
+    let config = fs::read_to_string(desk.path("node.toml")).unwrap();
+    desk.write("node.toml", config.split("[[intake]]").next().unwrap());
+    let (out, _) = desk.run(&["ingest", "--all"]).await;
+    assert!(out.starts_with("There is no folder to look in: add [[intake]]"), "{out}");
+    let (out, _) = desk.run(&["--json", "ingest", "--all"]).await;
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert!(told[0]["problem"].as_str().unwrap().contains("add [[intake]]"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_feed_that_is_none_has_no_quarantine() {
     let desk = Desk::new();
     let (_, failed) = desk.run(&["quarantine", "list", "--feed", "nosuch"]).await;

@@ -8,6 +8,7 @@
 //! one is taken in is a file of its own: it is looked at next.
 
 mod away;
+mod claims;
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,10 @@ use std::{
     time::SystemTime,
 };
 
-use self::away::{Away, Opened};
+use self::{
+    away::{Away, Opened},
+    claims::Claims,
+};
 use super::{IngestError, Intake, Receipt, delivery::Delivery};
 use crate::{
     cause::in_one_line,
@@ -25,9 +29,6 @@ use crate::{
     source::{Feed, FileError},
     store::{StoreError, landed},
 };
-
-/// Endings that programs give to what they have not written to the end.
-const UNFINISHED: [&str; 6] = [".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp"];
 
 /// How a file looks from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub struct Landing {
     looks: HashMap<PathBuf, Look>,
     /// Files that stay where they are although they were dealt with, and how they looked then.
     dealt_with: HashMap<PathBuf, Look>,
+    /// Files that several feeds claim, and files that none does.
+    claimed_twice: Vec<LandingError>,
+    strays: Vec<PathBuf>,
 }
 
 /// A file that landed and is whole.
@@ -116,6 +120,18 @@ pub enum LandingError {
         /// Another.
         other: String,
     },
+    /// No mapping claims a file.
+    #[error(
+        "{}{} named by no mapping and not taken in: add the name to `files` in one, or keep it elsewhere",
+        path.display(),
+        if *others == 0 { " is".to_owned() } else { format!(" and {others} more beside it are") }
+    )]
+    NoFeed {
+        /// The first, in the order of names.
+        path: PathBuf,
+        /// How many more there are in the folder.
+        others: usize,
+    },
     /// That it was dealt with could not be remembered.
     #[error("could not remember that {} was dealt with: it is looked at again", path.display())]
     Remember {
@@ -135,6 +151,8 @@ impl Landing {
             keep: config.keep,
             looks: HashMap::new(),
             dealt_with: HashMap::new(),
+            claimed_twice: Vec::new(),
+            strays: Vec::new(),
         }
     }
 
@@ -145,14 +163,16 @@ impl Landing {
 
     /// Looks at the folder, and returns the files that are whole and have not been dealt with, the
     /// oldest first; of the same age, in order of their names. What cannot be looked at is among
-    /// them, so that somebody hears of it.
+    /// them, so that somebody hears of it. Files that no feed claims, or several, keep nobody waiting.
     ///
     /// # Errors
-    /// Fails when the folder cannot be read, or when two feeds claim one file.
+    /// Fails when the folder cannot be read.
     pub fn look<'f>(&mut self, feeds: &'f [Feed]) -> Result<Vec<Landed<'f>>, LandingError> {
         let mut looks = HashMap::new();
         let mut whole = Vec::new();
-        for landed in self.files(feeds)? {
+        let Claims { files, claimed_twice, strays } = self.claims(feeds)?;
+        (self.claimed_twice, self.strays) = (claimed_twice, strays);
+        for landed in files {
             let Landed { path, look, .. } = &landed;
             looks.insert(path.clone(), *look);
             let is_whole = match &self.marker {
@@ -169,61 +189,31 @@ impl Landing {
         Ok(whole)
     }
 
-    /// Tries to open every file of the folder, and returns those that cannot be.
+    /// Returns what the last look found that several feeds claim, once.
+    pub fn claimed_twice(&mut self) -> Vec<LandingError> {
+        std::mem::take(&mut self.claimed_twice)
+    }
+
+    /// Returns what the last look found that no feed claims, if there was any.
+    pub fn stray(&self) -> Option<LandingError> {
+        let path = self.strays.first()?.clone();
+        Some(LandingError::NoFeed { path, others: self.strays.len() - 1 })
+    }
+
+    /// Looks at the folder, tries to open every file, and returns what nobody can take in: because it
+    /// cannot be opened, or because several feeds claim it.
     ///
     /// # Errors
-    /// Fails when the folder cannot be read, or when two feeds claim one file.
-    pub fn unreadable(&self, feeds: &[Feed]) -> Result<Vec<LandingError>, LandingError> {
-        let tried = self.files(feeds)?.into_iter().map(|Landed { path, .. }| {
+    /// Fails when the folder cannot be read.
+    pub fn unreadable(&mut self, feeds: &[Feed]) -> Result<Vec<LandingError>, LandingError> {
+        let Claims { files, mut claimed_twice, strays } = self.claims(feeds)?;
+        self.strays = strays;
+        let tried = files.into_iter().map(|Landed { path, .. }| {
             let opened = File::open(&path);
             opened.map_err(|source| LandingError::Read { path, source })
         });
-        Ok(tried.filter_map(Result::err).collect())
-    }
-
-    /// Returns the files that are some feed's.
-    fn files<'f>(&self, feeds: &'f [Feed]) -> Result<Vec<Landed<'f>>, LandingError> {
-        let read = |source| LandingError::Read { path: self.folder.clone(), source };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(read)? {
-            let entry = entry.map_err(read)?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let Some(feed) = self.whose(&path, &name.to_string_lossy(), feeds)? else { continue };
-            let look = match fs::metadata(&path) {
-                Ok(meta) if meta.is_file() => Look::of(&meta),
-                Ok(_) => continue,
-                // Gone again between two calls: whoever wrote it renamed it.
-                Err(error) if is_gone(&path, &error) => continue,
-                // Whoever opens it hears why.
-                Err(_) => Look::NONE,
-            };
-            files.push(Landed { path, feed, look });
-        }
-        Ok(files)
-    }
-
-    fn whose<'f>(
-        &self,
-        path: &Path,
-        name: &str,
-        feeds: &'f [Feed],
-    ) -> Result<Option<&'f Feed>, LandingError> {
-        let lower = name.to_ascii_lowercase();
-        if name.starts_with(['.', '~']) || UNFINISHED.iter().any(|end| lower.ends_with(end)) {
-            return Ok(None);
-        }
-        if self.marker.as_deref().is_some_and(|marker| name.ends_with(marker)) {
-            return Ok(None);
-        }
-        let mut named = feeds.iter().filter(|feed| feed.takes_file(name));
-        match (named.next(), named.next()) {
-            (Some(one), Some(other)) => Err(LandingError::TwoFeeds {
-                path: path.to_owned(),
-                one: one.id().to_owned(),
-                other: other.id().to_owned(),
-            }),
-            (one, _) => Ok(one),
-        }
+        claimed_twice.extend(tried.filter_map(Result::err));
+        Ok(claimed_twice)
     }
 
     fn marker_of(&self, path: &Path) -> Option<PathBuf> {

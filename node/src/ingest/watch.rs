@@ -114,11 +114,18 @@ impl Watch {
             Err(error) => return self.say(name, Some(in_one_line(&error))),
             Ok(found) => found,
         };
+        let (twice, stray) = (landing.claimed_twice(), landing.stray());
         self.say(name, None);
+        self.say(format!("strays in folder {at}"), stray.as_ref().map(|stray| in_one_line(stray)));
         // What was said of files that are there no more is of no interest.
         let place = |path: &Path| format!("file {}", path.display());
         let folder = place(&self.landings[at].0.folder().join(""));
-        let there: HashSet<String> = found.iter().map(|landed| place(&landed.path)).collect();
+        let mut there: HashSet<String> = found.iter().map(|landed| place(&landed.path)).collect();
+        for problem in twice {
+            let LandingError::TwoFeeds { path, .. } = &problem else { continue };
+            there.insert(place(path));
+            self.say(place(path), Some(in_one_line(&problem)));
+        }
         self.said.retain(|what, _| !what.starts_with(&folder) || there.contains(what));
         for landed in found {
             let place = place(&landed.path);
@@ -206,8 +213,10 @@ impl Watch {
 pub struct Round {
     /// What became of each file, and of each answer of a database.
     pub outcomes: Vec<Outcome>,
-    /// Folders that could not be looked at.
+    /// Folders that could not be looked at, and files that several feeds claim.
     pub problems: Vec<LandingError>,
+    /// What lies in the folders and is nobody's.
+    pub strays: Vec<LandingError>,
 }
 
 /// Takes in everything once: what lies whole in the folders, and what the databases answer. What goes
@@ -225,8 +234,11 @@ pub async fn once(intake: &Intake<'_>, folders: &[IntakeConfig]) -> Round {
     let patience = folders.iter().filter(|f| f.marker.is_none()).map(IntakeConfig::every).max();
     tokio::time::sleep(patience.unwrap_or_default()).await;
     for landing in &mut landings {
-        match landing.look(intake.feeds) {
+        let found = landing.look(intake.feeds);
+        match found {
             Ok(found) => {
+                round.problems.extend(landing.claimed_twice());
+                round.strays.extend(landing.stray());
                 for landed in found {
                     round.outcomes.extend(landing.deal_with(intake, landed).await);
                 }

@@ -131,15 +131,34 @@ async fn with_a_marker_nothing_else_says_that_a_file_is_whole() {
     assert_eq!(names(&landing.look(&share.feeds).unwrap()), ["tenants-a.csv"]);
 }
 
-#[tokio::test]
-async fn a_file_that_two_feeds_claim_is_nobodys() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_two_feeds_or_none_claim_is_nobodys_and_keeps_no_other_waiting() {
     let mut share = Share::new().await;
-    let text = "id = 'other'\nabout = 'people'\nkey = ['REF']\nfiles = ['*.csv']\n\
+    let text = "id = 'other'\nabout = 'people'\nkey = ['REF']\nfiles = ['*-a.csv']\n\
                 [columns]\nsurname = 'NAME'\n";
     share.feeds.push(Feed::from_toml(text).unwrap());
-    share.write("tenants-a.csv", "", 1);
-    let error = share.landing(None, false).look(&share.feeds).unwrap_err().to_string();
-    assert!(error.ends_with("by the mappings of `tenants` and `other`: change `files` in one"));
+    for (name, seconds) in [("tenants-a.csv", 1), ("tenants-b.csv", 2)] {
+        share.write(name, "REF,NAME\n1,A\n", seconds);
+    }
+    let mut landing = share.landing(Some(".ok"), false);
+    for marker in ["tenants-a.csv.ok", "tenants-b.csv.ok"] {
+        share.write(marker, "", 2);
+    }
+    assert_eq!(share.round(&mut landing).await, [("tenants-b.csv".into(), true)]);
+    let said: Vec<String> = landing.claimed_twice().iter().map(ToString::to_string).collect();
+    let two = "by the mappings of `tenants` and `other`: change `files` in one";
+    assert!(said.len() == 1 && said[0].ends_with(two), "{said:?}");
+    assert_eq!(landing.unreadable(&share.feeds).unwrap().len(), 1);
+    assert!(landing.stray().is_none(), "markers and folders are nobody's files");
+
+    share.write("notes.txt", "", 1);
+    landing.look(&share.feeds).unwrap();
+    let said = landing.stray().unwrap().to_string();
+    assert!(said.contains("notes.txt is named by no mapping"), "{said}");
+    share.write("Tenant list.csv", "", 1);
+    landing.look(&share.feeds).unwrap();
+    let said = landing.stray().unwrap().to_string();
+    assert!(said.contains("Tenant list.csv and 1 more beside it are named by no"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
