@@ -12,6 +12,7 @@ use super::{
     answer::{Answer, Asked},
     inbox::entry,
     status,
+    streams::Taken,
 };
 use crate::inbox;
 
@@ -31,13 +32,15 @@ struct Watcher {
     /// Everything up to here is in `ready`, or was sent.
     position: u64,
     ready: VecDeque<pb::WatchInboxResponse>,
+    _place: Taken,
 }
 
 impl Node {
     /// Begins to follow the inbox.
     pub(super) fn arrivals(&self, after: u64, asked: Asked) -> Answer<Arrivals> {
+        let _place = self.inbox_streams.take()?;
         let (node, going, ready) = (self.clone(), self.going.subscribe(), VecDeque::new());
-        let watcher = Watcher { node, asked, going, position: after, ready };
+        let watcher = Watcher { node, asked, going, position: after, ready, _place };
         let responses = stream::try_unfold(watcher, async |mut watcher| {
             let next = watcher.next().await?;
             Ok(Some((next, watcher)))

@@ -89,9 +89,10 @@ pub struct Parts {
     going: watch::Sender<bool>,
     /// Held while people are counted by kinds.
     counting: Mutex<()>,
-    /// Token streams that are open, and streams of changes.
+    /// Token streams that are open, streams of changes, and those that follow the inbox.
     token_streams: streams::Places,
     change_streams: streams::Places,
+    inbox_streams: streams::Places,
 }
 
 impl Node {
@@ -104,7 +105,7 @@ impl Node {
         (now_ms, any_day): (fn() -> u64, bool),
     ) -> Self {
         let (reviewed, session, counting) = Default::default();
-        let (token_streams, change_streams) = Default::default();
+        let (token_streams, change_streams, inbox_streams) = Default::default();
         let going = watch::Sender::new(false);
         Self(Arc::new(Parts {
             kind,
@@ -121,6 +122,7 @@ impl Node {
             counting,
             token_streams,
             change_streams,
+            inbox_streams,
         }))
     }
 

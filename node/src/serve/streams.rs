@@ -1,7 +1,7 @@
-//! How many streams one coordinator may hold open at once.
+//! How many streams of one kind may be open at once: the coordinator's, and those of the agency's own systems.
 //!
-//! One of each kind is enough, and a few more until a connection that broke is noticed. Each of them holds
-//! memory here, and looks at the store many times a second.
+//! One of each kind is enough for a caller, and a few more until a connection that broke is noticed. Each of
+//! them holds memory here, and looks at the store many times a second.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Places {
     pub(super) fn take(&self) -> Result<Taken, Status> {
         self.0.clone().try_acquire_owned().map(Taken).map_err(|_| {
             let message = format!(
-                "the node has {MOST_OPEN} such streams open for the coordinator: end some of them first"
+                "the node has {MOST_OPEN} such streams open already: end some of them first"
             );
             refusal::status(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
         })

@@ -329,21 +329,26 @@ async fn people_are_counted_by_kinds_once_in_three_weeks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_holds_a_few_streams_open_and_no_more() {
+async fn a_caller_holds_a_few_streams_open_and_no_more() {
     let agency = town_of_260(|| NOON_MS).await;
     let after = agency.open(1).await.position;
     let tokens = || pb::StreamTokensRequest { sweep_id: id(1), after: 0 };
     let changes = || pb::WatchChangesRequest { sweep_id: id(1), after };
     let too_many = Some("TOO_MANY_STREAMS".to_owned());
-    let mut open = (Vec::new(), Vec::new());
+    let inbox = || Request::new(pb::WatchInboxRequest { after: 0 });
+    let mut open = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..16 {
         open.0.push(agency.node.stream_tokens(Request::new(tokens())).await.unwrap());
         open.1.push(agency.node.watch_changes(Request::new(changes())).await.unwrap());
+        open.2.push(agency.node.watch_inbox(inbox()).await.unwrap());
     }
     assert_eq!(reason(agency.node.stream_tokens(Request::new(tokens())).await), too_many);
     assert_eq!(reason(agency.node.watch_changes(Request::new(changes())).await), too_many);
+    assert_eq!(reason(agency.node.watch_inbox(inbox()).await), too_many);
     open.0.pop();
     open.1.pop();
+    open.2.pop();
     agency.node.stream_tokens(Request::new(tokens())).await.unwrap();
     agency.node.watch_changes(Request::new(changes())).await.unwrap();
+    agency.node.watch_inbox(inbox()).await.unwrap();
 }
