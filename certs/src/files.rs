@@ -21,7 +21,7 @@ use serde::Deserialize;
 use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 use zeroize::Zeroizing;
 
-pub use self::write::{make_secret, write_public, write_secret};
+pub use self::write::{make_secret_database, write_public, write_secret};
 
 /// The four files that make a member who it is. Paths only, so it is safe to log.
 ///

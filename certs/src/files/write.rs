@@ -1,9 +1,9 @@
 //! Writing files whole or not at all.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     process,
 };
@@ -22,13 +22,47 @@ pub fn write_public(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FilesErr
 }
 
 /// Makes an empty file that only this user may read, unless there is a file. Returns whether it did.
-pub fn make_secret(path: &Path) -> io::Result<bool> {
+fn make_secret(path: &Path) -> io::Result<bool> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(true),
         // It was there, or another process is as far as this one.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Makes the file of an SQLite database that only this user may read, or makes one so that others could.
+/// What SQLite puts beside it has the same permissions. The log calls the content `what`.
+pub fn make_secret_database(path: &Path, what: &str) -> io::Result<()> {
+    if make_secret(path)? {
+        return Ok(());
+    }
+    for beside in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        let mode = match fs::metadata(&name) {
+            Ok(file) => file.permissions().mode() & 0o7777,
+            // SQLite removes those beside it when the last connection is closed, at any moment.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if mode & 0o077 != 0 {
+            match fs::set_permissions(&name, Permissions::from_mode(mode & 0o700)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    let file = Path::new(&name).display();
+                    let why = format!("others can read {file}, and it cannot be changed: {error}");
+                    return Err(io::Error::new(error.kind(), why));
+                }
+            }
+            tracing::warn!(
+                file = %Path::new(&name).display(), mode = format!("{mode:o}"),
+                "others on this machine could read {what} until now: see who may have"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FilesError> {
@@ -94,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
 
         write_secret(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");

@@ -14,15 +14,9 @@ pub mod reviews;
 pub mod standings;
 pub mod sweeps;
 
-use std::{
-    fs::{self, Permissions},
-    io::{self, ErrorKind},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
-use causeway_certs::files::make_secret;
+use causeway_certs::files::make_secret_database;
 use sqlx::{
     Connection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -88,7 +82,8 @@ use on;
 impl Ledger {
     /// Opens the file at `path`, creating and migrating it as needed. Nobody but its owner may read it.
     pub async fn open_file(path: &Path) -> Result<Self, LedgerError> {
-        keep_to_ourselves(path).map_err(LedgerError::File)?;
+        // It holds scores, and alerts on their way.
+        make_secret_database(path, "the ledger").map_err(LedgerError::File)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -172,31 +167,6 @@ impl Tx {
     }
 }
 
-/// Makes a ledger's file that only its owner may read, or makes one so that others could read: it holds
-/// scores, and alerts on their way. What SQLite puts beside it has the same permissions.
-fn keep_to_ourselves(path: &Path) -> io::Result<()> {
-    if make_secret(path)? {
-        return Ok(());
-    }
-    for beside in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(beside);
-        let mode = match fs::metadata(&name) {
-            Ok(file) => file.permissions().mode() & 0o7777,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if mode & 0o077 != 0 {
-            fs::set_permissions(&name, Permissions::from_mode(mode & 0o700))?;
-            tracing::warn!(
-                file = %Path::new(&name).display(), mode = format!("{mode:o}"),
-                "others on this machine could read the ledger until now: see who may have"
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Every migration, by number and name; each database has its own spelling of them.
 const MIGRATIONS: [(i64, &str); 3] = [(1, "ledger"), (10, "reviews"), (20, "models")];
 
@@ -225,6 +195,11 @@ fn id(what: &'static str, value: Vec<u8>) -> Result<[u8; 16], LedgerError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+    };
+
     use super::*;
 
     #[tokio::test]

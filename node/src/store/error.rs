@@ -10,7 +10,7 @@ const BUSY: u32 = 5;
 /// The database could not do what was asked. Whoever shows it says which file it is.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file could not be made.
+    /// The file could not be made, or be kept from others.
     #[error("could not make the store")]
     Create(#[source] io::Error),
     /// The file could not be opened.

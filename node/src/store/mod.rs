@@ -29,7 +29,7 @@ use std::{
 
 pub use self::error::{Cause, StoreError};
 
-use causeway_certs::files::make_secret;
+use causeway_certs::files::make_secret_database;
 use sqlx::{
     Connection, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migrate, Migration, MigrationType, Migrator},
@@ -56,8 +56,8 @@ const MAPPED_BYTES: &str = "17179869184";
 impl Store {
     /// Opens the store at `path`, creating and migrating it as needed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        // For this user only; SQLite gives the files beside it the same mode.
-        make_secret(path).map_err(StoreError::Create)?;
+        // For this user only, also where an older release made it.
+        make_secret_database(path, "the records").map_err(StoreError::Create)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -220,7 +220,10 @@ fn fixed<const N: usize>(what: &'static str, value: Vec<u8>) -> Result<[u8; N], 
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+    };
 
     use super::*;
 
@@ -264,6 +267,22 @@ mod tests {
             }
             assert_eq!(files, 3, "the database, its log and the index of that");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_others_could_read_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.db");
+        let store = Store::open(&path).await.unwrap();
+        store.begin().await.unwrap().commit().await.unwrap();
+        // As an older release left them: the log stays where the process is killed.
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o644)).unwrap();
+        }
+        let _again = Store::open(&path).await.unwrap();
+        let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let modes = files.map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
+        assert_eq!(modes.collect::<Vec<u32>>(), [0o600; 3]);
     }
 
     #[tokio::test]
