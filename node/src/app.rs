@@ -172,14 +172,15 @@ impl App {
             config.identity()
         );
         let contact = config.contact.clone().map(Into::into);
-        let parts = (store.clone(), keyring.clone());
-        let stale_after_h = policy.now().and_then(|policy| policy.stale_after_h);
-        let watch = Watch::new(parts, feeds.clone(), &config.intake, stale_after_h);
         let time = (clock::now_ms as fn() -> u64, config.serve.any_day);
         if config.serve.any_day {
             tracing::warn!("[serve] any_day: {}", config::ANY_DAY);
         }
-        let node = Node::new(config.kind, (store, keyring), policy, (feeds, contact), time);
+        let parts = (store.clone(), keyring.clone());
+        let node = Node::new(config.kind, parts, policy, (feeds.clone(), contact), time);
+        let of_policy = node.clone();
+        let stale_after_h = Box::new(move || of_policy.stale_after_h());
+        let watch = Watch::new((store, keyring), feeds, &config.intake, stale_after_h);
         let (routes, health) = serve::routes(&node, config.serve.reflection);
         let admit = AdmitLayer::for_node(
             tls.clone(),

@@ -24,6 +24,9 @@ use crate::{
 /// How often to say which feeds are stale.
 const ANNOUNCE: Duration = Duration::from_secs(3600);
 
+/// The policy's own measure of what is stale, as it is now: hours.
+pub type StaleAfter = Box<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// What comes in by itself at one node.
 pub struct Watch {
     store: Store,
@@ -31,7 +34,7 @@ pub struct Watch {
     feeds: Arc<[Feed]>,
     landings: Vec<(Landing, Clockwork)>,
     asked: Vec<(usize, Clockwork)>,
-    stale_after_h: Option<u64>,
+    stale_after_h: StaleAfter,
     announce: Clockwork,
     /// What was last said of each thing that goes wrong.
     said: HashMap<String, String>,
@@ -64,7 +67,7 @@ impl Watch {
         (store, keyring): (Store, Keyring),
         feeds: Vec<Feed>,
         folders: &[IntakeConfig],
-        stale_after_h: Option<u64>,
+        stale_after_h: StaleAfter,
     ) -> Self {
         let landings =
             folders.iter().map(|f| (Landing::new(f), Clockwork::new(f.every()))).collect();
@@ -192,9 +195,10 @@ impl Watch {
     }
 
     async fn say_what_is_stale(&self) {
+        let stale_after_h = (self.stale_after_h)();
         let found = async {
             let mut conn = self.store.read().await?;
-            freshness::of(&mut conn, &self.feeds, self.stale_after_h, clock::now_ms()).await
+            freshness::of(&mut conn, &self.feeds, stale_after_h, clock::now_ms()).await
         };
         match found.await {
             Ok(feeds) => announce(&feeds),

@@ -93,6 +93,8 @@ struct Feeds {
     import: i64,
     /// When it will no longer be true.
     until_ms: Option<u64>,
+    /// After how many hours policy called them stale.
+    stale_after_h: Option<u64>,
 }
 
 impl Node {
@@ -136,7 +138,7 @@ impl Watcher {
             }
             match self.news.take() {
                 Some(news) => self.make_ready(news).await?,
-                None if self.is_due().await? => {
+                None if self.is_due(&policy).await? => {
                     let news = self.session.news(&self.node.store, &policy, self.position).await;
                     self.news = Some(news.map_err(status::store)?.ok_or_else(closed)?);
                 }
@@ -156,13 +158,17 @@ impl Watcher {
         self.node.still_allowed(&self.session, &self.asked).await
     }
 
-    /// Returns whether the store has something new, or an export has grown stale.
-    async fn is_due(&mut self) -> Result<bool, Status> {
+    /// Returns whether the store has something new, an export has grown stale, or policy says otherwise when
+    /// one does.
+    async fn is_due(&mut self, policy: &Policy) -> Result<bool, Status> {
         let mut conn = self.node.store.read().await.map_err(status::store)?;
         let pulse = changes::pulse(&mut conn).await.map_err(status::store)?;
-        let stale = self.feeds.as_ref().and_then(|feeds| feeds.until_ms);
-        let stale = stale.is_some_and(|until_ms| until_ms <= (self.node.now_ms)());
-        Ok(self.pulse.replace(pulse) != Some(pulse) || stale)
+        let now_ms = (self.node.now_ms)();
+        let outdated = self.feeds.as_ref().is_some_and(|feeds| {
+            feeds.until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+                || feeds.stale_after_h != policy.stale_after_h
+        });
+        Ok(self.pulse.replace(pulse) != Some(pulse) || outdated)
     }
 
     /// Waits until it is time to look again.
@@ -254,8 +260,9 @@ impl Watcher {
         conn: &mut SqliteConnection,
     ) -> Result<Option<Vec<Feed>>, StoreError> {
         let Pulse { import, .. } = changes::pulse(conn).await?;
+        let stale_after_h = self.node.stale_after_h();
         let (now, until_ms) = self.node.freshness(conn).await?;
-        let said = self.feeds.replace(Feeds { said: now.clone(), import, until_ms });
+        let said = self.feeds.replace(Feeds { said: now.clone(), import, until_ms, stale_after_h });
         let same = said.is_some_and(|said| said.import == import && said.said == now);
         Ok((!same).then_some(now))
     }

@@ -151,3 +151,20 @@ async fn an_open_stream_waits_while_the_policy_file_is_written_and_ends_where_it
     let ended = changes.try_next().await.unwrap_err();
     assert_eq!(refusal::reason(&ended).as_deref(), Some("POLICY_UNUSABLE"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_an_export_is_stale_follows_the_policy_file() {
+    // Exports come in the first hour of all, and their mappings allow a day.
+    let agency = Agency::at(|| 5 * 3_600_000).await;
+    agency.people("N-1,CAROL,DENHOLM,1987-04-06,14 Larkrise Close,ZX1 4AB,,,\n").await;
+    agency.events("POL4,N-1,ASB,2025-02-19\n").await;
+    let mut follower = Follower::begin(&agency).await;
+    let mut changes = follower.watch(&agency).await;
+    follower.catch_up(&agency, &mut changes).await;
+    assert!(follower.feeds.iter().all(|feed| !feed.stale));
+    for (hours, stale) in [(2, true), (20, false)] {
+        agency.policy_says(&format!("{POLICY}\n[kill]\non_stale_feed_hours = {hours}\n"));
+        follower.catch_up(&agency, &mut changes).await;
+        assert!(follower.feeds.iter().all(|feed| feed.stale == stale), "{:?}", follower.feeds);
+    }
+}
