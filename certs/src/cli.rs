@@ -150,7 +150,8 @@ Example, from a nightly job:
     /// commitment by which the agencies can compare that theirs is the same. Then erase this file, too:
     /// an agency that joins later needs it, so keep one copy in a safe until the epoch is over.
     ///
-    /// A new epoch is a new key with a higher number.
+    /// A new epoch is a new key with a higher number: nodes make every stored match-key again with it, and join
+    /// nobody until all have it.
     #[command(after_help = "\
 Example:
   causeway-certs epoch-key --epoch 1 --out epoch.key

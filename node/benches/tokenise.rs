@@ -32,7 +32,7 @@ fn person() -> Profile {
 
 fn tokenise(criterion: &mut Criterion) {
     let person = person();
-    let keys = MatchKeys::new(&[[7; 32]; MatchKeyKind::COUNT]);
+    let keys = MatchKeys::new(&[[7; 32]; MatchKeyKind::COUNT], [0; 32]);
     criterion.bench_function("match-keys of a person", |bencher| {
         bencher.iter(|| match_keys(&keys, black_box(&person), |_, _, key| _ = black_box(key)));
     });

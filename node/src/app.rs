@@ -171,6 +171,7 @@ impl App {
             tls.identity(),
             config.identity()
         );
+        bring_up_to_date(&store, &keyring, &feeds).await?;
         let contact = config.contact.clone().map(Into::into);
         let time = (clock::now_ms as fn() -> u64, config.serve.any_day);
         if config.serve.any_day {
@@ -180,6 +181,7 @@ impl App {
         let node = Node::new(config.kind, parts, policy, (feeds.clone(), contact), time);
         let of_policy = node.clone();
         let stale_after_h = Box::new(move || of_policy.stale_after_h());
+        let keys = (store.clone(), keyring.clone(), feeds.clone());
         let watch = Watch::new((store, keyring), feeds, &config.intake, stale_after_h);
         let (routes, health) = serve::routes(&node, config.serve.reflection);
         let admit = AdmitLayer::for_node(
@@ -222,6 +224,7 @@ impl App {
         }
         tasks.spawn(remind(node.store.clone()));
         tasks.spawn(read_policy(node.clone()));
+        tasks.spawn(follow_keys(keys));
         tracing::info!(agency.id = %config.id, listen = ?address, "node is up");
         ready(address)?;
 
@@ -246,6 +249,28 @@ impl App {
         }
         tracing::info!("node is down");
         Ok(())
+    }
+}
+
+/// Sees that the stored match-keys are those of the linkage key and the settings in use.
+async fn bring_up_to_date(store: &Store, keyring: &Keyring, feeds: &[Feed]) -> anyhow::Result<()> {
+    let keys = match keyring.match_keys() {
+        Err(KeyringError::NoKey(_)) => return Ok(()),
+        keys => keys?,
+    };
+    let (as_at, now_ms) = (clock::today(), clock::now_ms());
+    let intake = Intake { store, feeds, keys: &keys, as_at, now_ms };
+    intake.bring_up_to_date().await.context("could not make the match-keys again")?;
+    Ok(())
+}
+
+/// Takes in a linkage key that is put in place while the node is up, and makes the match-keys again.
+async fn follow_keys((store, keyring, feeds): (Store, Keyring, Vec<Feed>)) {
+    loop {
+        tokio::time::sleep(FILE_CHECK).await;
+        if let Err(error) = bring_up_to_date(&store, &keyring, &feeds).await {
+            tracing::error!("{error:#}");
+        }
     }
 }
 

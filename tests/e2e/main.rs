@@ -17,6 +17,7 @@ mod exports_land;
 mod interrupted;
 mod measured;
 mod models;
+mod new_epoch;
 mod nothing_personal_leaves;
 mod one_person_two_agencies;
 mod planted_people;

@@ -58,8 +58,10 @@ impl Desk {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("node.db")).await.unwrap();
-        let keys =
-            MatchKeys::new(&(0..).take(MatchKeyKind::COUNT).map(|n| [n; 32]).collect::<Vec<_>>());
+        let keys = MatchKeys::new(
+            &(0..).take(MatchKeyKind::COUNT).map(|n| [n; 32]).collect::<Vec<_>>(),
+            [0; 32],
+        );
         Self { store, keys, folder }
     }
 

@@ -230,3 +230,37 @@ async fn whoever_stands_before_a_last_row_that_was_not_taken_in_is_opened_again(
         assert_eq!(housing.records().await, (2, 2), "{mode} {last}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_events_are_read_again_when_the_people_are_others() {
+    let housing = Agency::new().await;
+    let double = "7,C,DENHOLM,1987-04-06,,,,,,,,\n";
+    let rows = ["A1,7,ASB,V,2025-02-20,,\n", "A2,1,ASB,V,2025-02-21,,\n"];
+    housing.people("2025-03-01", &[CAROL, double, IVY]).await;
+    housing.cases("2025-03-01", &rows).await;
+    let merged = double.replace(",,,,,,,,\n", ",,,,,,,1,\n");
+    housing.people("2025-03-02", &[CAROL, &merged, IVY]).await;
+    assert!(!housing.cases("2025-03-02", &rows).await.same_as_last);
+    assert!(housing.cases("2025-03-02", &rows).await.same_as_last, "nobody is another one since");
+    // The source takes the merger back.
+    let cora = "7,CORA,BELL,1990-01-09,,,,,,,,\n";
+    housing.people("2025-03-03", &[CAROL, IVY, cora]).await;
+    housing.cases("2025-03-03", &rows).await;
+    let known = housing.events("2025-03-03").await;
+    let person = |reference| known.iter().find(|e| e.reference == reference).map(|e| e.person);
+    assert!(person("A1").is_some() && person("A1") != person("A2"), "{known:?}");
+
+    // Who died then has no later events, and has them again when the date was wrong.
+    let dead = CAROL.replace("ZX1 4AB,,,", "ZX1 4AB,,2025-02-01,");
+    housing.people("2025-03-04", &[&dead, IVY, cora]).await;
+    housing.cases("2025-03-04", &rows).await;
+    housing.people("2025-03-05", &[CAROL, IVY, cora]).await;
+    housing.cases("2025-03-05", &rows).await;
+    assert_eq!(housing.events("2025-03-05").await.len(), 2);
+    // A file that is read again says of nothing for the second time that it is absent.
+    let fewer = &rows[..1];
+    housing.cases("2025-03-06", fewer).await;
+    housing.people("2025-03-07", &[CAROL, IVY, cora, "8,ADA,BELL,1991-01-09,,,,,,,,\n"]).await;
+    assert!(!housing.cases("2025-03-07", fewer).await.same_as_last);
+    assert_eq!(housing.events("2025-03-07").await.len(), 2);
+}

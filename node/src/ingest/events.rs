@@ -31,6 +31,7 @@ impl Intake<'_> {
             let (feed, file) = (feed.id().to_owned(), read.file);
             return Ok(Receipt { feed, same_as_last: true, file, ..Receipt::default() });
         }
+        let how = How::of(feed, last.as_ref()).again(&read, last.as_ref());
         let Read { place, rows, mut file, live } = read;
         let before = last.as_ref().map(before);
         let refuse = |source| IngestError::Refused { place: place.clone(), source };
@@ -50,7 +51,6 @@ impl Intake<'_> {
         let arrived = last.as_ref().map(|_| self.as_at);
         let event = |row| event(row, person_feed, &merged, arrived);
         let rows: Vec<Event> = rows.into_iter().map(event).collect();
-        let how = How::of(feed, last.as_ref());
         let difference = compare(&known, rows, |e| (&e.key, e.hash), how, &file);
         let mut touched: Vec<(String, String)> =
             difference.changed.iter().map(|event| event.record.clone()).collect();

@@ -15,6 +15,7 @@ pub mod landing;
 mod mergers;
 mod people;
 mod persons;
+mod rekey;
 mod unfinished;
 pub mod watch;
 
@@ -178,10 +179,13 @@ impl Intake<'_> {
     ) -> Result<Receipt, IngestError> {
         let taken = match delivery {
             Err(error) => Err(error),
-            Ok(delivery) => match feed.mapping().about {
-                About::People => self.people(feed, delivery).await,
-                About::Events => self.events(feed, delivery).await,
-            },
+            Ok(delivery) => {
+                self.bring_up_to_date().await?;
+                match feed.mapping().about {
+                    About::People => self.people(feed, delivery).await,
+                    About::Events => self.events(feed, delivery).await,
+                }
+            }
         };
         if let Err(error) = &taken {
             self.refuse(feed, error).await?;
@@ -229,6 +233,13 @@ impl Intake<'_> {
         last: Option<&Import>,
     ) -> Result<bool, StoreError> {
         if last.is_none_or(|last| last.sha256 != read.hash() || is_read_anew(feed, last)) {
+            return Ok(false);
+        }
+        // Who merged, split or died since decides again whose the events are, and which of them.
+        let people = feed.mapping().person_feed.as_deref();
+        if let Some(people) = people
+            && imports::is_newer(conn, people, feed.id()).await?
+        {
             return Ok(false);
         }
         // What an answer lacked before is absent for the second time now. A file may be the same one,
@@ -324,6 +335,15 @@ impl How {
     }
 }
 
+impl How {
+    /// Holds what comes against what is there. A file that is the last one again says of nothing for the
+    /// second time that it is absent.
+    fn again<T>(self, read: &Read<T>, last: Option<&Import>) -> Self {
+        let same = read.live.is_none() && last.is_some_and(|last| last.sha256 == read.hash());
+        Self { mode: if same { Mode::Delta } else { self.mode }, ..self }
+    }
+}
+
 /// The day that a feed's last good export speaks of.
 fn last_day(last: Option<&Import>) -> Option<Day> {
     last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
@@ -397,6 +417,8 @@ fn compare<T>(
 mod corrections;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod rekeyed;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -61,6 +61,13 @@ pub(super) struct Reading<'a> {
     pub(super) keys: &'a MatchKeys,
 }
 
+impl Reading<'_> {
+    /// Returns whether a feed is one of the settings: records of one that is not belong to nobody.
+    fn knows(&self, feed: &str) -> bool {
+        self.feeds.iter().any(|known| known.id() == feed)
+    }
+}
+
 /// Brings persons into step after some records changed and some persons lost a record.
 pub(super) async fn refresh(
     conn: &mut SqliteConnection,
@@ -76,7 +83,8 @@ pub(super) async fn refresh(
     let changed_ids: BTreeSet<i64> = changed.iter().map(|record| record.id).collect();
     let mut before = grouped(&changed);
     let mut closed: Vec<i64> = Vec::new();
-    closed.extend(changed.iter().filter(|record| record.restricted).map(|record| record.id));
+    let is_closed = |record: &&Stored| record.restricted || !reading.knows(&record.feed);
+    closed.extend(changed.iter().filter(is_closed).map(|record| record.id));
     let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
     touched.extend(sharing(conn, &keyed, &touched).await?);
     keyed.retain(|(known, _)| !known.stored.restricted);
@@ -89,7 +97,7 @@ pub(super) async fn refresh(
     for (person, records) in grouped(&others) {
         before.entry(person).or_default().extend(records);
     }
-    closed.extend(others.iter().filter(|record| record.restricted).map(|record| record.id));
+    closed.extend(others.iter().filter(is_closed).map(|record| record.id));
     let open = changed_ids.len() + others.len() - closed.len();
     others.retain(|record| !record.restricted);
     keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
@@ -124,7 +132,7 @@ fn prepare(reading: &Reading<'_>, records: Vec<Stored>) -> Vec<(Known, Piece)> {
     records
         .into_par_iter()
         .filter_map(|stored| {
-            // A feed that is no longer configured keeps its records and adds nothing.
+            // A feed that the settings name no more keeps its records, and they belong to nobody.
             let rules = rules.get(stored.feed.as_str())?;
             let (person, _) = normalise(&RawPerson::unpack(&stored.fields), rules);
             let profile = Profile::of(&[&person]);

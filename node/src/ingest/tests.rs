@@ -9,14 +9,14 @@ use super::*;
 use crate::store::{changes, events, persons, records, segments};
 
 /// An agency with one feed about people and one about events.
-struct Agency {
-    store: Store,
-    feeds: Vec<Feed>,
-    keys: MatchKeys,
+pub(super) struct Agency {
+    pub(super) store: Store,
+    pub(super) feeds: Vec<Feed>,
+    pub(super) keys: MatchKeys,
     folder: TempDir,
 }
 
-const PEOPLE: &str = "
+pub(super) const PEOPLE: &str = "
     id = 'nominals'
     about = 'people'
     dates = ['%d/%m/%Y']
@@ -39,7 +39,7 @@ const PEOPLE: &str = "
     values = { 'R' = 'restricted' }
 ";
 
-const EVENTS: &str = "
+pub(super) const EVENTS: &str = "
     id = 'incidents'
     about = 'events'
     person_feed = 'nominals'
@@ -62,12 +62,13 @@ const EVENTS: &str = "
 ";
 
 const HEADER: &str = "REF,FORENAME,SURNAME,DOB,SEX,ADDRESS,POSTCODE,NHS,DIED,MARK\n";
-const CAROL: &str = "N-1001,CAROL ANNE,DENHOLM,06/04/1987,F,14 LARKRISE CL,ZX14AB,,,\n";
-const CAROL_AGAIN: &str = "N-2207,Carole,Denham,04/06/1987,F,14 Larkrise Close,ZX1 4AB,,,\n";
-const KIERAN: &str = "N-3311,KEIRAN,PRICE,20/11/2008,M,14 LARKRISE CLOSE,ZX1 4AB,,,\n";
+pub(super) const CAROL: &str = "N-1001,CAROL ANNE,DENHOLM,06/04/1987,F,14 LARKRISE CL,ZX14AB,,,\n";
+pub(super) const CAROL_AGAIN: &str =
+    "N-2207,Carole,Denham,04/06/1987,F,14 Larkrise Close,ZX1 4AB,,,\n";
+pub(super) const KIERAN: &str = "N-3311,KEIRAN,PRICE,20/11/2008,M,14 LARKRISE CLOSE,ZX1 4AB,,,\n";
 
 impl Agency {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self {
             store: Store::in_memory().await,
             feeds: vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()],
@@ -76,7 +77,7 @@ impl Agency {
         }
     }
 
-    async fn take_in(&self, feed: usize, text: &str) -> Result<Receipt, IngestError> {
+    pub(super) async fn take_in(&self, feed: usize, text: &str) -> Result<Receipt, IngestError> {
         let path = self.folder.path().join("export.csv");
         fs::write(&path, text).unwrap();
         let intake = Intake {
@@ -89,12 +90,12 @@ impl Agency {
         intake.take_in(&self.feeds[feed], &path).await
     }
 
-    async fn people(&self, rows: &[&str]) -> Receipt {
+    pub(super) async fn people(&self, rows: &[&str]) -> Receipt {
         self.take_in(0, &(HEADER.to_owned() + &rows.concat())).await.unwrap()
     }
 
     /// Records, persons and live rows of match-keys.
-    async fn counts(&self) -> (u64, u64, usize) {
+    pub(super) async fn counts(&self) -> (u64, u64, usize) {
         let mut conn = self.store.read().await.unwrap();
         let states = segments::states(&mut conn).await.unwrap();
         let alive = states.iter().filter(|state| **state & segments::ALIVE != 0).count();
@@ -102,7 +103,7 @@ impl Agency {
         (records, persons::count(&mut conn).await.unwrap(), alive)
     }
 
-    async fn position(&self) -> u64 {
+    pub(super) async fn position(&self) -> u64 {
         changes::position(&mut self.store.read().await.unwrap()).await.unwrap()
     }
 }

@@ -40,6 +40,7 @@ use crate::{
     store::{
         StoreError,
         changes::{self, Pulse},
+        keyed,
     },
 };
 
@@ -185,6 +186,11 @@ impl Watcher {
     async fn make_ready(&mut self, mut news: News) -> Result<(), Status> {
         let some: Vec<Step> = news.steps.drain(..news.steps.len().min(STEPS_AT_ONCE)).collect();
         let mut conn = self.node.store.snapshot().await.map_err(status::store)?;
+        // Match-keys that another linkage key made would join nobody in this sweep.
+        let keyed = keyed::load(&mut conn).await.map_err(status::store)?;
+        if keyed.is_some_and(|keyed| keyed.commitment != self.session.key_commit) {
+            return Err(closed());
+        }
         let changes = self.messages(&mut conn, &some, &news.crowds).await;
         let changes = changes.map_err(status::store)?;
         // Nobody has everything up to the new position before the last of it was sent.

@@ -20,7 +20,10 @@ use super::{
     session::Session,
     standing, status,
 };
-use crate::store::{changes, memos, segments, sweeps};
+use crate::{
+    store::{changes, keyed, memos, segments, sweeps},
+    tokenise::recipe::REVISION,
+};
 
 #[tonic::async_trait]
 impl SweepService for Node {
@@ -56,6 +59,17 @@ impl SweepService for Node {
     }
 }
 
+/// Refuses while the stored match-keys are of another linkage key or recipe: they would join nobody.
+async fn is_keyed(conn: &mut SqliteConnection, commitment: [u8; 32]) -> Result<(), Status> {
+    let now = keyed::load(conn).await.map_err(status::store)?;
+    if now.is_none_or(|now| now.commitment == commitment && now.revision == REVISION) {
+        return Ok(());
+    }
+    let message =
+        "the node has another linkage key now and makes its match-keys again: try again later";
+    Err(refusal::status(Code::FailedPrecondition, "REKEYING", message))
+}
+
 impl Node {
     async fn open(&self, request: pb::OpenSweepRequest) -> Answer<pb::OpenSweepResponse> {
         let opening = Opening::try_from(request)?;
@@ -73,6 +87,7 @@ impl Node {
         }
         let (chain, keys) = self.keyring.open_sweep(&opening.sweep).map_err(status::keyring)?;
         let key = (chain.epoch(), chain.commit());
+        is_keyed(&mut tx, key.1).await?;
         let sweep = match known {
             Some(known) => known,
             None => {

@@ -249,7 +249,7 @@ pub async fn up_to(
          from event
          join record on record.feed = event.record_feed and record.key = event.record_key
          join person on person.id = record.person
-         where event.start_day <= ?",
+         where event.start_day <= ? and event.feed not in (select feed from retired_feed)",
     )
     .bind(as_at.number())
     .fetch_all(conn)
@@ -275,7 +275,7 @@ pub async fn of_persons(
              where event.start_day <= ",
         )
         .push_bind(as_at.number())
-        .push(" and person.id in ")
+        .push(" and event.feed not in (select feed from retired_feed) and person.id in ")
         .push_tuples(persons, |mut values, id| {
             values.push_bind(id);
         })

@@ -130,6 +130,23 @@ pub async fn seen_again(
     Ok(())
 }
 
+/// Returns whether something of one feed was taken in after the last export of another.
+pub async fn is_newer(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    than: &str,
+) -> Result<bool, StoreError> {
+    let (newer,): (bool,) = sqlx::query_as(
+        "select coalesce((select max(id) from import where feed = ? and outcome = 'taken'), 0)
+         > coalesce((select max(id) from import where feed = ? and outcome = 'taken'), 0)",
+    )
+    .bind(feed)
+    .bind(than)
+    .fetch_one(conn)
+    .await?;
+    Ok(newer)
+}
+
 /// Returns why a feed's newest export was refused, if it was: the feed is as it was before. The newest
 /// is what was looked at last, which may be what is there already.
 pub async fn refusal(

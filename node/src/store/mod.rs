@@ -9,6 +9,7 @@ pub mod changes;
 mod error;
 pub mod events;
 pub mod imports;
+pub mod keyed;
 pub mod landed;
 pub mod memos;
 pub mod merged;
@@ -191,6 +192,7 @@ fn migrator() -> Migrator {
         (60, "mappings", include_str!("../../migrations/0060_mappings.sql")),
         (61, "landed", include_str!("../../migrations/0061_landed.sql")),
         (62, "counted", include_str!("../../migrations/0062_counted.sql")),
+        (70, "keyed", include_str!("../../migrations/0070_keyed.sql")),
     ];
     Migrator::with_migrations(
         migrations

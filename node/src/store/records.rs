@@ -196,6 +196,15 @@ pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Store
     Ok(records)
 }
 
+/// Returns every record, in order.
+pub async fn all(conn: &mut SqliteConnection) -> Result<Vec<Stored>, StoreError> {
+    let rows: Vec<Row> =
+        sqlx::query_as("select id, feed, key, fields, restricted, person from record order by id")
+            .fetch_all(conn)
+            .await?;
+    Ok(rows.into_iter().map(read).collect())
+}
+
 /// Returns the records of a feed by their keys, in no particular order.
 pub async fn by_key(
     conn: &mut SqliteConnection,

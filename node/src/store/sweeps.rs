@@ -28,11 +28,7 @@ pub async fn open(
     (streamed, records): (&[u8], u64),
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query("update sweep set closed_ms = ?, streamed = null where closed_ms is null")
-        .bind(signed(now_ms))
-        .execute(&mut *conn)
-        .await?;
-    told::forget(conn).await?;
+    break_off(conn, now_ms).await?;
     let purposes: Vec<&str> = sweep.purposes.iter().map(|purpose| purpose.as_str()).collect();
     sqlx::query(
         "insert into sweep (id, as_at_day, purposes, last_row, position, opened_ms, streamed, records)
@@ -49,6 +45,15 @@ pub async fn open(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Closes the sweep that is open, if any: its linkage key is not the node's any more.
+pub async fn break_off(conn: &mut SqliteConnection, now_ms: u64) -> Result<(), StoreError> {
+    sqlx::query("update sweep set closed_ms = ?, streamed = null where closed_ms is null")
+        .bind(signed(now_ms))
+        .execute(&mut *conn)
+        .await?;
+    told::forget(conn).await
 }
 
 /// Returns what the stream of an open sweep says of each row, a byte a row.

@@ -184,7 +184,8 @@ impl Keyring {
 
     /// Returns the keys for hashing fields.
     pub fn match_keys(&self) -> Result<MatchKeys, KeyringError> {
-        Ok(MatchKeys::new(self.chain()?.match_keys()))
+        let chain = self.chain()?;
+        Ok(MatchKeys::new(chain.match_keys(), chain.commit()))
     }
 
     /// Moves the chain to a sweep and returns the sweep's keys. Every key before it is erased.

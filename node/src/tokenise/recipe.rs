@@ -16,24 +16,37 @@ use super::{
 /// A stored match-key: what is left of the fields after the epoch's key.
 pub type Y = [u8; 16];
 
+/// Rises with whatever makes other match-keys of the same record: how names are read, how a slot is filled.
+/// Stored match-keys of another revision are made again.
+pub const REVISION: u16 = 2;
+
 /// The epoch's keys for hashing fields, one a kind.
-pub struct MatchKeys(Vec<hmac::Key>);
+pub struct MatchKeys {
+    keys: Vec<hmac::Key>,
+    commitment: [u8; 32],
+}
 
 impl MatchKeys {
-    /// Takes `K_y` by [`K::index`].
-    pub fn new(keys: &[[u8; 32]]) -> Self {
-        Self(keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect())
+    /// Takes `K_y` by [`K::index`], and the commitment to the linkage key that they come from.
+    pub fn new(keys: &[[u8; 32]], commitment: [u8; 32]) -> Self {
+        let keys = keys.iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)).collect();
+        Self { keys, commitment }
+    }
+
+    /// Returns the commitment to the linkage key: two sets of keys that share it are the same.
+    pub fn commitment(&self) -> &[u8; 32] {
+        &self.commitment
     }
 
     /// Keys of no secrecy.
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        Self::new(&(0..).take(K::COUNT).map(|n| [n; 32]).collect::<Vec<_>>())
+        Self::new(&(0..).take(K::COUNT).map(|n| [n; 32]).collect::<Vec<_>>(), [0; 32])
     }
 
     /// Hashes the canonical fields of one kind.
     pub fn hash(&self, kind: K, fields: &[&str]) -> Y {
-        keyed(&self.0[kind.index()], fields)
+        keyed(&self.keys[kind.index()], fields)
     }
 }
 
