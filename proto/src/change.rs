@@ -15,6 +15,10 @@ use crate::{
 /// Memos that one request may hold.
 pub const MEMOS_PER_REQUEST: usize = 4096;
 
+/// Memos that somebody who comes while a sweep is open may bring: a node keeps 64 with one person, and more only
+/// where several became one.
+pub const MEMOS_PER_PERSON: usize = 256;
+
 /// One step of the change stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -143,6 +147,9 @@ impl TryFrom<pb::PersonUpsert> for Upsert {
         if upsert.tokens.len() != MatchKeyKind::COUNT {
             return Err(every_kind);
         }
+        if upsert.memos.len() > MEMOS_PER_PERSON {
+            return Err(WireError::Invalid { field: "memos", rule: "at most 256" });
+        }
         let mut tokens = Vec::with_capacity(MatchKeyKind::COUNT);
         for (kind, column) in MatchKeyKind::ALL.iter().zip(upsert.tokens) {
             if MatchKeyKind::from_wire(column.kind)? != *kind {
@@ -231,6 +238,16 @@ mod tests {
             let step = Step { position, change };
             assert_eq!(Step::try_from(pb::WatchChangesResponse::from(step.clone())), Ok(step));
         }
+    }
+
+    #[test]
+    fn an_upsert_with_more_memos_than_a_person_has_is_refused() {
+        let one = upsert().memos.remove(0);
+        let with = |memos| {
+            let upsert = Upsert { memos: vec![one.clone(); memos], ..upsert() };
+            Upsert::try_from(pb::PersonUpsert::from(upsert)).is_ok()
+        };
+        assert_eq!([MEMOS_PER_PERSON, MEMOS_PER_PERSON + 1].map(with), [true, false]);
     }
 
     #[test]

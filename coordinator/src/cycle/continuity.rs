@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use causeway_proto::{
-    change::MEMOS_PER_REQUEST,
+    change::{MEMOS_PER_PERSON, MEMOS_PER_REQUEST},
     day::Day,
     ids::{AlertId, Handle, SweepId},
     sweep::{Memo, MemoKind},
@@ -34,10 +34,14 @@ impl Continuity {
         this
     }
 
-    /// Remembers a finding. Made again, it changes its score and day.
+    /// Remembers a finding. Made again, it changes its score and day. Of more than a person ever has, the
+    /// latest count: a node that makes them up costs no more than that.
     pub fn note(&mut self, agency: usize, memo: Memo) {
         let memos = self.memos.entry((agency, memo.handle)).or_default();
         memos.retain(|known| (known.kind, known.id) != (memo.kind, memo.id));
+        if memos.len() >= MEMOS_PER_PERSON {
+            memos.remove(0);
+        }
         memos.push(memo);
     }
 
@@ -173,6 +177,25 @@ mod tests {
             continuity.kept_days((agency, handle(2)), alert, on.parse().unwrap())
         };
         assert_eq!([days(0, "2025-08-24"), days(1, "2025-08-24")], [Some(180), None]);
+    }
+
+    #[test]
+    fn a_record_has_no_more_findings_than_a_person_may_have() {
+        let memo = |id: u16| {
+            let mut bytes = [0; 16];
+            bytes[..2].copy_from_slice(&id.to_le_bytes());
+            Memo {
+                kind: MemoKind::NotLinked,
+                id: MemoId::from_bytes(bytes),
+                handle: Handle::from_bytes([1; 16]),
+                score_tenths: 0,
+                made: Day::new(2025, 2, 25).unwrap(),
+            }
+        };
+        let mut continuity = Continuity::default();
+        (0..1000).for_each(|id| continuity.note(0, memo(id)));
+        let kept = continuity.of_record(0, Handle::from_bytes([1; 16]));
+        assert_eq!((kept.len(), &kept[255]), (MEMOS_PER_PERSON, &memo(999)));
     }
 
     #[test]

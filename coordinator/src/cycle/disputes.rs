@@ -24,6 +24,10 @@ use crate::{
     link::{Apart, decide},
 };
 
+/// Of a record of which so much was found already, nodes are asked to keep no more: a node keeps 64 findings with
+/// one person, and those of their alerts are among them.
+const MOST_FINDINGS: usize = 32;
+
 /// Applies every dispute that is not settled. Returns the records that were taken out and those that they
 /// were found not to belong with: linking has to be done again where they are.
 pub async fn settle(
@@ -54,6 +58,16 @@ pub async fn settle(
         let (Some(line), Some(house)) = (line, house) else { continue };
         let wrong = behind(&line, house, agencies, linked);
         let mut owed = Owed::new();
+        // Each try that one of the nodes refuses leaves half a finding with the other.
+        let known = |record: &u32| {
+            let (agency, handle) = (linked.records.agency(*record), linked.records.handle(*record));
+            continuity.findings(agency, handle).len()
+        };
+        let is_full = wrong.iter().any(|record| known(record) >= MOST_FINDINGS);
+        if is_full {
+            let id = received.review.alert;
+            tracing::warn!(alert.id = %id, "a dispute holds in this sweep, and a node keeps failing to keep it");
+        }
         for record in &wrong {
             for other in house.household.members.iter().map(|member| member.record) {
                 if linked.records.agency(other) != linked.records.agency(*record)
@@ -64,6 +78,9 @@ pub async fn settle(
                     touched.push(other);
                     for (which, stranger) in [(*record, true), (other, false)] {
                         linked.records.add_apart(which, Apart { finding, stranger });
+                        if is_full {
+                            continue;
+                        }
                         owed.entry(linked.records.agency(which)).or_default().push(Memo {
                             kind: MemoKind::NotLinked,
                             id: finding,
@@ -80,7 +97,7 @@ pub async fn settle(
         }
         touched.extend(wrong);
         let is_kept = continuity::keep(cycle, sweep, agencies, continuity, owed).await;
-        if is_kept && are_here(&line, agencies) {
+        if is_kept && !is_full && are_here(&line, agencies) {
             let mut tx = cycle.ledger.begin().await?;
             reviews::settle(&mut tx, received.review.id).await?;
             tx.commit().await?;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use causeway_proto::{
-    change::{self, Change, Upsert},
+    change::{self, Change, MEMOS_PER_PERSON, Upsert},
     ids::SweepId,
     kind::MatchKeyKind,
     limits::TOKEN_BYTES,
@@ -231,7 +231,11 @@ impl Watcher {
                 replaces: replaces.map(|row| own.handle(row)),
                 flags: standing.flags(),
                 tokens: tokens.remove(&row).unwrap_or_default(),
-                memos: memos.remove(&row).unwrap_or_default(),
+                memos: {
+                    let mut memos = memos.remove(&row).unwrap_or_default();
+                    memos.truncate(MEMOS_PER_PERSON);
+                    memos
+                },
             }),
         };
         Ok(steps.iter().map(message).collect())
