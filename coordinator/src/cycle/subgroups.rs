@@ -25,7 +25,7 @@ pub struct Subgroups {
     /// The day on which it did; not in reports of before this was kept.
     #[serde(default)]
     pub asked: Option<Day>,
-    /// Every kind of at least 10 people at every agency that told.
+    /// Every kind of people at every agency that told; nodes tell of those of 20 and more.
     pub kinds: Vec<SubgroupQuality>,
     /// Agencies that did not tell, and why.
     pub untold: Vec<String>,
@@ -48,17 +48,24 @@ pub async fn count(
     SystemRandom::new().fill(&mut seed).ok()?;
     let mut random = StdRng::from_seed(seed);
     let mut asking = Vec::with_capacity(agencies.len());
-    for (at, agency) in agencies.iter().enumerate().filter(|(_, agency)| agency.is_in()) {
+    let mut untold = Vec::new();
+    for (at, agency) in agencies.iter().enumerate() {
+        let id = &agency.member.id;
+        if !agency.is_in() {
+            untold.push(format!("{id} did not take part"));
+            continue;
+        }
         let own = linked.records.first(at)..linked.records.end(at);
         let records = own.len();
         let known: Vec<bool> = own.map(|record| linked.is_linked(record)).collect();
-        let Some(question) = subgroups::blur(sweep, &known, &mut random) else { continue };
+        let Some(question) = subgroups::blur(sweep, &known, &mut random) else {
+            untold.push(format!("{id} has too few people to be counted by kinds"));
+            continue;
+        };
         let client = agency.member.client(cycle.limits.call());
-        let id = &agency.member.id;
         asking.push(async move { (id, records, client.count_linked(question).await) });
     }
-    let mut found =
-        Subgroups { counted: as_at, asked: Some(today), kinds: Vec::new(), untold: Vec::new() };
+    let mut found = Subgroups { counted: as_at, asked: Some(today), kinds: Vec::new(), untold };
     for (id, records, answer) in join_all(asking).await {
         match answer {
             Ok(counts) => found.kinds.extend(subgroups::estimate(id, &counts, records)),

@@ -110,10 +110,15 @@ pub fn svg(links: &[LinkReport]) -> String {
             Some(bits) => format!("{a} – {b}: {bits:+.1} bits"),
             None => format!("{a} – {b}: joined by other records"),
         };
-        let _ =
-            writeln!(body, "<text x='8' y='{:.0}' font-weight='bold'>{title}</text>", top + 15.0);
         let kinds = link.kinds.join(", ");
-        let _ = writeln!(body, "<title>shared match-keys: {kinds}</title>");
+        let _ = writeln!(
+            body,
+            "<g><title>{title}; shared match-keys: {kinds}</title>\n\
+             <text x='8' y='{:.0}' font-weight='bold'>{title}</text>",
+            top + 15.0
+        );
+        top += LINE;
+        let _ = writeln!(body, "<text x='16' y='{:.0}'>shared: {kinds}</text>", top + 15.0);
         top += LINE;
         let steps = steps(link);
         let scale = (WIDTH - LEFT - 70.0) / 2.0 / reach(&steps);
@@ -136,6 +141,17 @@ pub fn svg(links: &[LinkReport]) -> String {
             );
             top += LINE;
         }
+        if let Some(total) = link.looked_at.or(link.bits) {
+            let _ = writeln!(
+                body,
+                "<text x='16' y='{0:.1}' font-weight='bold'>match weight; a link from 0 on</text>\
+                 <text x='{1:.1}' y='{0:.1}' font-weight='bold'>{total:+.1}</text>",
+                top + 15.0,
+                WIDTH - 60.0
+            );
+            top += LINE;
+        }
+        body.push_str("</g>\n");
         top += LINE;
     }
     format!(
@@ -207,5 +223,10 @@ mod tests {
         assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
         assert!(svg.contains("joined by other records"));
+        // A title belongs to what it stands in.
+        assert_eq!(svg.matches("<g><title>police – housing").count(), 2);
+        assert_eq!(svg.matches("</g>").count(), 2);
+        assert_eq!(svg.matches("match weight; a link from 0 on").count(), 1);
+        assert!(svg.contains(">shared: surname+birth</text>"));
     }
 }
