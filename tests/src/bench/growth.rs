@@ -17,11 +17,15 @@ pub struct Growth {
     pub ingest: f64,
     /// What `n log n` comes to over the same sizes.
     pub n_log_n: f64,
+    /// Of the full pass, from each size to the next.
+    pub full_by_size: Vec<f64>,
 }
 
 impl Growth {
     /// Fits the sizes measured; `None` where there are fewer than two.
     pub fn of(sizes: &[BenchReport]) -> Option<Self> {
+        let pass = |size: &BenchReport| (size.records as f64, size.full.seconds);
+        let by_size = sizes.windows(2).filter_map(|two| exponent(&[pass(&two[0]), pass(&two[1])]));
         let fit = |cost: &dyn Fn(&BenchReport) -> f64| {
             let points = sizes.iter().map(|size| (size.records as f64, cost(size)));
             exponent(&points.collect::<Vec<_>>())
@@ -35,6 +39,7 @@ impl Growth {
             steps: steps.collect(),
             ingest: fit(&|size| size.ingest.seconds)?,
             n_log_n: fit(&|size| size.records as f64 * (size.records as f64).ln())?,
+            full_by_size: by_size.collect(),
         })
     }
 
@@ -46,6 +51,10 @@ impl Growth {
         let Self { full, n_log_n, ingest, .. } = self;
         writeln!(out, "growth with the number of records n, fitted to these sizes")?;
         writeln!(out, "  {:<12} n^{full:.2}  (n log n is n^{n_log_n:.2} here)", "full pass")?;
+        if self.full_by_size.len() > 1 {
+            let each: Vec<String> = self.full_by_size.iter().map(|n| format!("n^{n:.2}")).collect();
+            writeln!(out, "    from each size to the next: {}", each.join(", "))?;
+        }
         for (step, exponent) in &self.steps {
             writeln!(out, "    {step:<10} n^{exponent:.2}")?;
         }

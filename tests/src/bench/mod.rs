@@ -64,10 +64,12 @@ pub struct BenchReport {
     /// Single changes, from an export to the alert at another agency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
-    /// The most memory that a process used, in MiB.
+    /// The most memory that each process used, in MiB; `nodes` is the largest of them.
     pub peak_rss_mib: BTreeMap<String, u64>,
-    /// The coordinator's peak memory, by record.
+    /// The coordinator's peak memory in a pass, by record.
     pub coordinator_bytes_per_record: f64,
+    /// The same while it follows what changes.
+    pub watching_bytes_per_record: f64,
     /// Persons found.
     pub persons: u64,
     /// Pairs that share a match-key.
@@ -143,7 +145,9 @@ pub fn bench(
     let to_persons = ["stream", "group", "compare", "cluster"].map(step).iter().sum();
     let mut full = Full::of(records, to_persons);
     tell(&format!("swept at {:.0} records a second", full.records_per_second));
-    let nodes_peak = town.nodes_peak_mib();
+    let mut peaks = BTreeMap::from([("nodes".to_owned(), town.nodes_peak_mib())]);
+    let of_each = town.node_peaks_mib().into_iter().zip(town.nodes());
+    peaks.extend(of_each.map(|(mib, node)| (format!("node {}", node.agency.id), mib)));
 
     let mut open = town.watch(&["--as-at", AS_AT])?;
     open.next(PATIENCE)?;
@@ -157,6 +161,8 @@ pub fn bench(
     open.running.stop()?;
     town.stop()?;
     let stream = stream_share(&town, records, step("stream"))?;
+    peaks.insert("coordinator".to_owned(), output.peak_kib / 1024);
+    peaks.insert("coordinator_watching".to_owned(), watching_peak / 1024);
     full.steps = steps;
     let number = |name: &str| report[name].as_u64().unwrap_or(0);
     Ok(BenchReport {
@@ -168,12 +174,9 @@ pub fn bench(
         change_1pct,
         stream,
         live,
-        peak_rss_mib: BTreeMap::from([
-            ("coordinator".to_owned(), output.peak_kib / 1024),
-            ("coordinator_watching".to_owned(), watching_peak / 1024),
-            ("nodes".to_owned(), nodes_peak),
-        ]),
+        peak_rss_mib: peaks,
         coordinator_bytes_per_record: output.peak_kib as f64 * 1024.0 / records as f64,
+        watching_bytes_per_record: watching_peak as f64 * 1024.0 / records as f64,
         persons: number("persons"),
         candidate_pairs: number("candidate_pairs"),
         compared_pairs: number("compared_pairs"),
@@ -225,8 +228,12 @@ pub fn print(report: &BenchReport, out: &mut impl Write) -> anyhow::Result<()> {
     for (who, mib) in &report.peak_rss_mib {
         writeln!(out, "  {who:<20} {mib} MiB at most")?;
     }
-    let bytes = report.coordinator_bytes_per_record;
-    Ok(writeln!(out, "  the coordinator uses {bytes:.0} bytes for each record")?)
+    let (pass, watching) = (report.coordinator_bytes_per_record, report.watching_bytes_per_record);
+    Ok(writeln!(
+        out,
+        "  the coordinator uses {pass:.0} bytes for each record in a pass, and {watching:.0} while it \
+         follows what changes"
+    )?)
 }
 
 impl Full {

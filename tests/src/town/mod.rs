@@ -289,10 +289,15 @@ impl Town {
         NodeConfig::load(&self.node_config(agency))
     }
 
+    /// Returns the most memory each node used so far, in MiB, in the order of the nodes.
+    pub fn node_peaks_mib(&mut self) -> Vec<u64> {
+        let peak = |node: &mut Node| node.running.as_mut().map_or(0, Running::peak_kib) / 1024;
+        self.nodes.iter_mut().map(peak).collect()
+    }
+
     /// Returns the most memory any node used so far, in MiB.
     pub fn nodes_peak_mib(&mut self) -> u64 {
-        let peak = |node: &mut Node| node.running.as_mut().map_or(0, Running::peak_kib);
-        self.nodes.iter_mut().map(peak).max().unwrap_or(0) / 1024
+        self.node_peaks_mib().into_iter().max().unwrap_or(0)
     }
 }
 
