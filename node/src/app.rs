@@ -216,7 +216,8 @@ impl App {
             Some(to) => {
                 let channel = dial::channel(&tls, to, config.coordinator());
                 let (store, bell) = (node.store.clone(), node.reviewed.clone());
-                tasks.spawn(Sender { store, channel, bell, now_ms: clock::now_ms }.run());
+                let policy = node.policy.clone();
+                tasks.spawn(Sender { store, channel, bell, policy, now_ms: clock::now_ms }.run());
             }
             None => tracing::warn!(
                 "reviews stay here: [serve] needs the `coordinator_address` to pass them on"

@@ -189,9 +189,8 @@ default = "deny"
         ));
     }
     text.push_str(
-        "[subjects]\n# Kinds of people of whom nothing ever leaves this node.\nrestrict = [\"art18\", \
-         \"art21\", \"witness_protection\", \"adoption_pre\", \"refuge\", \"staff\"]\n\n[disclose]\n\
-         contact = false\n# May the coordinator be told how many people of each kind (sex, age band) were \
+        "[kill]\n# Stops the node within a second: true, and it answers nobody elsewhere until this says \
+         false.\nlocal = false\n\n[disclose]\ncontact = false\n# May the coordinator be told how many people of each kind (sex, age band) were \
          linked? Counts of\n# twenty or more only, with noise, of bits that chance has blurred.\nsubgroup_counts = true\n",
     );
     text

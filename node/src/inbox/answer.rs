@@ -20,7 +20,10 @@ use sqlx::SqliteConnection;
 use tokio::{sync::Notify, time::timeout};
 use tonic::{Request, transport::Channel};
 
-use crate::store::{Store, StoreError, reviews};
+use crate::{
+    policy::current::Current,
+    store::{Store, StoreError, reviews},
+};
 
 /// A review that cannot be taken, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,8 @@ pub struct Sender {
     pub channel: Channel,
     /// Rung when one was kept by this process.
     pub bell: Arc<Notify>,
+    /// Nothing is passed on while the agency has stopped its node.
+    pub policy: Arc<Current>,
     /// Unix milliseconds, now.
     pub now_ms: fn() -> u64,
 }
@@ -131,6 +136,9 @@ impl Sender {
 
     /// Tries what is due. Returns how many were tried.
     async fn round(&self) -> Result<usize, StoreError> {
+        if self.policy.is_killed() {
+            return Ok(0);
+        }
         let mut conn = self.store.read().await?;
         let due = reviews::due(&mut conn, (self.now_ms)(), AT_ONCE).await?;
         drop(conn);

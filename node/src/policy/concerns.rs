@@ -7,6 +7,10 @@ use super::Policy;
 /// Agreements that end within so many days are worth a word.
 const SOON_DAYS: i32 = 30;
 
+/// What the switch means, for whoever reads a log or a check.
+const KILLED: &str = "[kill] local is set, so the node is stopped: it answers nobody elsewhere and passes \
+                      nothing on; set it to false to go on";
+
 /// What is amiss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concern {
@@ -22,6 +26,9 @@ impl Policy {
         let fatal = |message| Concern { is_fatal: true, message };
         let minor = |message| Concern { is_fatal: false, message };
         let mut concerns = Vec::new();
+        if self.killed {
+            concerns.push(fatal(KILLED.to_owned()));
+        }
         if self.purposes.is_empty() {
             let message = "no purpose is answered for, so the node takes part in no sweep: add \
                            [purpose.NAME]";

@@ -77,6 +77,11 @@ impl Current {
         *read = Read { text, policy: policy.clone() };
         policy
     }
+
+    /// Returns whether the agency has stopped its node.
+    pub fn is_killed(&self) -> bool {
+        self.now().is_some_and(|policy| policy.killed)
+    }
 }
 
 impl From<Policy> for Current {

@@ -14,7 +14,7 @@ use causeway_proto::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{self, IgnoredAny, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
 use super::{Detail, Policy, Rule, Scope};
@@ -58,17 +58,13 @@ struct File {
     #[serde(default)]
     scope: ScopeSection,
     #[serde(default)]
-    subjects: Subjects,
-    #[serde(default)]
     disclose: Disclose,
     #[serde(default)]
-    #[expect(dead_code, reason = "enforced by a later version")]
-    thresholds: Thresholds,
-    #[serde(default)]
     kill: Kill,
-    #[serde(default)]
-    #[expect(dead_code, reason = "enforced by a later version")]
-    audit: Audit,
+    /// Sections that are known and not followed, to be refused with a reason.
+    subjects: Option<IgnoredAny>,
+    thresholds: Option<IgnoredAny>,
+    audit: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -165,13 +161,6 @@ struct ScopeSection {
     people: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Subjects {
-    #[serde(default)]
-    restrict: BTreeSet<String>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Disclose {
@@ -188,38 +177,12 @@ impl Default for Disclose {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "accepted now, so that files need no change later")]
-struct Thresholds {
-    #[serde(default)]
-    min_population_k: Option<u64>,
-    #[serde(default)]
-    max_queries_per_day: Option<u64>,
-    #[serde(default)]
-    max_match_fraction: Option<f64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "enforced by a later version; accepted so that files need no change")]
 struct Kill {
     #[serde(default)]
     local: bool,
-    #[serde(default)]
-    honour_remote: bool,
+    honour_remote: Option<IgnoredAny>,
     #[serde(default)]
     on_stale_feed_hours: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "accepted now, so that files need no change later")]
-struct Audit {
-    #[serde(default)]
-    sink: Option<String>,
-    #[serde(default)]
-    hash_chain: bool,
-    #[serde(default)]
-    retain_days: Option<u64>,
 }
 
 fn two_years() -> i32 {
@@ -250,6 +213,7 @@ impl Policy {
     fn parse(text: &str, id: &AgencyId, kind: AgencyKind) -> Result<Self, Fault> {
         let file: File = toml::from_str(text).map_err(|error| Fault::Syntax(Box::new(error)))?;
         let refuse = |fault: String| Err(Fault::Rule(fault));
+        check_followed(&file)?;
         if file.node.id != *id {
             return refuse(format!("[node] is for `{}` and this node is `{id}`", file.node.id));
         }
@@ -284,7 +248,7 @@ impl Policy {
             scope,
             disclose_contact: file.disclose.contact,
             subgroup_counts: file.disclose.subgroup_counts,
-            restrictions: file.subjects.restrict,
+            killed: file.kill.local,
             stale_after_h: file.kill.on_stale_feed_hours,
         })
     }
@@ -298,6 +262,33 @@ fn unfilled(file: &File) -> Vec<String> {
         .map(|(purpose, section)| (format!("[purpose.{purpose}] dsa_ref"), &section.dsa_ref));
     let all = controller.into_iter().chain(agreements);
     all.filter(|(_, says)| says.contains("FILL IN")).map(|(place, _)| place).collect()
+}
+
+/// Refuses what this version does not follow: somebody would believe that it does.
+fn check_followed(file: &File) -> Result<(), Fault> {
+    let refuse = |what: &str, instead: &str| {
+        let fault = format!("{what} is not followed by this version: take it out. {instead}");
+        Err(Fault::Rule(fault))
+    };
+    let File { subjects, thresholds, kill, audit, .. } = file;
+    match () {
+        () if subjects.is_some() => refuse(
+            "[subjects]",
+            "Of whom nothing ever leaves the node is what a mapping says in [restricted], by the mark that the \
+             agency's own system keeps",
+        ),
+        () if thresholds.is_some() => refuse(
+            "[thresholds]",
+            "What a node keeps to in any case is in the README; no day's number of questions is among it",
+        ),
+        () if kill.honour_remote.is_some() => {
+            refuse("[kill] honour_remote", "`local = true` stops this node")
+        }
+        () if audit.is_some() => {
+            refuse("[audit]", "Every answer and refusal is in the node's audit table in any case")
+        }
+        () => Ok(()),
+    }
 }
 
 /// Why a file is refused; the caller knows which file.

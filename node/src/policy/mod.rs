@@ -1,8 +1,8 @@
 //! The agency's policy file: what may be said of whom, for what purpose. Nothing is said by default.
 //!
 //! A rule a person in charge can read, checked when it is loaded. A misspelt key is an error: a
-//! rule that is silently ignored is a leak or a death. What this version does not enforce yet, it
-//! refuses: a rule that needs a second approver releases nothing.
+//! rule that is silently ignored is a leak or a death. What this version does not follow yet, it
+//! refuses: a section that it knows and does not follow, too, and a rule that needs a second approver releases nothing.
 
 pub mod concerns;
 pub mod current;
@@ -32,8 +32,8 @@ pub struct Policy {
     pub disclose_contact: bool,
     /// Whether the coordinator may be told how many people of each kind were linked.
     pub subgroup_counts: bool,
-    /// Kinds of restriction that the agency's feeds may mark.
-    pub restrictions: BTreeSet<String>,
+    /// Whether the agency has stopped its node: nothing is told to anybody elsewhere.
+    pub killed: bool,
     /// Exports older than this are stale, whatever their feed says. Hours.
     pub stale_after_h: Option<u64>,
 }

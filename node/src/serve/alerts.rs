@@ -43,6 +43,8 @@ impl Node {
         request: pb::DeliverAlertRequest,
         asked: Asked,
     ) -> Answer<pb::DeliverAlertResponse> {
+        // It tells nothing, but whoever stops a node wants nothing to happen; the alert waits.
+        self.check_going()?;
         let message = wire::required("alert", request.alert)?;
         let body = message.encode_to_vec();
         let alert = Alert::try_from(message)?;

@@ -1,9 +1,16 @@
 //! What the agency's policy allows when a question is answered, and not when the sweep was opened.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use causeway_proto::{catalogue::Purpose, day::Day, refusal};
-use tokio::time::sleep;
+use futures::{Stream, StreamExt, stream};
+use tokio::{
+    select,
+    time::{interval, sleep},
+};
 use tonic::{Code, Status};
 
 use super::{Node, answer::Asked, session::Session};
@@ -14,11 +21,46 @@ const WRITING: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Why nothing is said without a file that can be followed.
 const UNUSABLE: &str = "POLICY_UNUSABLE";
+/// How often an open stream looks whether the agency has stopped its node.
+const KILL_CHECK: Duration = Duration::from_millis(250);
+
+/// A stream of answers.
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Node {
+    /// Refuses whatever is asked while the agency has stopped its node.
+    pub(super) fn check_going(&self) -> Result<(), Status> {
+        if !self.policy.is_killed() {
+            return Ok(());
+        }
+        let message = "the agency has stopped this node by its kill switch, and it tells nothing";
+        Err(refusal::status(Code::FailedPrecondition, "KILLED", message))
+    }
+
+    /// Lets a stream go on for as long as the agency does not stop its node, and ends it with the reason.
+    pub(super) fn while_going<T: Send + 'static>(&self, answers: Answers<T>) -> Answers<T> {
+        let state = Some((self.clone(), answers, interval(KILL_CHECK)));
+        let guarded = stream::unfold(state, async |state| {
+            let (node, mut answers, mut look) = state?;
+            loop {
+                select! {
+                    biased;
+                    _ = look.tick() => {
+                        if let Err(stopped) = node.check_going() {
+                            return Some((Err(stopped), None));
+                        }
+                    }
+                    answer = answers.next() => return Some((answer?, Some((node, answers, look)))),
+                }
+            }
+        });
+        guarded.boxed()
+    }
+
     /// Returns what policy allows now in a sweep as at a day. Without a file that can be followed, or with
     /// agreements that have ended, nothing.
     pub(super) fn policy_for(&self, as_at: Day) -> Result<Policy, Status> {
+        self.check_going()?;
         let Some(policy) = self.policy.now() else {
             let message = "the node's policy file cannot be followed, so it tells nothing: its operator \
                            finds the reason in its log";

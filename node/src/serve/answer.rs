@@ -6,7 +6,7 @@ use prost::Message;
 use ring::digest::{SHA256, digest};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Node, status};
+use super::{Node, allowed::Answers, status};
 use crate::store::audit::{self, Entry};
 
 /// A question as the audit table remembers it.
@@ -62,18 +62,21 @@ impl Node {
         answer.map(|(_, answer)| Response::new(answer))
     }
 
-    /// Records the beginning of a stream of so many rows, or its refusal.
-    pub(super) async fn conclude_stream<S>(
+    /// Records the beginning of a stream of so many rows, or its refusal. It ends when the agency stops its
+    /// node, unless it is the agency's own.
+    pub(super) async fn conclude_stream<T: Send + 'static>(
         &self,
         asked: Asked,
-        stream: Answer<S>,
-    ) -> Result<Response<S>, Status> {
+        stream: Answer<Answers<T>>,
+    ) -> Result<Response<Answers<T>>, Status> {
+        let is_ours = asked.call == "WatchInbox";
         let (outcome, answered) = match &stream {
             Ok((items, _)) => ("ok".to_owned(), *items),
             Err(status) => (reason(status), 0),
         };
         self.record(asked, outcome, answered, [0; 32]).await?;
-        stream.map(|(_, stream)| Response::new(stream))
+        let stream = stream.map(|(_, stream)| stream)?;
+        Ok(Response::new(if is_ours { stream } else { self.while_going(stream) }))
     }
 
     /// Records the next messages of a stream that stays open, before they are sent.

@@ -74,7 +74,7 @@ pub struct Parts {
     /// Its keys.
     pub keyring: Keyring,
     /// What it allows.
-    pub policy: Current,
+    pub policy: Arc<Current>,
     /// Its exports.
     pub feeds: Vec<Feed>,
     /// Whom a colleague can ring.
@@ -111,7 +111,7 @@ impl Node {
             kind,
             store,
             keyring,
-            policy: policy.into(),
+            policy: Arc::new(policy.into()),
             feeds,
             contact,
             now_ms,
@@ -140,6 +140,7 @@ impl Node {
 
     /// Returns the open session of a sweep, putting it together again after a restart.
     async fn any_session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
+        self.check_going()?;
         let mut current = self.0.session.lock().await;
         if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
             return Ok(session.clone());

@@ -39,8 +39,9 @@ const POLICE: &str = r#"
     purpose = ["adult_safeguarding"]
     needs = "second_approver"
 
-    [subjects]
-    restrict = ["witness_protection", "refuge"]
+    [kill]
+    local = false
+    on_stale_feed_hours = 72
 "#;
 
 fn parse(text: &str) -> Result<Policy, String> {
@@ -131,6 +132,14 @@ fn what_is_amiss_is_said_before_a_sweep_fails_of_it() {
 }
 
 #[test]
+fn a_node_that_is_stopped_is_said_to_be_first() {
+    let stopped = parse(&POLICE.replace("local = false", "local = true")).unwrap();
+    let concerns = stopped.concerns(day("2025-02-25"));
+    assert!(concerns[0].is_fatal && concerns[0].message.contains("stopped"), "{concerns:?}");
+    assert!(!parse(POLICE).unwrap().killed);
+}
+
+#[test]
 fn old_future_and_posthumous_events_and_wrong_roles_are_not_said() {
     let policy = parse(POLICE).unwrap();
     let as_at = day("2025-02-25");
@@ -162,7 +171,11 @@ fn what_is_told_says_until_when_and_no_more_of_its_day_than_it_told() {
 #[test]
 fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
     let cases = [
-        (r#"restrict = ["witness"#, r#"restrikt = ["witness"#, "restrikt"),
+        ("local = false", "locally = true", "locally"),
+        ("local = false", "honour_remote = false", "honour_remote is not followed"),
+        ("[kill]", "[subjects]\nrestrict = [\"refuge\"]\n[kill]", "by the mark"),
+        ("[kill]", "[thresholds]\nmax_queries_per_day = 1\n[kill]", "[thresholds] is not"),
+        ("[kill]", "[audit]\nretain_days = 2555\n[kill]", "[audit] is not followed"),
         (r#"default = "deny""#, r#"default = "allow""#, "has to be \"deny\""),
         (r#"id = "midshire-police""#, r#"id = "housing""#, "this node is `midshire-police`"),
         (r#"code = "POL_ASB_VICTIM""#, r#"code = "NHS_WNB""#, "it belongs to nhs"),

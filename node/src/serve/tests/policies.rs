@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
+use causeway_proto::pb::change_service_server::ChangeService;
+
 use super::{
     following::{Agency, Follower, id},
     *,
@@ -80,6 +82,35 @@ async fn a_policy_file_that_cannot_be_followed_releases_nothing_until_it_is_mend
     agency.policy_says("");
     let request = pb::CloseSweepRequest { sweep_id: id(1) };
     agency.node.close_sweep(Request::new(request)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_stopped_tells_nothing_and_its_open_streams_end() {
+    let agency = agency(|| NOON_MS).await;
+    agency.open(1).await;
+    let handles = agency.handles().await;
+    let request = pb::WatchChangesRequest { sweep_id: id(1), after: 0 };
+    let followed = agency.node.watch_changes(Request::new(request)).await.unwrap().into_inner();
+    let killed = || Some("KILLED".to_owned());
+
+    agency.policy_says(&format!("{POLICY}\n[kill]\nlocal = true\n"));
+    let told: Result<Vec<_>, Status> = followed.try_collect().await;
+    assert_eq!(refusal::reason(&told.unwrap_err()), killed());
+    assert_eq!(agency.told(&handles).await.err(), killed());
+    let request = pb::StreamTokensRequest { sweep_id: id(1), after: 0 };
+    let refused = agency.node.stream_tokens(Request::new(request)).await.err().unwrap();
+    assert_eq!(refusal::reason(&refused), killed());
+    let refused = agency.open_as_at(2, "2025-02-25").await.unwrap_err();
+    assert_eq!(refusal::reason(&refused), killed());
+    let request = pb::KeepMemosRequest { sweep_id: id(1), memos: Vec::new() };
+    let refused = agency.node.keep_memos(Request::new(request)).await.unwrap_err();
+    assert_eq!(refusal::reason(&refused), killed());
+    let request = pb::DeliverAlertRequest { alert: None };
+    let refused = agency.node.deliver_alert(Request::new(request)).await.unwrap_err();
+    assert_eq!(refusal::reason(&refused), killed());
+
+    agency.policy_says(POLICY);
+    assert_eq!(agency.told(&handles).await, Ok(1));
 }
 
 static A_DAY: AtomicU64 = AtomicU64::new(NOON_MS);
