@@ -21,7 +21,7 @@ use crate::{
     policy::current::Current,
     serve::{self, Node},
     source::Feed,
-    store::{Store, StoreError, imports},
+    store::{Store, StoreError, claim::Claim, imports},
     tokenise::{
         keyring::{Keyring, KeyringError},
         recipe::MatchKeys,
@@ -160,6 +160,9 @@ impl App {
         ready: impl FnOnce(Option<SocketAddr>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Self { config, store, keyring, feeds } = self;
+        // Held until the node is down.
+        let _claim = Claim::of(&config.store.path)?;
+        keyring.try_write().context("the key of a closed sweep could not be erased")?;
         let policy = Current::load(&config.policy, &config.id, config.kind)?;
         usable_key(&keyring)?;
         // Identity before sockets.
@@ -378,6 +381,33 @@ mod tests {
         let app = App::build(config).await.unwrap();
         let error = app.serve(std::future::pending(), |_| Ok(())).await.unwrap_err();
         format!("{error:#}")
+    }
+
+    #[tokio::test]
+    async fn a_second_node_on_one_store_does_not_come_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewNode::of_tests(folder.path());
+        setup::init(&new).unwrap();
+        let config = NodeConfig::load(&new.folder.join("node.toml")).unwrap();
+        let app = App::build(config.clone()).await.unwrap();
+        let _other = Claim::of(&config.store.path).unwrap();
+        let error = app.serve(std::future::pending(), |_| Ok(())).await.unwrap_err();
+        assert!(error.to_string().starts_with("another node serves the records in"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_cannot_erase_keys_is_found_out_and_does_not_come_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewNode::of_tests(folder.path());
+        setup::init(&new).unwrap();
+        let config = NodeConfig::load(&new.folder.join("node.toml")).unwrap();
+        fs::create_dir_all(config.keys.folder.join(".writable/full")).unwrap();
+        let findings = crate::doctor::examine(&config).await;
+        let keys = findings.iter().find(|finding| finding.what == "keys").unwrap();
+        assert!(keys.message.contains("could not write"), "{}", keys.message);
+        let app = App::build(config).await.unwrap();
+        let error = app.serve(std::future::pending(), |_| Ok(())).await.unwrap_err();
+        assert!(error.to_string().contains("could not be erased"), "{error:#}");
     }
 
     #[tokio::test]

@@ -150,7 +150,10 @@ fn permissions(config: &NodeConfig) -> Finding {
 
 fn keys(config: &NodeConfig) -> Finding {
     let keyring = Keyring::new(&config.keys.folder, config.deployment.clone());
-    let chain = keyring.handle_key().and_then(|_| keyring.chain());
+    let chain = keyring.handle_key().and_then(|_| {
+        keyring.try_write()?;
+        keyring.chain()
+    });
     match chain {
         Ok(chain) => {
             let commit = chain.commit();

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod changes;
+pub mod claim;
 mod error;
 pub mod events;
 pub mod imports;

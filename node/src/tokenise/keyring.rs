@@ -125,6 +125,15 @@ impl Keyring {
         self.folder.join("chain.key")
     }
 
+    /// Makes and removes a file in the folder, and says why that does not go: a key that cannot be
+    /// replaced is one that is never erased.
+    pub fn try_write(&self) -> Result<(), KeyringError> {
+        let path = self.folder.join(".writable");
+        write_secret(&path, b"")?;
+        erase(&path);
+        Ok(())
+    }
+
     /// Makes the node's own key, unless it has one.
     pub fn init(&self) -> Result<(), KeyringError> {
         let path = self.folder.join("handle.key");
@@ -354,6 +363,18 @@ mod tests {
         ring.close_sweep(&sweep).unwrap();
         let refused = ring.open_sweep(&sweep).err().unwrap().to_string();
         assert_eq!(refused, "sweep 4 is over: this node's key is already at sweep 5");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_noticed_and_one_that_can_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        ring.try_write().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "its own key alone");
+        // Whoever runs the tests may write anywhere, so something stands in the way.
+        fs::create_dir_all(folder.path().join(".writable/full")).unwrap();
+        let refused = ring.try_write().unwrap_err().to_string();
+        assert!(refused.contains("could not write"), "{refused}");
     }
 
     #[test]
