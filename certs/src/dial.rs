@@ -76,8 +76,8 @@ pub enum DialError {
         /// What it held against us.
         reason: &'static str,
     },
-    /// Somebody of our deployment answered, and not the one we wanted.
-    #[error("{address} is {}, not {}", .found.short(), .wanted.short())]
+    /// Somebody else answered than the one we wanted.
+    #[error("{address} is {}", .found.told_apart(.wanted).join(", not "))]
     SomebodyElse {
         /// Where we dialled.
         address: String,
@@ -294,6 +294,22 @@ fn chain<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn somebody_of_another_deployment_is_told_apart_from_their_namesake() {
+        let identity = |text: &str| text.parse::<Identity>().unwrap();
+        let problem = |found: &str| {
+            let address = "127.0.0.1:7440".to_owned();
+            let wanted = identity("spiffe://city.causeway/coordinator/main");
+            DialError::SomebodyElse { address, found: identity(found), wanted }.to_string()
+        };
+        assert_eq!(
+            problem("spiffe://pilot.causeway/coordinator/main"),
+            "127.0.0.1:7440 is coordinator/main of deployment `pilot`, not coordinator/main of deployment `city`"
+        );
+        let same = problem("spiffe://city.causeway/node/housing");
+        assert_eq!(same, "127.0.0.1:7440 is node/housing, not coordinator/main");
+    }
 
     #[test]
     fn what_a_peer_says_is_one_short_line_that_no_terminal_obeys() {

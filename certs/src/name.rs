@@ -86,6 +86,15 @@ impl Identity {
         format!("{}/{}", self.role, self.id)
     }
 
+    /// Names both in as few words as tell them apart: their deployments, too, where these differ.
+    pub fn told_apart(&self, other: &Self) -> [String; 2] {
+        let differ = self.deployment != other.deployment;
+        [self, other].map(|identity| match differ {
+            true => format!("{} of deployment `{}`", identity.short(), identity.deployment),
+            false => identity.short(),
+        })
+    }
+
     /// Returns the DNS name that stands beside the identity in the certificate.
     ///
     /// It is logical: nobody resolves it. The dialler hands it to the TLS library, which checks DNS
