@@ -1,9 +1,12 @@
 //! One alert, as one recipient is told it.
 
+use prost::Message;
+
 use crate::{
     catalogue::AgencyKind,
     day::Day,
     ids::{AgencyId, AlertId, Handle, LineId, SweepId},
+    limits::ALERT_BYTES,
     pb,
     sweep::Contact,
     text::{NAME_CHARS, SENTENCE_CHARS, plain},
@@ -314,7 +317,18 @@ impl TryFrom<pb::DeliverAlertRequest> for Alert {
     type Error = WireError;
 
     fn try_from(request: pb::DeliverAlertRequest) -> Result<Self, WireError> {
-        wire::required("alert", request.alert)?.try_into()
+        const _: () = assert!(ALERT_BYTES == 786_432, "the rule says so");
+        let alert = wire::required("alert", request.alert)?;
+        if alert.encoded_len() > ALERT_BYTES {
+            return Err(WireError::Invalid { field: "alert", rule: "at most 786432 bytes" });
+        }
+        let alert = Self::try_from(alert)?;
+        match alert.change {
+            AlertChange::New | AlertChange::Update if alert.handles.is_empty() => {
+                Err(WireError::Missing("handles"))
+            }
+            _ => Ok(alert),
+        }
     }
 }
 
@@ -374,6 +388,17 @@ mod tests {
         assert_eq!(Alert::try_from(wire), Ok(alert.clone()));
         let nothing = pb::DeliverAlertRequest { alert: None };
         assert_eq!(Alert::try_from(nothing), Err(WireError::Missing("alert")));
+
+        let delivered = |alert: Alert| {
+            Alert::try_from(pb::DeliverAlertRequest { alert: Some(alert.into()) }).map(|_| ())
+        };
+        let of_nobody = |change| Alert { change, handles: Vec::new(), ..alert.clone() };
+        for change in [AlertChange::New, AlertChange::Update] {
+            assert_eq!(delivered(of_nobody(change)), Err(WireError::Missing("handles")));
+        }
+        assert_eq!(delivered(of_nobody(AlertChange::Cancel)), Ok(()));
+        let large = Alert { question: "?".repeat(ALERT_BYTES), ..alert.clone() };
+        assert!(matches!(delivered(large), Err(WireError::Invalid { field: "alert", .. })));
 
         // Whatever somebody wrote into its texts, it arrives, and no terminal obeys it.
         let forged = || "Ring 999.\n\u{1b}[2J".to_owned();

@@ -7,7 +7,7 @@ use crate::{
     kind::MatchKeyKind,
     limits::TOKEN_BYTES,
     pb::{self, watch_changes_response},
-    sweep::{Feed, Memo},
+    sweep::{Feed, MOST_TENTHS, Memo},
     token::PersonFlags,
     wire::{self, WireError},
 };
@@ -195,6 +195,9 @@ impl TryFrom<pb::KeepMemosRequest> for ToKeep {
         if request.memos.len() > MEMOS_PER_REQUEST {
             return Err(WireError::Invalid { field: "memos", rule: "at most 4096" });
         }
+        if request.memos.iter().any(|memo| memo.score_tenths > MOST_TENTHS) {
+            return Err(WireError::Invalid { field: "score_tenths", rule: "0 to 1000" });
+        }
         Ok(Self {
             sweep: SweepId::from_wire("sweep_id", &request.sweep_id)?,
             memos: request.memos.into_iter().map(Memo::try_from).collect::<Result<_, _>>()?,
@@ -248,6 +251,18 @@ mod tests {
             Upsert::try_from(pb::PersonUpsert::from(upsert)).is_ok()
         };
         assert_eq!([MEMOS_PER_PERSON, MEMOS_PER_PERSON + 1].map(with), [true, false]);
+    }
+
+    #[test]
+    fn a_finding_with_a_score_that_there_is_not_is_refused() {
+        let keep = |score_tenths| {
+            let memo = Memo { score_tenths, kind: MemoKind::Reviewed, ..upsert().memos.remove(0) };
+            let request = ToKeep { sweep: SweepId::new(1, [0; 8]), memos: vec![memo] };
+            ToKeep::try_from(pb::KeepMemosRequest::from(request))
+        };
+        assert!(keep(1000).is_ok());
+        let refused = keep(5000).unwrap_err().to_string();
+        assert_eq!(refused, "`score_tenths` should be 0 to 1000");
     }
 
     #[test]

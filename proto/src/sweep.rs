@@ -9,6 +9,9 @@ use crate::{
     wire::{self, WireError, wire_enum},
 };
 
+/// The highest score, in tenths.
+pub(crate) const MOST_TENTHS: u32 = 1000;
+
 /// What a coordinator opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
@@ -235,7 +238,8 @@ impl TryFrom<pb::Memo> for Memo {
             kind: MemoKind::from_wire(memo.kind)?,
             id: MemoId::from_wire("memo_id", &memo.memo_id)?,
             handle: Handle::from_wire("handle", &memo.handle)?,
-            score_tenths: memo.score_tenths.min(1000),
+            // Worth more than its score, where a node kept an odd one.
+            score_tenths: memo.score_tenths.min(MOST_TENTHS),
             made: Day::from_wire("made_day", memo.made_day)?,
         })
     }

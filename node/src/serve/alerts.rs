@@ -6,7 +6,6 @@ use causeway_proto::{
     pb::{self, alert_service_server::AlertService},
     refusal,
     sweep::{Memo, MemoKind},
-    wire,
 };
 use prost::Message;
 use sqlx::SqliteConnection;
@@ -45,9 +44,8 @@ impl Node {
     ) -> Answer<pb::DeliverAlertResponse> {
         // It tells nothing, but whoever stops a node wants nothing to happen; the alert waits.
         self.check_going()?;
-        let message = wire::required("alert", request.alert)?;
-        let body = message.encode_to_vec();
-        let alert = Alert::try_from(message)?;
+        let body = request.alert.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+        let alert = Alert::try_from(request)?;
         // The handles outlive their sweep here: our own key still leads back to our own records.
         let handle_key = self.keyring.handle_key().map_err(status::keyring)?;
         let own = OwnKeys::new(&handle_key, &alert.sweep);
