@@ -17,8 +17,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
+use tower::layer::util::{Identity, Stack};
 
 use crate::{
+    reasons::ReasonLayer,
     reverse::Registry,
     stream::PeerStream,
     tls::{ALPN_REVERSE, TlsState},
@@ -44,8 +46,11 @@ pub type Incoming = mpsc::Sender<io::Result<PeerStream>>;
 /// Returns a tonic server with the keepalive, windows and frames that both ends agree on.
 ///
 /// Without keepalive on both sides, a peer behind a dead firewall looks alive for ever.
-pub fn server() -> Server {
+///
+/// Every refusal has a reason, whoever refuses.
+pub fn server() -> Server<Stack<ReasonLayer, Identity>> {
     Server::builder()
+        .layer(ReasonLayer)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

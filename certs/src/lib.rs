@@ -15,6 +15,7 @@
 //! stream                 a connection that knows whose it is, and ends when that stops being so
 //! dial, accept, reverse  making connections in either direction
 //! admit                  the layer that decides on every call
+//! reasons                the layer that gives every refusal a reason
 //! cli                    the `causeway-certs` command
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod dial;
 pub mod epoch;
 pub mod files;
 pub mod name;
+pub mod reasons;
 pub mod reverse;
 pub mod signing;
 pub mod stream;

@@ -7,6 +7,7 @@ mod cli;
 mod identity;
 mod log;
 mod meeting;
+mod reasons;
 mod relay;
 mod reverse;
 mod rotation;
