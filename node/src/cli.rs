@@ -195,7 +195,7 @@ struct Review {
     /// The number of the reason that belongs to somebody else, as `inbox show` numbers them
     #[arg(long)]
     line: Option<usize>,
-    /// The day of the review, if it is not today
+    /// The day of the review, if it is not today: none before the alert's
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_at: Option<Day>,
 }
@@ -370,7 +370,7 @@ async fn read_inbox(
             let now_ms = clock::now_ms();
             let review = {
                 let when = (as_at.unwrap_or_else(clock::today), now_ms);
-                answer::answer(&mut conn, &shown.alert, given, when).await.map_err(in_options)?
+                answer::answer(&mut conn, &shown, given, when).await.map_err(in_options)?
             };
             audit::put(&mut conn, &Entry::local(now_ms, "ReviewAlert", id.as_bytes())).await?;
             conn.commit().await?;

@@ -12,14 +12,16 @@ use causeway_proto::{
     ids::{LineId, ReviewId},
     limits::MESSAGE_BYTES,
     pb::{self, review_service_client::ReviewServiceClient},
+    refusal,
     review::{Review, ReviewAction, ReviewReason},
     wire::WireError,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::SqliteConnection;
 use tokio::{sync::Notify, time::timeout};
-use tonic::{Request, transport::Channel};
+use tonic::{Code, Request, Status, transport::Channel};
 
+use super::Shown;
 use crate::{
     policy::current::Current,
     store::{Store, StoreError, reviews},
@@ -34,6 +36,11 @@ pub enum AnswerError {
     /// There is no such line.
     #[error("the alert has {0} reasons: `--line` is the number of one of them in `inbox show`")]
     NoSuchLine(usize),
+    /// Nobody can have answered it yet on that day.
+    #[error(
+        "the alert is of {0}, and a review cannot be of an earlier day: is the day right, and the clock?"
+    )]
+    TooEarly(Day),
     /// It was withdrawn, so there is nothing to answer.
     #[error("the alert was withdrawn: there is nothing to answer")]
     Withdrawn,
@@ -62,10 +69,17 @@ pub fn line(alert: &Alert, number: usize) -> Result<LineId, AnswerError> {
     line.map(|line| line.line).ok_or(AnswerError::NoSuchLine(alert.lines.len()))
 }
 
+/// By so many days the coordinator's clock may be ahead of ours.
+const CLOCKS_APART: i32 = 1;
+
 /// Keeps a review of an alert, in the caller's transaction.
+///
+/// # Errors
+/// Refuses what the coordinator would: an answer that lacks something, to nothing, or of a day before the
+/// alert. A trial's alert may be of a later day than it came on, and its review of either.
 pub async fn answer(
     conn: &mut SqliteConnection,
-    alert: &Alert,
+    Shown { alert, received_ms, .. }: &Shown,
     answer: Answer,
     (day, now_ms): (Day, u64),
 ) -> Result<Review, AnswerError> {
@@ -76,6 +90,10 @@ pub async fn answer(
         && alert.lines.iter().all(|known| known.line != line)
     {
         return Err(AnswerError::NoSuchLine(alert.lines.len()));
+    }
+    let first = alert.as_at.min(Day::of_unix_ms(received_ms.cast_signed()));
+    if first.since(day) > CLOCKS_APART {
+        return Err(AnswerError::TooEarly(first));
     }
     let mut id = [0; 16];
     SystemRandom::new().fill(&mut id).map_err(|_| AnswerError::NoRandomness)?;
@@ -148,16 +166,23 @@ impl Sender {
             let mut client = ReviewServiceClient::new(self.channel.clone())
                 .max_decoding_message_size(MESSAGE_BYTES);
             let outcome = timeout(CALL, client.submit_review(request)).await;
-            let problem = match outcome {
-                Ok(Ok(_)) => None,
-                Ok(Err(status)) => Some(connect_problem(&status)),
-                Err(_) => Some("the coordinator did not answer in time".to_owned()),
+            let (problem, for_good) = match outcome {
+                Ok(Ok(_)) => (None, false),
+                Ok(Err(status)) => (Some(connect_problem(&status)), is_for_good(&status)),
+                Err(_) => (Some("the coordinator did not answer in time".to_owned()), false),
             };
             let mut tx = self.store.begin().await?;
             match problem {
                 None => {
                     tracing::info!(alert.id = %kept.review.alert, "a review is with the coordinator");
                     reviews::sent(&mut tx, kept.review.id, (self.now_ms)()).await?;
+                }
+                Some(problem) if for_good => {
+                    tracing::error!(
+                        alert.id = %kept.review.alert, problem,
+                        "the coordinator refused a review for good; `inbox list` says so, too"
+                    );
+                    reviews::give_up(&mut tx, kept.review.id, &problem).await?;
                 }
                 Some(problem) => {
                     let wait_ms = pause_after(kept.attempts);
@@ -175,8 +200,105 @@ impl Sender {
     }
 }
 
+/// Returns whether the coordinator will never take a review: it gave a reason that lies in the review.
+fn is_for_good(status: &Status) -> bool {
+    let reason = refusal::reason(status);
+    matches!(
+        (status.code(), reason.as_deref()),
+        (Code::InvalidArgument, Some("INVALID_MESSAGE"))
+            | (Code::NotFound, Some("NO_SUCH_ALERT"))
+            | (Code::ResourceExhausted, Some("TOO_MANY_REVIEWS"))
+    )
+}
+
 /// Milliseconds to wait after so many attempts in vain: twice as long every time.
 fn pause_after(attempts: u32) -> u64 {
     let pause = PAUSE.saturating_mul(1 << attempts.min(20));
     u64::try_from(pause.min(LONGEST_PAUSE).as_millis()).expect("ten minutes at most")
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::{
+        alert::{AlertChange, AlertSubject, Duty, Tier},
+        ids::{AlertId, SweepId},
+    };
+
+    use super::*;
+    use crate::inbox::{Standing, letter};
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    /// An alert as at 25 February 2025 that came on another day.
+    fn shown(received: &str) -> Shown {
+        let alert = Alert {
+            id: AlertId::from_bytes([7; 16]),
+            revision: 1,
+            change: AlertChange::New,
+            sweep: SweepId::new(1, [9; 8]),
+            handles: vec![],
+            subject: AlertSubject::Household,
+            tier: Tier::T3,
+            duty: Duty::Lead,
+            news: vec![],
+            lines: vec![],
+            rules: vec![],
+            involved: vec![],
+            unknowns: vec![],
+            question: "?".into(),
+            limits: "Not proof.".into(),
+            as_at: day("2025-02-25"),
+            model_version: "m".into(),
+            link_confidence: "Sure.".into(),
+            hide_address: false,
+        };
+        let received_ms = u64::try_from(day(received).number()).unwrap() * DAY_MS;
+        let (records, read_ms) = (vec![], Some(received_ms));
+        Shown { position: 1, alert, records, received_ms, read_ms, review: None, action_seen: None }
+    }
+
+    #[tokio::test]
+    async fn a_review_of_a_day_before_its_alert_is_refused_at_once() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let acting = Answer { action: ReviewAction::Acting, reason: None, line: None };
+        let mut on = async |received: &str, says: &str| {
+            let when = (day(says), 1);
+            answer(&mut conn, &shown(received), acting, when).await.map_err(|e| e.to_string())
+        };
+        let refused = on("2025-02-26", "2020-01-01").await.unwrap_err();
+        assert!(refused.starts_with("the alert is of 2025-02-25, and"), "{refused}");
+        assert!(on("2025-02-26", "2025-02-23").await.is_err());
+        assert!(on("2025-02-26", "2025-02-24").await.is_ok(), "clocks differ");
+        // In a trial, of a day long ago or yet to come.
+        assert!(on("2026-07-01", "2025-02-26").await.is_ok());
+        assert!(on("2024-07-01", "2024-07-01").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_never_taken_leaves_the_alert_open_and_says_why() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let mut shown = shown("2025-02-25");
+        let acting = Answer { action: ReviewAction::Acting, reason: None, line: None };
+        let review = answer(&mut conn, &shown, acting, (day("2025-02-25"), 1)).await.unwrap();
+        reviews::give_up(&mut conn, review.id, "too many answers").await.unwrap();
+        shown.review = reviews::latest(&mut conn, shown.alert.id).await.unwrap();
+        assert_eq!(shown.standing(), Standing::Read);
+        let line = letter::line(&shown, shown.received_ms);
+        assert!(line.contains("NOT TAKEN by the coordinator (too many answers)"), "{line}");
+    }
+
+    #[test]
+    fn only_what_lies_in_the_review_is_for_good() {
+        let refused = |code, reason| is_for_good(&refusal::status(code, reason, "no"));
+        assert!(refused(Code::InvalidArgument, "INVALID_MESSAGE"));
+        assert!(refused(Code::ResourceExhausted, "TOO_MANY_REVIEWS"));
+        assert!(!refused(Code::PermissionDenied, "ROLE_NOT_ALLOWED"), "it may be enrolled yet");
+        assert!(!is_for_good(&Status::not_found("no reason")));
+    }
 }

@@ -11,6 +11,7 @@ use causeway_proto::{
 use serde_json::{Value, json};
 
 use super::{Ours, Shown, Standing};
+use crate::store::reviews::KeptReview;
 
 /// Reasons shown before the rest is only counted.
 const REASONS: usize = 5;
@@ -25,7 +26,18 @@ pub fn line(shown: &Shown, now_ms: u64) -> String {
         alert.id,
         shown.records.len(),
         standing(shown, now_ms)
-    )
+    ) + &not_taken(shown)
+}
+
+/// Says that the last answer given here came to nothing.
+fn not_taken(shown: &Shown) -> String {
+    let refused = shown.review.as_ref().filter(|kept| kept.refused);
+    let said = |kept: &KeptReview| {
+        let why = kept.problem.as_deref().unwrap_or("it did not say why");
+        let answer = in_words(kept.review.action);
+        format!("; the answer \"{answer}\" was NOT TAKEN by the coordinator ({why}): answer anew")
+    };
+    refused.map(said).unwrap_or_default()
 }
 
 /// What became of it, in words.
@@ -36,8 +48,12 @@ fn standing(shown: &Shown, now_ms: u64) -> String {
         (Standing::Unread, ..) => "unread".to_owned(),
         (Standing::Read, ..) => "read".to_owned(),
         (Standing::Reviewed, _, Some(kept), _) => {
-            let on_its_way = if kept.sent_ms.is_none() { " (on its way)" } else { "" };
-            format!("answered: {}{on_its_way}", in_words(kept.review.action))
+            let arrived = match (kept.sent_ms, &kept.problem) {
+                (Some(_), _) => String::new(),
+                (None, Some(why)) => format!(" (on its way; so far in vain: {why})"),
+                (None, None) => " (on its way)".to_owned(),
+            };
+            format!("answered: {}{arrived}", in_words(kept.review.action))
         }
         (Standing::ActionSeen, .., Some(day)) => {
             format!("your own records show action on {}", day.in_words())
@@ -72,6 +88,8 @@ pub fn summary(shown: &Shown) -> Value {
         "read_ms": shown.read_ms,
         "action": shown.review.as_ref().map(|kept| kept.review.action.as_str()),
         "answer_sent": shown.review.as_ref().map(|kept| kept.sent_ms.is_some()),
+        "answer_refused": shown.review.as_ref().map(|kept| kept.refused),
+        "answer_problem": shown.review.as_ref().and_then(|kept| kept.problem.as_deref()),
         "action_seen": shown.action_seen,
         "records": shown.records.iter().map(|(feed, key)| json!({ "feed": feed, "key": key }))
             .collect::<Vec<_>>(),

@@ -71,9 +71,11 @@ impl Standing {
 }
 
 impl Shown {
-    /// Returns what became of it. A later revision wants another look.
+    /// Returns what became of it. A later revision wants another look, and so does an answer that the
+    /// coordinator did not take.
     pub fn standing(&self) -> Standing {
-        let answered = |kept: &KeptReview| kept.review.revision >= self.alert.revision;
+        let answered =
+            |kept: &KeptReview| !kept.refused && kept.review.revision >= self.alert.revision;
         match () {
             () if self.alert.change == AlertChange::Cancel => Standing::Withdrawn,
             () if self.action_seen.is_some() => Standing::ActionSeen,

@@ -125,14 +125,14 @@ impl Node {
         }
         let now_ms = (self.now_ms)();
         let when = (Day::of_unix_ms(now_ms.cast_signed()), now_ms);
-        let kept = answer::answer(&mut tx, &shown.alert, given, when).await;
+        let kept = answer::answer(&mut tx, &shown, given, when).await;
         let kept = kept.map_err(|error| match error {
             AnswerError::Incomplete(error) => error.into(),
             AnswerError::Store(error) => status::store(error),
             AnswerError::Withdrawn => {
                 refusal::status(Code::FailedPrecondition, "WITHDRAWN", error.to_string())
             }
-            AnswerError::NoSuchLine(_) | AnswerError::NoRandomness => {
+            AnswerError::NoSuchLine(_) | AnswerError::TooEarly(_) | AnswerError::NoRandomness => {
                 refusal::status(Code::InvalidArgument, "INVALID_MESSAGE", error.to_string())
             }
         })?;

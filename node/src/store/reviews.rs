@@ -20,6 +20,8 @@ pub struct KeptReview {
     pub sent_ms: Option<u64>,
     /// What the last attempt ran into.
     pub problem: Option<String>,
+    /// Whether the coordinator will never take it, so that it is not sent again.
+    pub refused: bool,
 }
 
 /// Keeps a review, to be sent at once.
@@ -54,7 +56,7 @@ pub async fn due(
 ) -> Result<Vec<KeptReview>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
         "select review_id, alert_id, revision, action, reason, line_id, reviewed_day, attempts,
-         sent_ms, problem from review
+         sent_ms, problem, next_try_ms from review
          where sent_ms is null and next_try_ms <= ? order by made_ms, review_id limit ?",
     )
     .bind(signed(now_ms))
@@ -97,6 +99,27 @@ pub async fn retry(
     Ok(())
 }
 
+/// When a review is due that is never sent again.
+const NEVER_MS: i64 = i64::MAX;
+
+/// Lets a review rest that the coordinator will never take.
+pub async fn give_up(
+    conn: &mut SqliteConnection,
+    review: ReviewId,
+    problem: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update review set attempts = attempts + 1, next_try_ms = ?, problem = ?
+         where review_id = ?",
+    )
+    .bind(NEVER_MS)
+    .bind(problem)
+    .bind(&review.as_bytes()[..])
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Returns the latest review of an alert.
 pub async fn latest(
     conn: &mut SqliteConnection,
@@ -104,7 +127,7 @@ pub async fn latest(
 ) -> Result<Option<KeptReview>, StoreError> {
     let row: Option<Row> = sqlx::query_as(
         "select review_id, alert_id, revision, action, reason, line_id, reviewed_day, attempts,
-         sent_ms, problem from review where alert_id = ? order by made_ms desc, rowid desc limit 1",
+         sent_ms, problem, next_try_ms from review where alert_id = ? order by made_ms desc, rowid desc limit 1",
     )
     .bind(&alert.as_bytes()[..])
     .fetch_optional(conn)
@@ -123,10 +146,11 @@ type Row = (
     u32,
     Option<i64>,
     Option<String>,
+    i64,
 );
 
 fn read(row: Row) -> Result<KeptReview, StoreError> {
-    let (id, alert, revision, action, reason, line, day, attempts, sent, problem) = row;
+    let (id, alert, revision, action, reason, line, day, attempts, sent, problem, next_try) = row;
     let reason = reason.map(|reason| reason.parse());
     Ok(KeptReview {
         review: Review {
@@ -141,6 +165,7 @@ fn read(row: Row) -> Result<KeptReview, StoreError> {
         attempts,
         sent_ms: sent.map(|ms| unsigned("time", ms)).transpose()?,
         problem,
+        refused: sent.is_none() && next_try == NEVER_MS,
     })
 }
 
@@ -169,6 +194,10 @@ mod tests {
         retry(&mut conn, review.id, 50, "nobody there").await.unwrap();
         assert_eq!(due(&mut conn, 49, 9).await.unwrap(), []);
         assert_eq!(due(&mut conn, 50, 9).await.unwrap()[0].attempts, 1);
+        give_up(&mut conn, review.id, "never").await.unwrap();
+        assert_eq!(due(&mut conn, u64::MAX >> 2, 9).await.unwrap(), []);
+        let given_up = latest(&mut conn, review.alert).await.unwrap().unwrap();
+        assert!(given_up.refused && given_up.problem.as_deref() == Some("never"));
         sent(&mut conn, review.id, 60).await.unwrap();
         assert_eq!(due(&mut conn, 99, 9).await.unwrap(), []);
         let latest = latest(&mut conn, review.alert).await.unwrap().unwrap();
