@@ -61,7 +61,13 @@ pub struct Args {
     )]
     config: PathBuf,
     /// What to log, such as `warn` or `causeway_node=debug`
-    #[arg(long, global = true, env = "CAUSEWAY_LOG", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_LOG",
+        default_value = "info",
+        value_parser = telemetry::filter
+    )]
     log: String,
     /// How to write the log
     #[arg(long, global = true, value_enum, default_value_t)]
