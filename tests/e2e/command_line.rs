@@ -101,6 +101,8 @@ fn the_exit_code_tells_wrong_use_from_what_failed() -> anyhow::Result<()> {
         (2, &["coordinator", "score", &events, "--as-at", "2025-02-31"], "--as-at"),
         (2, &["coordinator", "explain", "not-an-id"], "not-an-id"),
         (2, &["node", "ingest"], "<FEED>"),
+        (2, &["node", "--log", "xx=yy=zz", "check"], "PART=LEVEL"),
+        (2, &["coordinator", "--log", "inffo", "example"], "PART=LEVEL"),
         (1, &["link", &missing], &missing),
         (1, &["node", "--config", &missing, "check"], &missing),
         (1, &["coordinator", "--config", &missing, "sweep"], &missing),

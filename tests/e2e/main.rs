@@ -5,6 +5,7 @@
 mod village;
 
 mod a_node_is_down;
+mod a_node_is_stopped;
 mod an_operator_looks;
 mod any_history;
 mod changes_flow;
