@@ -16,6 +16,7 @@
 //! dial, accept, reverse  making connections in either direction
 //! admit                  the layer that decides on every call
 //! reasons                the layer that gives every refusal a reason
+//! telemetry              where the log of a member goes
 //! cli                    the `causeway-certs` command
 //! ```
 //!
@@ -35,5 +36,6 @@ pub mod reasons;
 pub mod reverse;
 pub mod signing;
 pub mod stream;
+pub mod telemetry;
 pub mod tls;
 mod verify;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
+use causeway_certs::telemetry::{self, LogFormat};
 use causeway_proto::{day::Day, ids::AlertId};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use hyper_util::rt::TokioIo;
@@ -26,7 +27,6 @@ use crate::{
     cycle::{report::LinkReport, waterfall},
     ledger::sweeps,
     score::{Model, replay},
-    telemetry::{self, LogFormat},
 };
 
 /// Run a Causeway coordinator

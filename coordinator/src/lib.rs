@@ -24,4 +24,3 @@ pub mod route;
 pub mod score;
 pub mod serve;
 pub mod sign_off;
-pub mod telemetry;

@@ -5,6 +5,7 @@ mod intake;
 use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
+use causeway_certs::telemetry::{self, LogFormat};
 use causeway_proto::{
     catalogue::AgencyKind,
     day::Day,
@@ -30,7 +31,6 @@ use crate::{
         StoreError, alerts,
         audit::{self, Entry},
     },
-    telemetry::{self, LogFormat},
 };
 
 /// Run one agency's Causeway node

@@ -32,4 +32,3 @@ pub mod ingest;
 pub mod measure;
 pub mod serve;
 pub mod setup;
-pub mod telemetry;
