@@ -38,9 +38,7 @@ pub async fn open(
     (model, model_sha256): (&str, &str),
     now_ms: u64,
 ) -> Result<SweepId, LedgerError> {
-    let select = "select coalesce(max(counter), 0) from sweep";
-    let (last,): (i64,) = on!(tx, |conn| sqlx::query_as(select).fetch_one(conn).await)?;
-    let sweep = SweepId::new(unsigned("counter", last)? + 1, random);
+    let sweep = SweepId::new(last_counter(tx).await? + 1, random);
     let insert = "insert into sweep (id, counter, as_at_day, model, model_sha256, opened_ms)
          values ($1, $2, $3, $4, $5, $6)";
     on!(tx, |conn| sqlx::query(insert)
@@ -56,11 +54,16 @@ pub async fn open(
     Ok(sweep)
 }
 
-/// Leaves out the counters up to `through`, which another ledger used. Returns the next sweep's.
-pub async fn skip(tx: &mut Tx, through: u64, as_at: Day, now_ms: u64) -> Result<u64, LedgerError> {
+/// Returns the highest counter that was used, 0 before the first.
+async fn last_counter(tx: &mut Tx) -> Result<u64, LedgerError> {
     let select = "select coalesce(max(counter), 0) from sweep";
     let (last,): (i64,) = on!(tx, |conn| sqlx::query_as(select).fetch_one(conn).await)?;
-    let last = unsigned("counter", last)?;
+    unsigned("counter", last)
+}
+
+/// Leaves out the counters up to `through`, which another ledger used. Returns the next sweep's.
+pub async fn skip(tx: &mut Tx, through: u64, as_at: Day, now_ms: u64) -> Result<u64, LedgerError> {
+    let last = last_counter(tx).await?;
     if through <= last {
         return Ok(last + 1);
     }
