@@ -6,6 +6,7 @@
 
 pub mod dedupe;
 mod delivery;
+mod difference;
 mod drift;
 mod equals;
 mod events;
@@ -19,13 +20,16 @@ mod rekey;
 mod unfinished;
 pub mod watch;
 
-use std::{collections::HashMap, io, path::Path};
+use std::{io, path::Path};
 
 use causeway_proto::day::Day;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use self::delivery::{Delivery, Read};
+use self::{
+    delivery::{Delivery, Read},
+    difference::{How, compare, is_read_anew, last_day},
+};
 use crate::{
     cause::in_one_line,
     extract::Position,
@@ -37,14 +41,10 @@ use crate::{
     store::{
         Store, StoreError,
         imports::{self, Import, Quarantined},
-        positions,
-        records::{self, Known},
+        positions, records,
     },
     tokenise::recipe::MatchKeys,
 };
-
-/// Rows that are absent from this many good full exports in a row are gone.
-const GONE_AFTER: u32 = 2;
 
 /// What taking in exports needs.
 pub struct Intake<'a> {
@@ -136,23 +136,6 @@ pub enum IngestError {
     /// The store could not be written, so nothing was.
     #[error("nothing was taken in")]
     Store(#[from] StoreError),
-}
-
-/// How an export differs from what is there.
-#[derive(Default)]
-struct Difference<T> {
-    changed: Vec<T>,
-    /// Of these, rows that are as before and are read under another mapping.
-    anew: u64,
-    unchanged: u64,
-    /// Absent for the first time.
-    missed: Vec<i64>,
-    /// Here again after having been absent.
-    back: Vec<i64>,
-    /// Absent once too often.
-    gone: Vec<i64>,
-    /// There, and left out now: gone at once.
-    left_out: Vec<i64>,
 }
 
 impl Intake<'_> {
@@ -313,104 +296,6 @@ pub struct DryRun {
 /// What the last good export of a feed was like.
 fn before(last: &Import) -> Before {
     Before { rows: last.rows, taken: last.accepted }
-}
-
-/// Returns whether a feed's mapping is another one than for its last good export: then the same rows may
-/// say something else.
-fn is_read_anew(feed: &Feed, last: &Import) -> bool {
-    last.mapping.is_some_and(|mapping| mapping != feed.fingerprint())
-}
-
-/// How a feed's rows are held against what is there.
-struct How {
-    mode: Mode,
-    /// Every row counts as changed.
-    anew: bool,
-}
-
-impl How {
-    fn of(feed: &Feed, last: Option<&Import>) -> Self {
-        let anew = last.is_some_and(|last| is_read_anew(feed, last));
-        Self { mode: feed.mapping().mode, anew }
-    }
-}
-
-impl How {
-    /// Holds what comes against what is there. A file that is the last one again says of nothing for the
-    /// second time that it is absent.
-    fn again<T>(self, read: &Read<T>, last: Option<&Import>) -> Self {
-        let same = read.live.is_none() && last.is_some_and(|last| last.sha256 == read.hash());
-        Self { mode: if same { Mode::Delta } else { self.mode }, ..self }
-    }
-}
-
-/// The day that a feed's last good export speaks of.
-fn last_day(last: Option<&Import>) -> Option<Day> {
-    last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
-}
-
-/// Compares an export with what is there. Where it is read anew, every row counts as changed.
-fn compare<T>(
-    known: &HashMap<String, Known>,
-    rows: Vec<T>,
-    of: impl Fn(&T) -> (&str, [u8; 16]),
-    How { mode, anew }: How,
-    file: &SourceReport,
-) -> Difference<T> {
-    let mut difference = Difference {
-        changed: Vec::new(),
-        anew: 0,
-        unchanged: 0,
-        missed: Vec::new(),
-        back: Vec::new(),
-        gone: Vec::new(),
-        left_out: Vec::new(),
-    };
-    let mut present: HashMap<String, ()> = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let (key, hash) = of(&row);
-        present.insert(key.to_owned(), ());
-        match known.get(key) {
-            Some(before) if before.hash == hash && !before.gone && !anew => {
-                difference.unchanged += 1;
-                if before.missed > 0 {
-                    difference.back.push(before.id);
-                }
-            }
-            before => {
-                difference.anew +=
-                    u64::from(before.is_some_and(|before| before.hash == hash && !before.gone));
-                difference.changed.push(row);
-            }
-        }
-    }
-    // A row that was set aside is not gone; where one has no key, nobody can tell which.
-    let counts_absence = mode == Mode::Full && file.keyless == 0;
-    if !counts_absence && file.keys_sensitive.is_empty() && file.keys_left_out.is_empty() {
-        return difference;
-    }
-    for (key, before) in known {
-        if present.contains_key(key) {
-            continue;
-        }
-        // Of what is sensitive nothing stays, also where it ended.
-        let sensitive = file.keys_sensitive.contains(key);
-        if sensitive || !before.gone && file.keys_left_out.contains(key) {
-            difference.left_out.push(before.id);
-            continue;
-        }
-        if !counts_absence || before.gone || file.keys_set_aside.contains(key) {
-            continue;
-        }
-        match before.missed + 1 {
-            missed if missed >= GONE_AFTER => difference.gone.push(before.id),
-            _ => difference.missed.push(before.id),
-        }
-    }
-    difference.left_out.sort_unstable();
-    difference.gone.sort_unstable();
-    difference.missed.sort_unstable();
-    difference
 }
 
 #[cfg(test)]
