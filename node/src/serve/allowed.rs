@@ -30,11 +30,7 @@ pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 impl Node {
     /// Refuses whatever is asked while the agency has stopped its node.
     pub(super) fn check_going(&self) -> Result<(), Status> {
-        if !self.policy.is_killed() {
-            return Ok(());
-        }
-        let message = "the agency has stopped this node by its kill switch, and it tells nothing";
-        Err(refusal::status(Code::FailedPrecondition, "KILLED", message))
+        if self.policy.is_killed() { Err(killed()) } else { Ok(()) }
     }
 
     /// Lets a stream go on for as long as the agency does not stop its node, and ends it with the reason.
@@ -60,13 +56,16 @@ impl Node {
     /// Returns what policy allows now in a sweep as at a day. Without a file that can be followed, or with
     /// agreements that have ended, nothing.
     pub(super) fn policy_for(&self, as_at: Day) -> Result<Policy, Status> {
-        self.check_going()?;
-        let Some(policy) = self.policy.now() else {
-            let message = "the node's policy file cannot be followed, so it tells nothing: its operator \
-                           finds the reason in its log";
-            return Err(refusal::status(Code::FailedPrecondition, UNUSABLE, message));
-        };
-        Ok(policy.in_force(self.day_of_agreements(as_at)))
+        // Read once: an open stream asks before each message.
+        match self.policy.now() {
+            None => {
+                let message = "the node's policy file cannot be followed, so it tells nothing: its operator \
+                               finds the reason in its log";
+                Err(refusal::status(Code::FailedPrecondition, UNUSABLE, message))
+            }
+            Some(policy) if policy.killed => Err(killed()),
+            Some(policy) => Ok(policy.in_force(self.day_of_agreements(as_at))),
+        }
     }
 
     /// The same, with those of some purposes that it allows: there is one at least.
@@ -102,6 +101,11 @@ impl Node {
             }
         }
     }
+}
+
+fn killed() -> Status {
+    let message = "the agency has stopped this node by its kill switch, and it tells nothing";
+    refusal::status(Code::FailedPrecondition, "KILLED", message)
 }
 
 fn is_unusable(refused: &Status) -> bool {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use causeway_proto::{
-    change::{self, Change, MEMOS_PER_PERSON, Upsert},
+    change::{self, Change, Upsert},
     ids::SweepId,
     kind::MatchKeyKind,
     limits::TOKEN_BYTES,
@@ -231,11 +231,7 @@ impl Watcher {
                 replaces: replaces.map(|row| own.handle(row)),
                 flags: standing.flags(),
                 tokens: tokens.remove(&row).unwrap_or_default(),
-                memos: {
-                    let mut memos = memos.remove(&row).unwrap_or_default();
-                    memos.truncate(MEMOS_PER_PERSON);
-                    memos
-                },
+                memos: memos.remove(&row).unwrap_or_default(),
             }),
         };
         Ok(steps.iter().map(message).collect())

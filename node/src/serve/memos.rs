@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use causeway_proto::{
-    change::ToKeep,
+    change::{MEMOS_PER_PERSON, ToKeep},
     ids::{Handle, SweepId},
     limits::MESSAGE_BYTES,
     pb, refusal,
@@ -207,7 +207,12 @@ pub(super) async fn of_rows(
     for of in memos::of_rows(conn, rows).await? {
         by_row.entry(of.row).or_default().push(of);
     }
-    Ok(by_row.into_iter().map(|(row, of)| (row, once(of, session))).collect())
+    let most = |(row, of)| {
+        let mut memos = once(of, session);
+        memos.truncate(MEMOS_PER_PERSON);
+        (row, memos)
+    };
+    Ok(by_row.into_iter().map(most).collect())
 }
 
 /// Two records of one person may carry the same finding.

@@ -100,7 +100,7 @@ pub async fn retry(
 }
 
 /// When a review is due that is never sent again.
-const NEVER_MS: i64 = i64::MAX;
+const NEVER_MS: u64 = i64::MAX.cast_unsigned();
 
 /// Lets a review rest that the coordinator will never take.
 pub async fn give_up(
@@ -108,16 +108,7 @@ pub async fn give_up(
     review: ReviewId,
     problem: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "update review set attempts = attempts + 1, next_try_ms = ?, problem = ?
-         where review_id = ?",
-    )
-    .bind(NEVER_MS)
-    .bind(problem)
-    .bind(&review.as_bytes()[..])
-    .execute(conn)
-    .await?;
-    Ok(())
+    retry(conn, review, NEVER_MS, problem).await
 }
 
 /// Returns the latest review of an alert.
@@ -165,7 +156,7 @@ fn read(row: Row) -> Result<KeptReview, StoreError> {
         attempts,
         sent_ms: sent.map(|ms| unsigned("time", ms)).transpose()?,
         problem,
-        refused: sent.is_none() && next_try == NEVER_MS,
+        refused: sent.is_none() && next_try == signed(NEVER_MS),
     })
 }
 
