@@ -92,6 +92,33 @@ fn what_one_agency_withdraws_while_another_is_away_is_taken_back_and_that_one_he
     assert_eq!(said, ["new entered", "update withdrawn", "update withdrawn"]);
 }
 
+/// A suspension has an end by then, and is told for longer: when it goes, it has not just grown old.
+#[test]
+fn what_was_to_be_told_for_longer_and_is_withdrawn_is_taken_back() {
+    use Change::{Dispute, Link, Move, Recode, Redate, Retire, Review, Stop, Toggle};
+    let history = || {
+        vec![
+            (15, vec![]),
+            (7, vec![Redate(45, -17)]),
+            (22, vec![Redate(46, -24), Toggle(56)]),
+            (3, vec![Review, Toggle(14), Toggle(60)]),
+            (11, vec![Move(46), Redate(50, 7), Stop(9)]),
+            (23, vec![Recode(44, 42), Review, Retire(1)]),
+            (3, vec![Dispute(3), Toggle(18), Toggle(30)]),
+            (21, vec![]),
+            (24, vec![Recode(49, 51)]),
+            (15, vec![Redate(9, 8), Link(37)]),
+            (5, vec![Recode(1, 47), Link(14)]),
+            (18, vec![Toggle(27), Toggle(7), Recode(49, 5)]),
+        ]
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Which record a line is about that is disputed goes by chance: in every second history it matters.
+    for _ in 0..8 {
+        runtime.block_on(Town::new("A")).and_live(&runtime, history()).unwrap();
+    }
+}
+
 /// All of it grows too old for the agencies' policies, and nobody withdraws anything.
 #[test]
 fn what_has_grown_old_fades_and_is_not_taken_back() {

@@ -213,7 +213,7 @@ impl Telling<'_> {
             surfaced.alerts.extend(self.recall(&mut tx, standing).await?);
         }
         for verdict in &mut verdicts {
-            self.grow_older(&mut tx, verdict).await?;
+            self.grow_older(&mut tx, verdict, continuity).await?;
             let scoring = &scorings[verdict.house];
             surfaced.reminders += usize::from(self.attend(&mut tx, verdict, scoring).await?);
         }

@@ -5,10 +5,11 @@ use prost::Message;
 
 use super::{Revision, Telling, Verdict};
 use crate::{
-    alert, cycle::CycleError, cycle::report::AlertReport, cycle::report::RecipientReport,
-    ledger::LedgerError, ledger::Tx, ledger::alerts, ledger::alerts::Decided, ledger::outbox,
-    ledger::standings, ledger::standings::Standing, ledger::standings::State, route::surfacing,
-    route::surfacing::Scoring, route::surfacing::Told, route::surfacing::Why,
+    alert, cycle::CycleError, cycle::continuity::Continuity, cycle::report::AlertReport,
+    cycle::report::RecipientReport, ledger::LedgerError, ledger::Tx, ledger::alerts,
+    ledger::alerts::Decided, ledger::outbox, ledger::standings, ledger::standings::Standing,
+    ledger::standings::State, route::surfacing, route::surfacing::Scoring, route::surfacing::Told,
+    route::surfacing::Why,
 };
 
 impl Telling<'_> {
@@ -108,15 +109,27 @@ impl Telling<'_> {
         Ok(outbox::put(tx, revision.id, revision.number, agency, &body, now_ms).await?)
     }
 
-    /// Remembers until when that is told which an alert rests on: a state that was open may have ended.
+    /// Remembers until when that is told which an alert rests on: a state that was open may have ended, or
+    /// an event have been corrected.
     pub(super) async fn grow_older(
         &self,
         tx: &mut Tx,
         verdict: &mut Verdict,
+        continuity: &Continuity,
     ) -> Result<(), LedgerError> {
         let Some(standing) = &mut verdict.standing else { return Ok(()) };
+        let house = &self.houses[verdict.house];
+        let is_whole = self.silent(&standing.holders).is_empty()
+            && self.is_whole(standing.alert, house, continuity);
         let basis = &mut standing.told.basis;
-        let ages = basis.ages.and(&self.houses[verdict.house].ages(basis.as_at));
+        // A look back in time sees less.
+        let is_seen = is_whole && self.as_at >= basis.as_at;
+        let now = house.ages(basis.as_at);
+        let ages = match is_seen {
+            true => basis.ages.seen(&now, self.as_at),
+            // What is not there may be because somebody is silent.
+            false => basis.ages.and(&now),
+        };
         if ages != basis.ages {
             basis.ages = ages;
             standings::put(tx, standing).await?;

@@ -46,6 +46,15 @@ impl Ages {
         both
     }
 
+    /// Returns what is known when all of it has been looked at again: until when each is told that is there,
+    /// and what may have grown old. Who should be told of still and is not there was corrected or withdrawn.
+    #[must_use]
+    pub fn seen(&self, now: &Self, today: Day) -> Self {
+        let mut known = self.clone();
+        known.0.values_mut().for_each(|days| days.retain(|day| *day < today));
+        known.and(now)
+    }
+
     /// Returns what is not among those that are told still.
     #[must_use]
     pub fn without(mut self, still: &Self) -> Self {
@@ -83,6 +92,18 @@ mod tests {
         assert_eq!(first.and(&later), ages(&["2026-02-01", "2026-02-01", "2026-05-01"]));
         assert_eq!(first.and(&first), first);
         assert_eq!(first.and(&later).without(&first), ages(&["2026-05-01"]));
+    }
+
+    /// An event that was corrected is still one: its earlier day excuses nobody else's absence later.
+    #[test]
+    fn an_event_that_is_told_for_longer_is_not_known_by_its_earlier_day_any_more() {
+        let (first, later) =
+            (ages(&["2026-02-19", "2026-05-01"]), ages(&["2026-05-01", "2026-07-01"]));
+        assert_eq!(first.seen(&later, day("2026-01-20")), later);
+        // Which of the two it is that is not there, nobody can say any more.
+        let all = ages(&["2026-02-19", "2026-05-01", "2026-07-01"]);
+        assert_eq!(first.seen(&later, day("2026-02-20")), all);
+        assert_eq!(first.seen(&first, day("2026-02-10")), first);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Memory {
             begun.filter_map(|event| Some((event.code, until(event)?))).collect()
         };
         if let Some(Told { basis, .. }) = &mut self.told {
-            basis.ages = basis.ages.and(&ages(basis.as_at));
+            basis.ages = basis.ages.seen(&ages(basis.as_at), as_at);
         }
         let judged = self.told.clone().map(|told| {
             let old = told.basis.ages.clone().without(&ages(told.basis.as_at));
