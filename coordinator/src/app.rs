@@ -5,14 +5,11 @@ mod issued;
 mod reviewing;
 mod serving;
 mod status;
+mod sweeping;
 
 use std::{
-    future::Future,
     path::Path,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use anyhow::{Context, ensure};
@@ -21,26 +18,20 @@ use causeway_certs::{
     signing::{DocumentPublicKey, SigningError},
     tls::TlsState,
 };
-use causeway_proto::{day::Day, ids::SweepId};
 use time::OffsetDateTime;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 pub use self::{
     day::{DayError, sweep_day},
     issued::{Issued, explain, issued},
     reviewing::ReviewRefused,
     status::{NodeStatus, Status},
+    sweeping::{Ended, Heard, How, Swept, Turn},
 };
 use crate::{
     clock,
     config::{CoordinatorConfig, LedgerConfig, ModelSignerConfig},
-    cycle::{
-        Cycle, CycleError, Linked, Outcome, in_full,
-        live::Followed,
-        progress::{self, Progress},
-        received::Received,
-        report::SweepReport,
-    },
+    cycle::CycleError,
     federation::Federation,
     ledger::{Ledger, LedgerError},
     outbox::Courier,
@@ -76,9 +67,6 @@ struct Following {
     make_way: watch::Sender<u64>,
 }
 
-/// The right to sweep: one at a time.
-pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
-
 /// Something could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -106,37 +94,6 @@ pub enum AppError {
     /// The ledger holds an explanation that cannot be read.
     #[error("the ledger holds an explanation that this version cannot read")]
     Explanation(#[from] serde_json::Error),
-}
-
-/// What a sweep came to.
-pub struct Swept {
-    /// Which.
-    pub sweep: SweepId,
-    /// For people and machines.
-    pub report: SweepReport,
-    /// For measuring only.
-    pub linked: Linked,
-    /// For measuring only, where the settings ask for it.
-    pub received: Option<Received>,
-}
-
-/// Why a sweep that was followed came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Whoever followed it does so no more.
-    Unwatched,
-    /// Another sweep was asked for.
-    MadeWay,
-    /// The coordinator was told to stop.
-    GoingDown,
-}
-
-/// What a sweep that is watched has to tell.
-pub enum Heard<'a> {
-    /// The result of its pass.
-    Swept(&'a SweepReport),
-    /// What a burst of changes came to.
-    Followed(&'a Followed),
 }
 
 impl Coordinator {
@@ -173,22 +130,6 @@ impl Coordinator {
         })))
     }
 
-    /// Claims the right to sweep. A sweep that only follows changes is closed to make way.
-    ///
-    /// # Errors
-    /// Fails while another sweep makes its pass.
-    pub async fn turn(&self) -> Result<Turn, AppError> {
-        let Parts { sweeping, following, .. } = &*self.0;
-        match sweeping.clone().try_lock_owned() {
-            Ok(turn) => Ok(Turn(turn)),
-            Err(_) if !following.now.load(Ordering::SeqCst) => Err(AppError::Running),
-            Err(_) => {
-                following.make_way.send_modify(|asked| *asked += 1);
-                Ok(Turn(sweeping.clone().lock_owned().await))
-            }
-        }
-    }
-
     /// Reads the model that a sweep tries beside the one in use: the file that is named, or that of
     /// the settings, if any.
     ///
@@ -198,124 +139,6 @@ impl Coordinator {
         let config = &self.0.config;
         let path = named.or(config.shadow_model.as_deref());
         path.map(|path| signed_model(config, path)).transpose()
-    }
-
-    /// Makes one pass as at a day, and sees that its alerts are on their way. A shadow model is tried
-    /// beside the one in use, and tells nobody.
-    pub async fn sweep(
-        &self,
-        turn: Turn,
-        (as_at, shadow): (Day, Option<&Model>),
-        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
-    ) -> Result<Swept, AppError> {
-        let made = Box::pin(self.make_pass(turn, (as_at, shadow), tell)).await;
-        self.remember(&made);
-        made
-    }
-
-    async fn make_pass(
-        &self,
-        turn: Turn,
-        (as_at, shadow): (Day, Option<&Model>),
-        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
-    ) -> Result<Swept, AppError> {
-        let received = self.0.config.sweep.measure_dump.then(Received::default);
-        self.courier().catch_up().await?;
-        let outcome = self.cycle(&*tell, received.as_ref(), false, shadow).run(as_at).await?;
-        self.0.bell.notify_one();
-        drop(turn);
-        let Outcome { sweep, report, linked } = outcome;
-        Ok(Swept { sweep, report, linked, received })
-    }
-
-    /// Makes one pass as at a day and follows what changes until `stop` resolves, or until another
-    /// sweep is asked for, or the coordinator is told to stop. What is decided is delivered all the while.
-    pub async fn watch(
-        &self,
-        turn: Turn,
-        (as_at, shadow): (Day, Option<&Model>),
-        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
-        stop: impl Future<Output = ()>,
-        heard: impl FnMut(Heard<'_>) + Send,
-    ) -> Result<Ended, AppError> {
-        let made = Box::pin(self.follow(turn, (as_at, shadow), tell, stop, heard)).await;
-        self.remember(&made);
-        made
-    }
-
-    /// Keeps in mind whether the last sweep was given up, and why.
-    fn remember<T>(&self, made: &Result<T, AppError>) {
-        let failed = made.as_ref().err().map(|error| in_full(error));
-        *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
-    }
-
-    async fn follow(
-        &self,
-        turn: Turn,
-        (as_at, shadow): (Day, Option<&Model>),
-        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
-        stop: impl Future<Output = ()>,
-        mut heard: impl FnMut(Heard<'_>) + Send,
-    ) -> Result<Ended, AppError> {
-        let Parts { following, bell, going, .. } = &*self.0;
-        self.courier().catch_up().await?;
-        let heard = std::sync::Mutex::new(&mut heard);
-        let hear = |news: Heard<'_>| {
-            bell.notify_one();
-            heard.lock().unwrap_or_else(PoisonError::into_inner)(news);
-        };
-        let swept = |report: &SweepReport| {
-            following.now.store(true, Ordering::SeqCst);
-            self.remember::<()>(&Ok(()));
-            hear(Heard::Swept(report));
-        };
-        let mut make_way = following.make_way.subscribe();
-        let mut going = going.subscribe();
-        let mut ended = Ended::Unwatched;
-        let until = async {
-            ended = tokio::select! {
-                () = stop => Ended::Unwatched,
-                _ = make_way.changed() => Ended::MadeWay,
-                _ = going.wait_for(|going| *going) => Ended::GoingDown,
-            }
-        };
-        let cycle = self.cycle(&*tell, None, true, shadow);
-        let outcome = cycle.watch(as_at, until, swept, |burst| hear(Heard::Followed(burst))).await;
-        following.now.store(false, Ordering::SeqCst);
-        drop(turn);
-        outcome?;
-        Ok(ended)
-    }
-
-    fn cycle<'a>(
-        &'a self,
-        tell: &'a (dyn Fn(progress::Event) + Send + Sync),
-        received: Option<&'a Received>,
-        follows: bool,
-        shadow: Option<&'a Model>,
-    ) -> Cycle<'a> {
-        let parts = &*self.0;
-        Cycle {
-            federation: &parts.federation,
-            ledger: &parts.ledger,
-            model: &parts.model,
-            shadow,
-            purposes: &parts.config.purposes,
-            limits: &parts.config.sweep,
-            now_ms: clock::now_ms,
-            progress: Progress(tell),
-            received,
-            follows,
-            reviewed: &parts.reviewed,
-            going: parts.going.subscribe(),
-        }
-    }
-
-    /// Has a sweep that is running be closed, and no other begin. Returns once nobody sweeps.
-    pub async fn go_down(&self) {
-        let Parts { going, sweeping, .. } = &*self.0;
-        going.send_replace(true);
-        drop(sweeping.lock().await);
     }
 
     /// Returns whoever delivers what is decided.

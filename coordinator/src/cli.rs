@@ -24,7 +24,7 @@ use crate::{
     app::{self, Coordinator, Issued},
     clock,
     config::{CoordinatorConfig, EXAMPLE},
-    cycle::{report::LinkReport, waterfall},
+    cycle::{report::LinkReport, waterfall, weakest},
     ledger::sweeps,
     score::{Model, replay},
 };
@@ -164,6 +164,20 @@ struct Sweep {
     /// coordinator is serving, it is that one which reads it.
     #[arg(long, value_name = "MODEL")]
     shadow: Option<PathBuf>,
+    /// Explain so many links, too: those that only just held, the weakest first, as `explain` shows an alert's
+    ///
+    /// Keeps none of it. Nothing of it says whose records they are; alerts name those that matter.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true,
+        value_parser = clap::value_parser!(u32).range(..=i64::from(weakest::MOST))
+    )]
+    weakest: u32,
+    /// Draw the evidence of these links into this file
+    #[arg(long, value_name = "FILE", requires = "weakest", conflicts_with = "watch")]
+    svg: Option<PathBuf>,
     /// Write this sweep's links by handles, for measuring linkage; the settings have to allow it
     #[arg(long, value_name = "FILE")]
     links_out: Option<PathBuf>,
@@ -242,15 +256,13 @@ async fn command(
                 }
             };
             if let Some(path) = svg {
-                let picture = waterfall::svg(&report.links);
-                fs::write(path, picture)
-                    .with_context(|| format!("could not write {}", path.display()))?;
+                draw(path, &report.links)?;
             }
             if args.json {
                 writeln!(out, "{}", serde_json::to_string(&report)?)?;
             } else {
                 write!(out, "{report}")?;
-                write_links(&report.links, out)?;
+                report.links.iter().try_for_each(|link| write!(out, "{link}"))?;
             }
             Ok(())
         }
@@ -319,17 +331,10 @@ fn list(args: &Args, issued: &[Issued], out: &mut (dyn Write + Send)) -> anyhow:
     Ok(())
 }
 
-fn write_links(links: &[LinkReport], out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    for link in links {
-        let [a, b] = &link.agencies;
-        match link.bits {
-            Some(bits) => writeln!(out, "\n  link {a} - {b}: {bits:+.1} bits")?,
-            None => writeln!(out, "\n  link {a} - {b}: joined by other records")?,
-        }
-        writeln!(out, "    shared match-keys: {}", link.kinds.join(", "))?;
-        write!(out, "{}", waterfall::text(link))?;
-    }
-    Ok(())
+/// Draws the evidence of links into a file.
+fn draw(path: &Path, links: &[LinkReport]) -> anyhow::Result<()> {
+    fs::write(path, waterfall::svg(links))
+        .with_context(|| format!("could not write {}", path.display()))
 }
 
 fn replay_file(args: &Args, score: &Score, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {

@@ -8,15 +8,21 @@ use std::{fmt::Write, path::Path};
 use causeway_certs::{certificate::hex, files::write_secret};
 use causeway_proto::ids::SweepId;
 
-use crate::{app::Swept, config::CoordinatorConfig, cycle::Linked};
+use crate::{
+    app::Swept,
+    config::CoordinatorConfig,
+    cycle::{Linked, report},
+};
 
 /// Writes the file: a line for each record, with its person, and one for each candidate pair, with
 /// its match-keys and levels (packed, hexadecimal) and its weight in bits, or `veto`.
+///
+/// After each pair, where it is wanted, its evidence as JSON.
 pub fn write(
     path: &Path,
     config: &CoordinatorConfig,
     sweep: SweepId,
-    linked: &Linked,
+    (linked, with_evidence): (&Linked, bool),
 ) -> anyhow::Result<()> {
     anyhow::ensure!(
         config.sweep.measure_links,
@@ -34,11 +40,16 @@ pub fn write(
         let unclear = if *unclear { "ambiguous" } else { "" };
         writeln!(text, "record,{},{person},{unclear}", name(record))?;
     }
-    let all = pairs.iter().zip(levels).zip(&decision.bits);
-    for ((pair, levels), bits) in all.filter(|((pair, _), _)| pair.kinds != 0) {
+    let agency = |at: usize| config.nodes[at].id.clone();
+    let all = pairs.iter().zip(levels).zip(&decision.bits).enumerate();
+    for (at, ((pair, levels), bits)) in all.filter(|(_, ((pair, _), _))| pair.kinds != 0) {
         let bits = bits.map_or("veto".into(), |bits| format!("{bits:.3}"));
         let (a, b, kinds, levels) = (name(pair.a), name(pair.b), pair.kinds, levels.bits());
         writeln!(text, "pair,{a},{b},{kinds:x},{levels:x},{bits}")?;
+        if with_evidence {
+            let evidence = serde_json::to_string(&report::link(agency, linked, at))?;
+            writeln!(text, "evidence,{evidence}")?;
+        }
     }
     Ok(write_secret(path, text.as_bytes())?)
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
 };
 
 use anyhow::Context;
@@ -89,13 +88,7 @@ fn a_sweep_that_is_watched_ends_well_when_it_is_told_to_stop_whoever_makes_it() 
         if serving {
             village.town.start_coordinator()?;
         }
-        let mut watch = Command::new(env!("CARGO_BIN_EXE_town"))
-            .args(["coordinator", "--config"])
-            .arg(village.town.coordinator_config())
-            .args(["sweep", "--watch", "--as-at", AS_AT])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut watch = village.begin_sweep(&["--watch"])?;
         // Kept until the end: who cannot print ends, too.
         let mut lines = BufReader::new(watch.stdout.take().context("its output")?).lines();
         let first = lines.next().context("a line")??;

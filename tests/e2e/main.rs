@@ -16,6 +16,7 @@ mod disk_is_full;
 mod exports_go_wrong;
 mod exports_land;
 mod interrupted;
+mod links_are_explained;
 mod measured;
 mod models;
 mod new_epoch;

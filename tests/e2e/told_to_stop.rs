@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -35,13 +34,7 @@ fn closed(village: &mut Village, kind: AgencyKind) -> anyhow::Result<usize> {
 fn a_coordinator_that_is_told_to_stop_closes_its_sweep_and_says_so() -> anyhow::Result<()> {
     let mut village = village::five()?;
     village.town.start_coordinator()?;
-    let mut watch = Command::new(env!("CARGO_BIN_EXE_town"))
-        .args(["coordinator", "--config"])
-        .arg(village.town.coordinator_config())
-        .args(["sweep", "--watch", "--as-at", AS_AT])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut watch = village.begin_sweep(&["--watch"])?;
     let mut lines = BufReader::new(watch.stdout.take().context("its output")?).lines();
     let first = lines.next().context("a line")??;
     assert!(first.starts_with("Sweep "), "{first}");
@@ -64,13 +57,7 @@ fn a_coordinator_that_is_told_to_stop_closes_its_sweep_and_says_so() -> anyhow::
 fn a_sweep_that_makes_way_tells_whoever_follows_it() -> anyhow::Result<()> {
     let mut village = village::five()?;
     village.town.start_coordinator()?;
-    let mut watch = Command::new(env!("CARGO_BIN_EXE_town"))
-        .args(["coordinator", "--config"])
-        .arg(village.town.coordinator_config())
-        .args(["sweep", "--watch", "--as-at", AS_AT])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut watch = village.begin_sweep(&["--watch"])?;
     let mut lines = BufReader::new(watch.stdout.take().context("its output")?).lines();
     lines.next().context("a line")??;
     village.sweep()?;
@@ -87,13 +74,7 @@ fn a_sweep_that_a_crash_broke_off_is_an_alarm() -> anyhow::Result<()> {
     village.town.start_coordinator()?;
     // Whom it waits for.
     village.node(Nhs)?.freeze()?;
-    let mut sweep = Command::new(env!("CARGO_BIN_EXE_town"))
-        .args(["coordinator", "--config"])
-        .arg(village.town.coordinator_config())
-        .args(["sweep", "--as-at", AS_AT])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut sweep = village.begin_sweep(&[])?;
     let mut lines = BufReader::new(sweep.stderr.take().context("its errors")?).lines();
     let opened = |line: &String| line.starts_with("open ");
     lines.by_ref().map_while(Result::ok).find(opened).context("somebody opened it")?;
@@ -120,13 +101,7 @@ fn a_pass_that_is_told_to_stop_closes_its_sweep() -> anyhow::Result<()> {
     let mut village = village::five()?;
     village.town.start_coordinator()?;
     village.node(Nhs)?.freeze()?;
-    let mut sweep = Command::new(env!("CARGO_BIN_EXE_town"))
-        .args(["coordinator", "--config"])
-        .arg(village.town.coordinator_config())
-        .args(["sweep", "--as-at", AS_AT])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut sweep = village.begin_sweep(&[])?;
     let mut lines = BufReader::new(sweep.stderr.take().context("its errors")?).lines();
     let opened = |line: &String| line.starts_with("open ");
     lines.by_ref().map_while(Result::ok).find(opened).context("somebody opened it")?;

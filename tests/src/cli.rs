@@ -1,7 +1,9 @@
 //! The command line of `town`.
 
-use std::{io::Write, path::PathBuf};
+use std::{fs, io::Write, path::PathBuf};
 
+use anyhow::Context;
+use causeway_coordinator::cycle::waterfall;
 use causeway_proto::day::Day;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
@@ -9,7 +11,7 @@ use crate::{
     attack, bench,
     demo::{self, Place},
     interrupt::{self, Scratch},
-    link::{self, Details, LinkReport},
+    link::{self, Details, LinkReport, RecordName},
     town::process::Launcher,
     year,
 };
@@ -111,7 +113,9 @@ uprn,nhs,upn,nino,other_id,phone,email
 `local_id` is the record's number at its agency, and `truth_id` says who its person is. The truth is for
 measuring and never reaches a node.
 
-Example: town link data/febrl4 --json")]
+Examples:
+  town link data/febrl4 --json
+  town link data/febrl4 --explain a:17 b:17 --svg evidence.svg")]
     Link {
         /// The folder
         folder: PathBuf,
@@ -121,6 +125,14 @@ Example: town link data/febrl4 --json")]
         /// Write every record to this CSV file: truth, its node's person, final person
         #[arg(long, value_name = "FILE")]
         persons: Option<PathBuf>,
+        /// Say what became of these two records, and why: bits of match weight, field by field
+        ///
+        /// A record is named by its file, without `.csv`, and its `local_id`.
+        #[arg(long, num_args = 2, value_names = ["FILE:LOCAL_ID", "FILE:LOCAL_ID"])]
+        explain: Vec<RecordName>,
+        /// Draw that evidence into this file
+        #[arg(long, value_name = "FILE", requires = "explain")]
+        svg: Option<PathBuf>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
@@ -225,10 +237,18 @@ pub fn run(args: &Args, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
             };
             demo::up(&people.settings(), place, Launcher::this()?, out)
         }
-        Command::Link { folder, pairs, persons, json } => {
+        Command::Link { folder, pairs, persons, explain, svg, json } => {
             let scratch = Scratch::new()?;
-            let wanted = Details { pairs: pairs.as_deref(), persons: persons.as_deref() };
+            let wanted = Details {
+                pairs: pairs.as_deref(),
+                persons: persons.as_deref(),
+                explain: explain.as_slice().try_into().ok(),
+            };
             let report = link::link(folder, scratch.path(), wanted, Launcher::this()?)?;
+            if let (Some(path), Some(explained)) = (svg, &report.explained) {
+                fs::write(path, waterfall::svg(explained.evidence.as_slice()))
+                    .with_context(|| format!("could not write {}", path.display()))?;
+            }
             if *json {
                 return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?);
             }
@@ -314,6 +334,9 @@ fn print_link(report: &LinkReport, out: &mut (impl Write + Send)) -> anyhow::Res
     }
     for (who, mib) in &report.peak_rss_mib {
         writeln!(out, "{who:12} {mib} MiB at most")?;
+    }
+    if let Some(explained) = &report.explained {
+        write!(out, "\n{explained}")?;
     }
     Ok(())
 }

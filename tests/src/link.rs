@@ -1,12 +1,16 @@
 //! `town link`: runs real nodes and a real coordinator over records whose truth is known.
 
+mod explain;
+
 use std::{collections::BTreeMap, fs::File, path::Path, time::Instant};
 
 use anyhow::Context;
+use causeway_coordinator::cycle::weakest;
 use causeway_proto::catalogue::AgencyKind;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::explain::{Explained, RecordName};
 use crate::{
     standard::{self, StandardAgency},
     town::{Agency, FeedFile, Plan, Town, process::Launcher},
@@ -38,6 +42,9 @@ pub struct LinkReport {
     pub seconds: BTreeMap<String, f64>,
     /// The most memory that a process used, in MiB.
     pub peak_rss_mib: BTreeMap<String, u64>,
+    /// What became of two records that were asked about, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Explained>,
 }
 
 /// Files to write for a closer look.
@@ -47,6 +54,8 @@ pub struct Details<'a> {
     pub pairs: Option<&'a Path>,
     /// Every record with what it was taken for.
     pub persons: Option<&'a Path>,
+    /// Two records, of which the evidence is wanted.
+    pub explain: Option<&'a [RecordName; 2]>,
 }
 
 /// Links a folder with one CSV file per agency in the standard columns.
@@ -63,6 +72,7 @@ pub fn link(
     }
     let sources = standard::read_folder(data)?;
     anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
+    let explain = details.explain.map(|pair| explain::find(&sources, pair)).transpose()?;
     let agencies = agencies(&sources, folder)?;
     let plan = Plan {
         agencies,
@@ -79,7 +89,11 @@ pub fn link(
     let links = folder.join("links.csv");
     let as_at = standard::as_at(&sources)?.to_string();
     let links_text = links.display().to_string();
-    let args = ["sweep", "--as-at", &as_at, "--links-out", &links_text];
+    let mut args = vec!["sweep", "--as-at", &as_at, "--links-out", &links_text];
+    let all = weakest::MOST.to_string();
+    if details.explain.is_some() {
+        args.extend(["--weakest", &all]);
+    }
     let (report, output) = town.coordinate(&args)?;
     let nodes_peak = town.nodes_peak_mib();
     town.stop()?;
@@ -102,7 +116,9 @@ pub fn link(
     if let Some(persons) = details.persons {
         judgement.write_persons(persons)?;
     }
+    let explained = explain.map(|pair| judgement.explain(&pair)).transpose()?;
     Ok(LinkReport {
+        explained,
         records: judgement.records.len(),
         agencies: sources.len(),
         candidate_pairs: number("candidate_pairs"),

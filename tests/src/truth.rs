@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use causeway_certs::certificate::unhex;
+use causeway_coordinator::cycle::report::LinkReport;
 use causeway_node::measure;
 use causeway_proto::{
     ids::{AgencyId, Handle, SweepId},
@@ -66,17 +67,22 @@ pub struct Candidate {
     pub levels: Levels,
     /// Match weight in bits; `None` where a guard forbids the link.
     pub bits: Option<f64>,
+    /// What speaks for and against it, where that was asked for.
+    pub evidence: Option<LinkReport>,
 }
 
 /// Both sides of a pair, by agency and handle.
 type Ends = [(AgencyId, Handle); 2];
+
+/// A pair, its match-keys, its levels, its weight, and its evidence.
+type LinkedPair = (Ends, u32, Levels, Option<f64>, Option<LinkReport>);
 
 /// The coordinator's links, by agency and handle.
 #[derive(Default)]
 struct Linked {
     sweep: Option<SweepId>,
     records: Vec<(AgencyId, Handle, u32, bool)>,
-    pairs: Vec<(Ends, u32, Levels, Option<f64>)>,
+    pairs: Vec<LinkedPair>,
 }
 
 impl Quality {
@@ -151,11 +157,12 @@ pub async fn judge(
     judgement.candidates = linked
         .pairs
         .into_iter()
-        .map(|(ends, kinds, levels, bits)| Candidate {
+        .map(|(ends, kinds, levels, bits, evidence)| Candidate {
             ends: ends.map(|end| locals[&end]),
             kinds,
             levels,
             bits,
+            evidence,
         })
         .collect();
     Ok(judgement)
@@ -279,6 +286,11 @@ fn read_links(path: &Path) -> anyhow::Result<Linked> {
     let text = fs::read_to_string(path).context("the coordinator wrote no links")?;
     let mut linked = Linked::default();
     for line in text.lines() {
+        if let Some(evidence) = line.strip_prefix("evidence,") {
+            let pair = linked.pairs.last_mut().context("evidence stands before any pair")?;
+            pair.4 = Some(serde_json::from_str(evidence)?);
+            continue;
+        }
         let fields: Vec<&str> = line.split(',').collect();
         let bytes = |text: &str| -> anyhow::Result<[u8; 16]> {
             let bytes = unhex(text).context("a handle is not hexadecimal")?;
@@ -300,6 +312,7 @@ fn read_links(path: &Path) -> anyhow::Result<Linked> {
                 u32::from_str_radix(kinds, 16)?,
                 Levels::from_bits(u64::from_str_radix(levels, 16)?),
                 if *bits == "veto" { None } else { Some(bits.parse()?) },
+                None,
             )),
             _ => anyhow::bail!("the links have a line of another shape"),
         }
@@ -337,6 +350,7 @@ mod tests {
                 kinds: 1,
                 levels: Levels::NONE,
                 bits: Some(7.0),
+                evidence: None,
             }],
         };
         let clusters = judgement.clusters();

@@ -1,8 +1,7 @@
 //! Answers calls, delivers what is decided, and keeps a sweep open.
 
 use std::{
-    fs, future::Future, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc,
-    time::Duration,
+    fs, future::Future, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -11,14 +10,14 @@ use tokio::{
     net::{TcpListener, UnixListener},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
-use super::{Coordinator, Heard, Parts, Turn};
-use crate::{clock, config::ScheduleConfig, cycle::progress, serve};
+use super::{Coordinator, Parts};
+use crate::serve;
 
 /// How often to look whether certificates were replaced.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
@@ -101,54 +100,6 @@ impl Coordinator {
         let _ = fs::remove_file(&config.serve.control);
         tracing::info!("coordinator is down");
         Ok(())
-    }
-
-    /// Keeps a sweep open for ever: a new one every day at the same time, and after every one that
-    /// was asked for.
-    async fn keep_sweeping(self, schedule: ScheduleConfig) {
-        let tell: Arc<dyn Fn(progress::Event) + Send + Sync> = Arc::new(|event| {
-            if let Some(problem) = &event.problem {
-                tracing::warn!(step = event.step.as_str(), %problem, "a sweep goes on without a node");
-            }
-        });
-        loop {
-            let turn = Turn(self.0.sweeping.clone().lock_owned().await);
-            if *self.0.going.borrow() {
-                return;
-            }
-            let stop = sleep(schedule.daily_at.from(clock::now_ms()));
-            let heard = |heard: Heard<'_>| match heard {
-                Heard::Swept(report) => tracing::info!(
-                    sweep = report.sweep,
-                    persons = report.persons,
-                    alerts = report.alerts.len(),
-                    "made a pass, and follows what changes"
-                ),
-                Heard::Followed(burst) => tracing::info!(
-                    came = burst.came,
-                    left = burst.left,
-                    facts = burst.facts,
-                    alerts = burst.alerts.len(),
-                    total_ms = (burst.seconds.total * 1000.0) as u64,
-                    "took in a change"
-                ),
-            };
-            let made = match self.shadow(None) {
-                Ok(shadow) => {
-                    let how = (clock::today(), shadow.as_ref());
-                    self.watch(turn, how, tell.clone(), stop, heard).await
-                }
-                Err(error) => {
-                    let made = Err(error);
-                    self.remember(&made);
-                    made
-                }
-            };
-            if let Err(error) = made {
-                tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
-                sleep(self.0.config.sweep.rejoin()).await;
-            }
-        }
     }
 }
 

@@ -19,14 +19,13 @@ use causeway_proto::{
 use serde::de::DeserializeOwned;
 use tonic::transport::Channel;
 
-use super::{Args, Sweep, control, stopped};
+use super::{Args, Sweep, control, draw, stopped};
 use crate::{
-    app::{Coordinator, Ended, Heard, Turn, sweep_day},
+    app::{Coordinator, Ended, Heard, How, Turn, sweep_day},
     clock,
     config::CoordinatorConfig,
     cycle::{live::Followed, progress, report::SweepReport},
     measure,
-    score::Model,
 };
 
 /// Why no more is heard of a sweep.
@@ -50,7 +49,7 @@ pub(super) async fn make_pass(
     let as_at = sweep_day(sweep.as_at, clock::today())?;
     let coordinator = Coordinator::build(config).await?;
     let shadow = coordinator.shadow(sweep.shadow.as_deref())?;
-    let how = (as_at, shadow.as_ref());
+    let how = How { as_at, shadow: shadow.as_ref(), weakest: sweep.weakest };
     let turn = coordinator.turn().await?;
     // Nodes that dial in need somebody who answers; it delivers as well.
     let (stop, told_to_stop) = tokio::sync::oneshot::channel::<()>();
@@ -88,10 +87,14 @@ pub(super) async fn make_pass(
     server.await??;
     let swept = swept?;
     if let Some(path) = &sweep.links_out {
-        measure::write(path, coordinator.config(), swept.sweep, &swept.linked)?;
+        let linked = (&swept.linked, sweep.weakest > 0);
+        measure::write(path, coordinator.config(), swept.sweep, linked)?;
     }
     if let Some(path) = &sweep.dump_out {
         measure::dump(path, coordinator.config(), &swept)?;
+    }
+    if let Some(path) = &sweep.svg {
+        draw(path, &swept.report.weakest_links)?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&swept.report)?)?;
@@ -111,7 +114,7 @@ pub(super) async fn make_pass(
 async fn watch(
     args: &Args,
     coordinator: &Coordinator,
-    (turn, how): (Turn, (Day, Option<&Model>)),
+    (turn, how): (Turn, How<'_>),
     tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Ended> {
@@ -184,7 +187,8 @@ async fn hear(
         Some(path) => std::path::absolute(path)?.display().to_string(),
         None => String::new(),
     };
-    let request = pb::RunSweepRequest { as_at_day, watch, shadow_model };
+    let request =
+        pb::RunSweepRequest { as_at_day, watch, shadow_model, weakest_links: sweep.weakest };
     let refused = |status: tonic::Status| anyhow::anyhow!("{}", status.message());
     let mut events = client.run_sweep(request).await.map_err(refused)?.into_inner();
     let tell = printer(args.json);
@@ -200,6 +204,9 @@ async fn hear(
                 }
             }
             Some(Message::Result(result)) => {
+                if let Some(path) = &sweep.svg {
+                    draw(path, &read::<SweepReport>(&result.report)?.weakest_links)?;
+                }
                 write!(out, "{}", told_text::<SweepReport>(args.json, &result.report)?)?;
                 if !watch {
                     return Ok(out.flush()?);
@@ -232,9 +239,12 @@ fn told_text<T: DeserializeOwned + fmt::Display>(json: bool, told: &str) -> anyh
     if json {
         return Ok(format!("{told}\n"));
     }
-    let told: T = serde_json::from_str(told)
-        .context("the coordinator that is serving is of another version: ask it with --json")?;
-    Ok(told.to_string())
+    Ok(read::<T>(told)?.to_string())
+}
+
+fn read<T: DeserializeOwned>(told: &str) -> anyhow::Result<T> {
+    serde_json::from_str(told)
+        .context("the coordinator that is serving is of another version: ask it with --json")
 }
 
 /// What a sweep that is watched has to tell, as it is printed.

@@ -286,6 +286,7 @@ impl Town {
             ledger: &self.courier.ledger,
             model: Model::builtin(),
             shadow: None,
+            weakest: 0,
             purposes: &[],
             limits,
             now_ms: self.courier.now_ms,

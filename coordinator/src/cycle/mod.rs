@@ -35,6 +35,7 @@ pub mod subgroups;
 pub mod surface;
 pub mod unknowns;
 pub mod waterfall;
+pub mod weakest;
 
 use std::{sync::Arc, time::Instant};
 
@@ -80,6 +81,8 @@ pub struct Cycle<'a> {
     pub model: &'a Model,
     /// A model that is not in use yet, to be tried beside it.
     pub shadow: Option<&'a Model>,
+    /// How many of its weakest links it explains.
+    pub weakest: u32,
     /// Why it asks.
     pub purposes: &'a [Purpose],
     /// Its patience and limits.
@@ -298,6 +301,9 @@ impl<'a> Cycle<'a> {
             let fresh = |kind| fresh.contains(&kind);
             shadow::beside([self.model, new], &houses.worth, as_at, fresh)
         });
+        let Open { agencies, linked, .. } = &mut open;
+        let weakest_links = weakest::explain(self, sweep, agencies, linked).await;
+        let Open { agencies, linked, .. } = &open;
         seconds.total = began.elapsed().as_secs_f64();
 
         let report = SweepReport {
@@ -322,6 +328,7 @@ impl<'a> Cycle<'a> {
             reminders: surfaced.reminders,
             capacity: surfaced.capacity,
             shadow,
+            weakest_links,
             seconds,
         };
         self.progress.step(Step::Done, None, 1, 1);

@@ -69,6 +69,9 @@ pub struct SweepReport {
     /// The same households under a model that is not in use yet, where one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Comparison>,
+    /// The evidence of the weakest links, the weakest first; where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weakest_links: Vec<LinkReport>,
     /// How long the steps took.
     pub seconds: Seconds,
 }
@@ -287,11 +290,11 @@ pub fn rules(scored: &Scored) -> Vec<RuleReport> {
     scored.rules.iter().map(rule).collect()
 }
 
-/// Describes one link.
-pub fn link(agencies: &[Taking<'_>], linked: &Linked, at: usize) -> LinkReport {
+/// Describes one link of a sweep whose agencies, by their places, have these names.
+pub fn link(name: impl Fn(usize) -> AgencyId, linked: &Linked, at: usize) -> LinkReport {
     let (pair, levels, weights): (&Pair, _, &Weights) =
         (&linked.pairs[at], linked.levels[at], &linked.decision.learnt.weights);
-    let agency = |record| agencies[linked.records.agency(record)].member.id.clone();
+    let agency = |record| name(linked.records.agency(record));
     let kinds = causeway_proto::kind::MatchKeyKind::ALL.iter();
     // What another pair of the same pattern showed says nothing of this one.
     let by_pattern = levels.is_supposed();
@@ -334,10 +337,10 @@ pub fn number(score: Tenths) -> f64 {
 }
 
 impl SweepReport {
-    /// Returns what of it may be kept: nothing about a household that was not surfaced.
+    /// Returns what of it may be kept: nothing about anybody who was not surfaced.
     pub fn for_keeping(&self) -> Self {
         let shadow = self.shadow.clone().map(Comparison::without_households);
-        Self { shadow, ..self.clone() }
+        Self { shadow, weakest_links: Vec::new(), ..self.clone() }
     }
 
     /// Returns it as machines read it.

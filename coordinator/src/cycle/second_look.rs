@@ -147,7 +147,7 @@ impl Looks<'_, '_> {
     }
 }
 
-/// Looks at pairs, by their places, that the pattern of their match-keys decided.
+/// Looks at those pairs, by their places, that the pattern of their match-keys decided and nobody has looked at.
 ///
 /// So an alert can say how well its records agree; who is who stays as it was. Of a pair whose node does not
 /// answer no more is known than before.
@@ -158,6 +158,16 @@ pub async fn look_for_telling(
     linked: &mut Linked,
     places: &[usize],
 ) {
+    let answers = |record: u32| {
+        let agency = &agencies[linked.records.agency(record)];
+        agency.is_in() && agency.trouble().is_none()
+    };
+    let is_open = |at: &usize| {
+        let (pair, levels) = (&linked.pairs[*at], linked.levels[*at]);
+        let new = levels.is_supposed() && !linked.looked_at.contains_key(at);
+        new && answers(pair.a) && answers(pair.b)
+    };
+    let places: Vec<usize> = places.iter().copied().filter(is_open).collect();
     if places.is_empty() {
         return;
     }

@@ -74,7 +74,7 @@ pub async fn surface(
     let all = houses.worth.len() as u64;
     let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::fresh(agencies));
     let houses = &houses.worth;
-    let places = to_look_at(agencies, linked, houses, &scorings);
+    let places = to_look_at(linked, houses, &scorings);
     second_look::look_for_telling(cycle, sweep, agencies, linked, &places).await;
     let (agencies, linked) = (&*agencies, &*linked);
     let unknowns = unknowns(cycle.ledger, agencies, as_at).await?;
@@ -86,26 +86,11 @@ pub async fn surface(
     Ok(surfaced)
 }
 
-/// The pairs of households that may be told of, by their places, which the pattern of their match-keys
-/// decided and nobody has looked at.
-fn to_look_at(
-    agencies: &[Taking<'_>],
-    linked: &Linked,
-    houses: &[House],
-    scorings: &[Arc<Scoring>],
-) -> Vec<usize> {
+/// The links of households that may be told of, by their places.
+fn to_look_at(linked: &Linked, houses: &[House], scorings: &[Arc<Scoring>]) -> Vec<usize> {
     let high = houses.iter().zip(scorings).filter(|(_, of)| of.scored.tier >= Tier::T3);
     let members = high.flat_map(|(house, _)| house.household.members.iter().map(|m| m.record));
-    let answers = |record: u32| {
-        let agency = &agencies[linked.records.agency(record)];
-        agency.is_in() && agency.trouble().is_none()
-    };
-    let is_open = |at: &usize| {
-        let (pair, levels) = (&linked.pairs[*at], linked.levels[*at]);
-        let new = levels.is_supposed() && !linked.looked_at.contains_key(at);
-        new && answers(pair.a) && answers(pair.b)
-    };
-    linked.pairs_within(members).into_iter().filter(is_open).collect()
+    linked.pairs_within(members)
 }
 
 /// What every alert of this sweep needs.

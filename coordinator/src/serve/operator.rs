@@ -19,14 +19,14 @@ use tonic::{Code, Request, Response, Status};
 
 use super::Desk;
 use crate::{
-    app::{self, AppError, Coordinator, Ended, Heard, Issued, ReviewRefused, Turn, sweep_day},
+    app::{self, AppError, Coordinator, Ended, Heard, How, Issued, ReviewRefused, Turn, sweep_day},
     clock,
     cycle::{
         CycleError, progress,
         report::{AlertReport, LinkReport},
+        weakest,
     },
     route::surfacing::Capacity,
-    score::Model,
 };
 
 /// Progress events that a slow listener may fall behind. Past it, events are left out: the next one
@@ -49,7 +49,9 @@ impl OperatorService for Desk {
         &self,
         request: Request<pb::RunSweepRequest>,
     ) -> Result<Response<Self::RunSweepStream>, Status> {
-        let pb::RunSweepRequest { as_at_day, watch, shadow_model } = request.into_inner();
+        let request = request.into_inner();
+        let pb::RunSweepRequest { as_at_day, watch, shadow_model, weakest_links } = request;
+        let weakest = weakest_links.min(weakest::MOST);
         let named = as_at_day.map(|day| Day::from_wire("as_at_day", day)).transpose()?;
         let as_at = sweep_day(named, clock::today()).map_err(|error| to_status(error.into()))?;
         let named = (!shadow_model.is_empty()).then(|| Path::new(&shadow_model));
@@ -64,8 +66,8 @@ impl OperatorService for Desk {
                 // A full channel loses this event and nothing else.
                 let _ = listener.try_send(Ok(progress_message(event)));
             };
+            let how = How { as_at, shadow: shadow.as_ref(), weakest };
             if watch {
-                let how = (as_at, shadow.as_ref());
                 let watched = watch_changes(&coordinator, turn, how, tell, &out).await;
                 let why = match watched {
                     Ok(Ended::Unwatched) => return,
@@ -76,7 +78,7 @@ impl OperatorService for Desk {
                 let _ = out.send(Err(why)).await;
                 return;
             }
-            let outcome = coordinator.sweep(turn, (as_at, shadow.as_ref()), Arc::new(tell)).await;
+            let outcome = coordinator.sweep(turn, how, Arc::new(tell)).await;
             let last = outcome.map_err(to_status).map(|outcome| {
                 let report = serde_json::to_string(&outcome.report).expect("plain data");
                 let sweep_id = outcome.sweep.as_bytes().to_vec();
@@ -126,7 +128,7 @@ impl OperatorService for Desk {
 async fn watch_changes(
     coordinator: &Coordinator,
     turn: Turn,
-    how: (Day, Option<&Model>),
+    how: How<'_>,
     tell: impl Fn(progress::Event) + Send + Sync + 'static,
     out: &mpsc::Sender<Result<pb::RunSweepResponse, Status>>,
 ) -> Result<Ended, AppError> {

@@ -7,6 +7,7 @@ mod people;
 use std::{
     fs,
     path::Path,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -182,6 +183,14 @@ pub(crate) fn id(kind: AgencyKind) -> AgencyId {
 }
 
 impl Village {
+    /// Starts a sweep of the coordinator's command line, with these arguments.
+    pub(crate) fn begin_sweep(&self, args: &[&str]) -> anyhow::Result<Child> {
+        let mut town = Command::new(env!("CARGO_BIN_EXE_town"));
+        town.args(["coordinator", "--config"]).arg(self.town.coordinator_config());
+        town.args(["sweep", "--as-at", AS_AT]).args(args);
+        Ok(town.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    }
+
     /// Makes a sweep as at the day of the village, and returns its result.
     pub(crate) fn sweep(&self) -> anyhow::Result<Value> {
         Ok(self.town.coordinate(&["sweep", "--as-at", AS_AT])?.0)

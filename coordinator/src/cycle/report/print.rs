@@ -4,8 +4,11 @@ use std::fmt;
 
 use causeway_proto::alert::{AlertChange, Duty};
 
-use super::{AlertReport, SweepReport};
-use crate::route::surfacing::{Capacity, Why};
+use super::{AlertReport, LinkReport, SweepReport};
+use crate::{
+    cycle::waterfall,
+    route::surfacing::{Capacity, Why},
+};
 
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +63,11 @@ impl fmt::Display for SweepReport {
             1 => writeln!(f, "1 alert:")?,
             several => writeln!(f, "{several} alerts:")?,
         }
-        self.alerts.iter().try_for_each(|alert| write!(f, "\n{alert}"))
+        self.alerts.iter().try_for_each(|alert| write!(f, "\n{alert}"))?;
+        if !self.weakest_links.is_empty() {
+            writeln!(f, "\nThe weakest links that held:")?;
+        }
+        self.weakest_links.iter().try_for_each(|link| write!(f, "{link}"))
     }
 }
 
@@ -120,5 +127,17 @@ impl fmt::Display for AlertReport {
             writeln!(f, "  -> {} {asked} ({} records)", recipient.agency, recipient.records)?;
         }
         self.unknowns.iter().try_for_each(|unknown| writeln!(f, "  ?  {unknown}"))
+    }
+}
+
+impl fmt::Display for LinkReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b] = &self.agencies;
+        match self.bits {
+            Some(bits) => writeln!(f, "\n  link {a} - {b}: {bits:+.1} bits")?,
+            None => writeln!(f, "\n  link {a} - {b}: joined by other records")?,
+        }
+        writeln!(f, "    shared match-keys: {}", self.kinds.join(", "))?;
+        write!(f, "{}", waterfall::text(self))
     }
 }

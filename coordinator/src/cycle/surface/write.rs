@@ -66,7 +66,7 @@ impl Telling<'_> {
             links: self
                 .links(house)
                 .into_iter()
-                .map(|at| report::link(self.agencies, self.linked, at))
+                .map(|at| report::link(|at| self.agencies[at].member.id.clone(), self.linked, at))
                 .collect(),
         }
     }
