@@ -5,28 +5,25 @@
 //! later sweep; the ledger knows only that an alert's line was disputed. While a node cannot keep its
 //! part, or one whose records are disputed is away, the dispute stays unsettled and is applied again.
 
+mod finding;
+
 use causeway_proto::{
     day::Day,
-    ids::{AgencyId, AlertId, MemoId, SweepId},
+    ids::{AgencyId, AlertId, SweepId},
     review::ReviewAction,
-    sweep::{Memo, MemoKind},
 };
 
+use self::finding::Dispute;
 use super::{
     Cycle, CycleError, Linked, Taking,
-    continuity::{self, Continuity, Owed},
+    continuity::{self, Continuity},
     homes::{House, Houses},
     report::{AlertReport, LineReport, line_name},
-    surface::random_id,
 };
 use crate::{
     ledger::{alerts, reviews},
-    link::{Apart, decide},
+    link::decide,
 };
-
-/// Of a record of which so much was found already, nodes are asked to keep no more: a node keeps 64 findings with
-/// one person, and those of their alerts are among them.
-const MOST_FINDINGS: usize = 32;
 
 /// Applies every dispute that is not settled. Returns the records that were taken out and those that they
 /// were found not to belong with: linking has to be done again where they are.
@@ -54,50 +51,27 @@ pub async fn settle(
             let AlertReport { lines, .. } = report;
             lines.into_iter().find(|known| known.line == line_name(line))
         });
-        let house = house_of(received.review.alert, agencies, linked, houses, continuity);
-        let (Some(line), Some(house)) = (line, house) else { continue };
-        let wrong = behind(&line, house, agencies, linked);
-        let mut owed = Owed::new();
-        // Each try that one of the nodes refuses leaves half a finding with the other.
-        let known = |record: &u32| {
-            let (agency, handle) = (linked.records.agency(*record), linked.records.handle(*record));
-            continuity.findings(agency, handle).len()
-        };
-        let is_full = wrong.iter().any(|record| known(record) >= MOST_FINDINGS);
-        if is_full {
-            let id = received.review.alert;
-            tracing::warn!(alert.id = %id, "a dispute holds in this sweep, and a node keeps failing to keep it");
-        }
-        for record in &wrong {
-            for other in house.household.members.iter().map(|member| member.record) {
-                if linked.records.agency(other) != linked.records.agency(*record)
-                    && !wrong.contains(&other)
-                    && !linked.records.is_stranger(*record, other)
-                {
-                    let finding = MemoId::from_bytes(random_id()?);
-                    touched.push(other);
-                    for (which, stranger) in [(*record, true), (other, false)] {
-                        linked.records.add_apart(which, Apart { finding, stranger });
-                        if is_full {
-                            continue;
-                        }
-                        owed.entry(linked.records.agency(which)).or_default().push(Memo {
-                            kind: MemoKind::NotLinked,
-                            id: finding,
-                            handle: linked.records.handle(which),
-                            score_tenths: u32::from(stranger),
-                            made: as_at,
-                        });
-                    }
+        let Some(line) = line else { continue };
+        let dispute = Dispute::of(received.review.id, agencies);
+        match house_of(received.review.alert, agencies, linked, houses, continuity) {
+            Some(house) => {
+                let wrong = behind(&line, house, agencies, linked);
+                if !wrong.is_empty() {
+                    let id = received.review.alert;
+                    tracing::info!(alert.id = %id, records = wrong.len(), "a line is disputed");
                 }
+                let others = house.household.members.iter().map(|member| member.record);
+                let others: Vec<u32> = others.filter(|record| !wrong.contains(record)).collect();
+                touched.extend(dispute.keep_apart(&mut linked.records, &wrong, &others)?);
+                touched.extend(wrong);
             }
+            // It fell apart when the dispute was applied, and a node could not keep its part.
+            None if dispute.is_applied(&linked.records) => {}
+            None => continue,
         }
-        if !wrong.is_empty() {
-            tracing::info!(alert.id = %received.review.alert, records = wrong.len(), "a line is disputed");
-        }
-        touched.extend(wrong);
+        let owed = dispute.owed(&linked.records, continuity, as_at);
         let is_kept = continuity::keep(cycle, sweep, agencies, continuity, owed).await;
-        if is_kept && !is_full && are_here(&line, agencies) {
+        if is_kept && are_here(&line, agencies) {
             let mut tx = cycle.ledger.begin().await?;
             reviews::settle(&mut tx, received.review.id).await?;
             tx.commit().await?;

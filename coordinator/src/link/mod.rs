@@ -301,6 +301,11 @@ impl Records {
         self.apart.entry(record).or_default().push(apart);
     }
 
+    /// Returns what was found of a record.
+    pub fn findings(&self, record: u32) -> &[Apart] {
+        self.apart.get(&record).map_or(&[], Vec::as_slice)
+    }
+
     /// Returns whether somebody found that two records are two people.
     pub fn is_apart(&self, a: u32, b: u32) -> bool {
         self.shared(a, b).next().is_some()
@@ -313,10 +318,15 @@ impl Records {
 
     /// What is said of `a` in findings that it shares with `b`.
     fn shared(&self, a: u32, b: u32) -> impl Iterator<Item = Apart> {
-        let of = |record| self.apart.get(&record).map_or(&[][..], Vec::as_slice);
-        let (mine, theirs) = (of(a), if a == b { &[] } else { of(b) });
+        let (mine, theirs) = (self.findings(a), if a == b { &[] } else { self.findings(b) });
         let shared = |apart: &&Apart| theirs.iter().any(|their| their.finding == apart.finding);
         mine.iter().filter(move |apart| shared(apart)).copied()
+    }
+
+    /// Returns what was found of every record of which anything was, by record.
+    pub fn found(&self) -> impl Iterator<Item = (u32, &[Apart])> {
+        let present = self.apart.iter().filter(|(record, _)| !self.is_gone(**record));
+        present.map(|(record, apart)| (*record, apart.as_slice()))
     }
 
     /// Returns whether somebody found anything of a record.

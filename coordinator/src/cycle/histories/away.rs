@@ -80,6 +80,56 @@ fn who_is_away_when_a_line_of_theirs_is_disputed_is_kept_apart_when_they_are_bac
     });
 }
 
+/// Either side's node has no room for days, whether or not it is the one whose record is disputed.
+#[test]
+fn a_dispute_that_a_node_cannot_keep_is_kept_once_it_can_and_leaves_no_more_meanwhile() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for police_are_full in [true, false] {
+        let mut town = runtime.block_on(Town::new("A"));
+        runtime.block_on(async {
+            for day in 0..20 {
+                town.as_at = town.as_at.plus(1);
+                town.sweep().await.unwrap();
+                if day > 0 && !town.said().await.is_empty() {
+                    break;
+                }
+            }
+            let (line, police) = town.line_of(AgencyKind::Police).await;
+            town.review(Some(line)).await;
+            let set_full = |town: &Town, full: bool| {
+                for (at, agency) in town.nodes.world().agencies.iter_mut().enumerate() {
+                    agency.full = full && (at == police) == police_are_full;
+                }
+            };
+            let most = |town: &Town| {
+                let world = town.nodes.world();
+                let all = 0..world.agencies.len();
+                all.map(|at| world.most_findings(at)).max().unwrap()
+            };
+            set_full(&town, true);
+            town.sweep().await.unwrap();
+            let first = most(&town);
+            assert!(first > 0, "the others keep their halves");
+            for _ in 0..5 {
+                town.as_at = town.as_at.plus(1);
+                town.sweep().await.unwrap();
+                assert!(town.is_unsettled().await);
+                assert_eq!(most(&town), first, "the same again is no more");
+            }
+            let strangers = |town: &Town| town.nodes.world().strangers(police);
+            assert_eq!(strangers(&town), usize::from(!police_are_full));
+            set_full(&town, false);
+            town.sweep().await.unwrap();
+            assert_eq!(strangers(&town), 1);
+            assert!(!town.is_unsettled().await);
+            let settled = most(&town);
+            town.as_at = town.as_at.plus(1);
+            town.sweep().await.unwrap();
+            assert_eq!(most(&town), settled, "it holds");
+        });
+    }
+}
+
 impl Town {
     /// Returns a line of the newest open alert that rests on an agency of this kind alone, and which agency.
     async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {

@@ -109,6 +109,9 @@ impl SweepService for Node {
         request: Request<pb::KeepMemosRequest>,
     ) -> Result<Response<pb::KeepMemosResponse>, Status> {
         let mut world = self.world()?;
+        if world.agencies[self.at].full {
+            return Err(Status::resource_exhausted("it has no room"));
+        }
         for memo in request.into_inner().memos {
             world.keep(memo.try_into()?);
         }

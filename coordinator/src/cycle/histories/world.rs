@@ -37,6 +37,8 @@ pub(super) enum Change {
     Leave(usize),
     /// An agency's exports stop coming in, or come in again.
     Stop(usize),
+    /// An agency's node has no room for findings, or has again.
+    Fill(usize),
     /// A recipient says that a line is somebody else's.
     Dispute(usize),
     /// A recipient says that there is nothing to worry about.
@@ -55,7 +57,8 @@ impl Change {
             1 => at().prop_map(Self::Retire),
             1 => at().prop_map(Self::Leave),
             1 => at().prop_map(Self::Stop),
-            1 => at().prop_map(Self::Dispute),
+            1 => at().prop_map(Self::Fill),
+            2 => at().prop_map(Self::Dispute),
             1 => Just(Self::Review),
         ]
     }
@@ -69,6 +72,8 @@ pub(super) struct Agency {
     pub(super) id: AgencyId,
     pub(super) kind: AgencyKind,
     pub(super) missing: bool,
+    /// Whether its node can keep no finding.
+    pub(super) full: bool,
     stale: bool,
 }
 
@@ -115,7 +120,13 @@ impl World {
         for ((kind, person), number) in &mut records {
             if agencies.last().is_none_or(|last| last.kind != *kind) {
                 let id = kind.to_string().replace('_', "-").parse().unwrap();
-                agencies.push(Agency { id, kind: *kind, missing: false, stale: false });
+                agencies.push(Agency {
+                    id,
+                    kind: *kind,
+                    missing: false,
+                    full: false,
+                    stale: false,
+                });
             }
             *number = all.len();
             let (agency, person) = (agencies.len() - 1, *person);
@@ -158,6 +169,7 @@ impl World {
             Change::Retire(at) => records[at % people].gone ^= true,
             Change::Leave(at) => agencies[at % kinds].missing ^= true,
             Change::Stop(at) => agencies[at % kinds].stale ^= true,
+            Change::Fill(at) => agencies[at % kinds].full ^= true,
             Change::Dispute(_) | Change::Review => {}
         }
     }
@@ -273,6 +285,13 @@ impl World {
         let mine = self.records.iter().filter(|record| record.agency == agency);
         let is_stranger = |memo: &Memo| memo.kind == MemoKind::NotLinked && memo.score_tenths > 0;
         mine.filter(|record| record.memos.iter().any(is_stranger)).count()
+    }
+
+    /// How many findings of disputes whoever of an agency has most of them carries.
+    pub(super) fn most_findings(&self, agency: usize) -> usize {
+        let mine = self.records.iter().filter(|record| record.agency == agency);
+        let is_apart = |memo: &&Memo| memo.kind == MemoKind::NotLinked;
+        mine.map(|record| record.memos.iter().filter(is_apart).count()).max().unwrap_or(0)
     }
 
     /// Where a handle's record lives, as its agency has it.
