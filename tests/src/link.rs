@@ -5,9 +5,9 @@ mod explain;
 use std::{collections::BTreeMap, fs::File, path::Path, time::Instant};
 
 use anyhow::Context;
-use causeway_coordinator::cycle::weakest;
+use causeway_coordinator::{cycle::weakest, link::quality::Estimate};
 use causeway_proto::catalogue::AgencyKind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::explain::{Explained, RecordName};
@@ -36,6 +36,8 @@ pub struct LinkReport {
     pub pairwise: Quality,
     /// By final person.
     pub cluster: Quality,
+    /// What the coordinator makes of its own links, without knowing the truth.
+    pub estimated: Estimated,
     /// Records with two candidates that could not be told apart.
     pub ambiguous: u64,
     /// How long the steps took.
@@ -45,6 +47,15 @@ pub struct LinkReport {
     /// What became of two records that were asked about, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explained: Option<Explained>,
+}
+
+/// A sweep's estimates of its own links among candidate pairs, with 95 % bounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Estimated {
+    /// Of the pairs that were joined, the share that is one person.
+    pub precision: Estimate,
+    /// Of the candidate pairs that are one person, the share that was joined.
+    pub recall: Estimate,
 }
 
 /// Files to write for a closer look.
@@ -127,6 +138,10 @@ pub fn link(
         persons: number("persons"),
         pairwise: judgement.pairwise(),
         cluster: judgement.clusters(),
+        estimated: Estimated {
+            precision: Estimate::deserialize(&report["quality"]["precision"])?,
+            recall: Estimate::deserialize(&report["quality"]["recall"])?,
+        },
         ambiguous: number("ambiguous"),
         seconds,
         peak_rss_mib: BTreeMap::from([

@@ -4,6 +4,8 @@
 //! how many of the joined pairs are wrong and how many of the others were missed. They cannot tell of
 //! pairs that share no match-key at all.
 
+mod odds;
+
 use std::collections::BTreeMap;
 
 use causeway_proto::{
@@ -12,6 +14,7 @@ use causeway_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::odds::Odds;
 use super::{Pair, Records, Roll, decide::Decision};
 
 /// 95 % of a normal distribution lie within so many standard deviations.
@@ -51,7 +54,7 @@ pub struct LinkQuality {
     pub agencies: Vec<AgencyPair>,
 }
 
-/// A share, with the bounds of 95 % of what the weights allow.
+/// A share, with bounds: 95 % of what chance allows, and weights that are off by three bits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The most likely share.
@@ -107,20 +110,12 @@ pub struct AgencyPair {
 impl LinkQuality {
     /// Judges a decision by its own weights.
     pub fn of(records: &Records, pairs: &[Pair], decision: &Decision) -> Self {
-        let (mut joined, mut all, mut other) = (Sum::default(), Sum::default(), Sum::default());
         let mut agencies: BTreeMap<[usize; 2], [u64; 3]> = BTreeMap::new();
         let steps = (2.0 * REACH / STEP) as usize;
         let (mut histogram, mut without_weight) = (vec![0; steps], 0);
         let are_there = pairs.iter().zip(&decision.bits).filter(|(pair, _)| pair.kinds != 0);
         for (pair, bits) in are_there {
             let is_joined = decision.persons[pair.a as usize] == decision.persons[pair.b as usize];
-            let p = bits.map_or(0.0, |bits| 1.0 / (1.0 + (-bits).exp2()));
-            all.add(p);
-            if is_joined {
-                joined.add(p)
-            } else {
-                other.add(p)
-            }
             let both = [records.agency(pair.a), records.agency(pair.b)];
             let by_weight = bits.is_some_and(|bits| bits >= 0.0);
             let counted = [true, by_weight, is_joined].map(u64::from);
@@ -133,19 +128,12 @@ impl LinkQuality {
                 without_weight += 1;
             }
         }
-        let recall = Estimate {
-            estimate: share(joined.mean, all.mean),
-            low: share(joined.mean, joined.mean + other.mean + SPREAD * other.variance.sqrt()),
-            high: share(
-                joined.mean,
-                joined.mean + (other.mean - SPREAD * other.variance.sqrt()).max(0.0),
-            ),
-        };
+        let (precision, recall) = Odds::of(records, pairs, decision).estimates();
         let agencies = agencies.into_iter().map(|(agencies, [candidates, by_weight, links])| {
             AgencyPair { agencies, ids: None, candidates, by_weight, links }
         });
         Self {
-            precision: joined.share(),
+            precision,
             recall,
             levels: levels(&decision.learnt.weights),
             strangers: strangers(records),
@@ -216,31 +204,6 @@ fn levels(weights: &Weights) -> Vec<LevelQuality> {
     ComparisonField::ALL.iter().flat_map(of_field).collect()
 }
 
-/// A sum of pairs, each one person with a probability of its own.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    pairs: f64,
-    mean: f64,
-    variance: f64,
-}
-
-impl Sum {
-    fn add(&mut self, p: f64) {
-        self.pairs += 1.0;
-        self.mean += p;
-        self.variance += p * (1.0 - p);
-    }
-
-    fn share(self) -> Estimate {
-        let spread = SPREAD * self.variance.sqrt();
-        Estimate {
-            estimate: share(self.mean, self.pairs),
-            low: share((self.mean - spread).max(0.0), self.pairs),
-            high: share((self.mean + spread).min(self.pairs), self.pairs),
-        }
-    }
-}
-
 fn share(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 1.0 } else { part / whole }
 }
@@ -248,19 +211,6 @@ fn share(part: f64, whole: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_certain_has_narrow_bounds_and_what_is_not_wide_ones() {
-        let (mut sure, mut unsure) = (Sum::default(), Sum::default());
-        for _ in 0..100 {
-            sure.add(0.9999);
-            unsure.add(0.7);
-        }
-        let (sure, unsure) = (sure.share(), unsure.share());
-        assert!(sure.estimate > 0.999 && sure.high - sure.low < 0.01, "{sure:?}");
-        assert!(unsure.low < 0.65 && unsure.high > 0.75, "{unsure:?}");
-        assert!((Sum::default().share().estimate - 1.0).abs() < 1e-9, "nothing was joined wrongly");
-    }
 
     #[test]
     fn a_weight_that_moved_is_named_and_a_rare_one_is_not() {

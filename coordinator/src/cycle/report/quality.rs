@@ -14,7 +14,8 @@ impl fmt::Display for LinkQuality {
         writeln!(
             f,
             "By their own weights {:.2} % of the links are right ({:.2} to {:.2}), and {:.2} % ({:.2} to \
-             {:.2}) of what is one person and shares a match-key was found.",
+             {:.2}) of what is one person and shares a match-key was found; bounds allow for weights that are \
+             three bits off.",
             percent(precision.estimate),
             percent(precision.low),
             percent(precision.high),

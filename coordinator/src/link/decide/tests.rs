@@ -2,7 +2,13 @@ use causeway_proto::{
     ids::Handle, kind::MatchKeyKind, linkage::levels::ComparisonField as F, token::PersonFlags,
 };
 
-use super::{super::Roll, *};
+use super::{
+    super::{
+        Roll,
+        quality::{Estimate, LinkQuality},
+    },
+    *,
+};
 
 /// One agency a record, except where `agencies` says otherwise.
 fn records(agencies: &[usize], strong: &[[u64; 3]]) -> Records {
@@ -64,6 +70,25 @@ fn a_record_that_fits_both_twins_is_nobody() {
         decided(&records, &[pair(0, 1), pair(0, 2), pair(1, 2)], &[agreeing(2), initial, initial]);
     assert_eq!(decision.persons, [0, 1, 2]);
     assert_eq!(decision.ambiguous, [false, false, true]);
+}
+
+/// Two candidates at one agency exclude each other, and who was joined by way of a third is as safe as the way.
+#[test]
+fn estimates_know_rivals_and_thirds() {
+    let records = records(&[0, 1, 1, 2], &[[0; 3]; 4]);
+    let pairs = [pair(0, 1), pair(0, 2), pair(0, 3), pair(1, 3)];
+    let decision = decided(&records, &pairs, &[agreeing(5); 4]);
+    let bits = [6.0, 5.0, -4.0, 8.0].map(Some).to_vec();
+    let decision = Decision { bits, persons: vec![0, 0, 2, 0], ..decision };
+    let quality = LinkQuality::of(&records, &pairs, &decision);
+    let (best, rival, third) = (64.0 / 97.0, 32.0 / 97.0, 256.0 / 257.0);
+    let right = best + third + best * third;
+    let (precision, recall) = (quality.precision, quality.recall);
+    assert!((precision.estimate - right / 3.0).abs() < 1e-9, "{precision:?}");
+    assert!((recall.estimate - right / (right + rival)).abs() < 1e-9, "{recall:?}");
+    for Estimate { estimate, low, high } in [precision, recall] {
+        assert!(low < estimate && estimate < high, "{low} {estimate} {high}");
+    }
 }
 
 /// Two agencies that hold so many people each: at the second some have another forename, and so many
