@@ -8,7 +8,8 @@ use super::StoreError;
 /// Keeps weights, replacing those before.
 pub async fn save(conn: &mut SqliteConnection, weights: &Weights) -> Result<(), StoreError> {
     let tables = [&weights.m, &weights.u].into_iter().flatten().flatten();
-    let numbers = tables.chain([&weights.matched, &weights.household, &weights.twins]);
+    let Weights { matched, household, twins, namesakes, .. } = weights;
+    let numbers = tables.chain([matched, household, twins, namesakes]);
     let body: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
     sqlx::query("insert or replace into weights (id, body) values (1, ?)")
         .bind(body)
@@ -30,6 +31,7 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
         matched: 0.0,
         household: 0.0,
         twins: 0.0,
+        namesakes: 0.0,
     };
     for cell in weights.m.iter_mut().chain(&mut weights.u).flatten() {
         let Some(number) = next() else { return Ok(None) };
@@ -38,7 +40,9 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
     let (Some(matched), Some(household), Some(twins)) = (next(), next(), next()) else {
         return Ok(None);
     };
-    Ok(Some(Weights { matched, household, twins, ..weights }))
+    // Versions before did not know of namesakes.
+    let namesakes = next().unwrap_or(0.0);
+    Ok(Some(Weights { matched, household, twins, namesakes, ..weights }))
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@
 //! Small towns have too few pairs to learn from, so every estimate begins with a prior that some
 //! hundred pairs outweigh.
 
+mod settle;
+
+use self::settle::Known;
 pub use super::em::Among;
 use super::{
     em,
@@ -51,17 +54,25 @@ pub struct Weights {
     pub household: f64,
     /// Share of all possible pairs that are twins, and as many parent and child of one name.
     pub twins: f64,
+    /// Share of all possible pairs that are parent and child of one name at one address, where a birth date is
+    /// not known that would tell. Known within one agency only.
+    pub namesakes: f64,
 }
 
 /// The smallest u-probability: nobody has seen more pairs of strangers than this.
 const U_FLOOR: f64 = 1e-9;
 /// Twins among pairs of one person; about 1 birth in 70 is one of twins.
 const TWIN_SHARE: f64 = 0.01;
+/// Pairs of twins who live together among the people of one agency: of twins, who are 1 birth in 70, those who
+/// have not left home.
+const TWINS_AT_HOME: f64 = 0.003;
 /// How many matches, three pairs of twins among them, weigh as much as what is known of twins.
 const PRIOR_TWINS: f64 = 300.0;
 /// Natural logarithm of 16: twins have names that begin or sound alike at most so many times as often
 /// as strangers.
 const ALIKE: f64 = 2.772_588_722_239_781;
+/// Relatives at one address who are on record with one phone number.
+const ONE_PHONE: f64 = 0.5;
 /// Relatives of whom one is on record with the other's number or email address.
 const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
@@ -113,7 +124,7 @@ const PRIOR_U: Table = [
     [0.999, 0.0005, 0.000001, 0.0, 0.0, 0.0, 0.0],
 ];
 
-/// Fields that members of one household share as one person does.
+/// Fields that members of one household share as one person does; of phone numbers see [`ONE_PHONE`].
 pub(super) const HOUSEHOLD: &[F] = &[F::Surname, F::Address, F::Town, F::Phone];
 /// Fields that twins share as one person does.
 const TWINS: &[F] = &[F::Surname, F::Address, F::Town, F::Phone, F::Birth];
@@ -153,8 +164,13 @@ impl Weights {
         total_pairs: f64,
         among: Among,
     ) -> Self {
-        let shares = (ENOUGH_MATCHES, 0.0);
-        Self::settle(patterns, strangers, total_pairs, shares, |u| em::estimate(patterns, u, among))
+        let records = match among {
+            Among::Agencies => 0.0,
+            Among::OneAgency => (2.0 * total_pairs).sqrt(),
+        };
+        let one_agency = among == Among::OneAgency;
+        let known = Known { enough: ENOUGH_MATCHES, least_twins: 0.0, records, one_agency };
+        Self::settle(patterns, strangers, total_pairs, known, |u| em::estimate(patterns, u, among))
     }
 
     /// Learns how strangers agree and how many pairs match, and takes from experience how one person
@@ -162,40 +178,14 @@ impl Weights {
     /// are as many as people have them, however few records have a double.
     pub fn suppose(patterns: &[Pattern], strangers: &Strangers, records: f64) -> Self {
         let total_pairs = records * (records - 1.0) / 2.0;
-        let twins = TWIN_SHARE * records / (total_pairs + SUPPOSED.pairs);
-        let shares = (f64::INFINITY, twins);
-        Self::settle(patterns, strangers, total_pairs, shares, |_| PRIOR_M.map(normalised))
+        let least_twins = TWIN_SHARE * records / (total_pairs + SUPPOSED.pairs);
+        let known = Known { enough: f64::INFINITY, least_twins, records: 0.0, one_agency: true };
+        Self::settle(patterns, strangers, total_pairs, known, |_| PRIOR_M.map(normalised))
     }
 
     /// Returns how many pairs are one person, as far as these weights tell.
     pub fn matches_among(&self, patterns: &[Pattern]) -> f64 {
         patterns.iter().map(|pattern| pattern.pairs * self.posteriors(pattern.levels)[0]).sum()
-    }
-
-    fn settle(
-        patterns: &[Pattern],
-        strangers: &Strangers,
-        total_pairs: f64,
-        shares: (f64, f64),
-        m: impl Fn(&Table) -> Table,
-    ) -> Self {
-        let observed = strangers.observed();
-        let prior = SUPPOSED.matches / SUPPOSED.pairs;
-        let mut weights = Self {
-            m: PRIOR_M.map(normalised),
-            u: floored(observed),
-            matched: prior,
-            household: prior,
-            twins: shares.1.max(TWIN_SHARE * prior),
-        };
-        for round in 0..3 {
-            weights.m = m(&weights.u);
-            weights.settle_shares(patterns, total_pairs, shares);
-            if round < 2 {
-                weights.u = weights.without_matches(&observed);
-            }
-        }
-        weights
     }
 
     /// Returns what one field's level says, in bits: positive speaks for one person.
@@ -235,11 +225,15 @@ impl Weights {
             let ratio = |level: usize| (self.m[at][level] / self.u[at][level]).ln();
             let (agreement, lent) = (ratio(level), self.lent(*field, level));
             odds[0] += agreement;
-            odds[1] += if HOUSEHOLD.contains(field) { agreement } else { lent };
+            let at_home = match field {
+                F::Phone => (ONE_PHONE * agreement.exp() + (1.0 - ONE_PHONE)).ln(),
+                _ => agreement,
+            };
+            odds[1] += if HOUSEHOLD.contains(field) { at_home } else { lent };
             odds[2] += match field {
                 // Parents like to give twins names that sound or begin alike.
                 F::Forename if level <= 2 => (agreement - ratio(0)).min(ALIKE),
-                _ if TWINS.contains(field) => agreement,
+                _ if TWINS.contains(field) => at_home,
                 _ => lent,
             };
             odds[3] += match field {
@@ -251,7 +245,8 @@ impl Weights {
             };
         }
         if !generations(levels) {
-            odds[3] = f64::NEG_INFINITY;
+            let unknown = levels.get(F::Birth).is_none() && namesakes_at_one_address(levels);
+            odds[3] += if unknown { self.namesakes.ln() - twins } else { f64::NEG_INFINITY };
         }
         odds
     }
@@ -270,57 +265,13 @@ impl Weights {
             _ => 0.0,
         }
     }
+}
 
-    /// Makes the shares of matches and households agree with what they themselves imply. From so many matches
-    /// on (`enough`) they are taken for what was learnt.
-    fn settle_shares(
-        &mut self,
-        patterns: &[Pattern],
-        total_pairs: f64,
-        (enough, least_twins): (f64, f64),
-    ) {
-        for _ in 0..60 {
-            let [mut matched, mut household] = [0.0; 2];
-            // Only a number that people have for themselves tells twins from a mistyped forename.
-            let [mut told_apart, mut told] = [0.0; 2];
-            for pattern in patterns {
-                let of = self.posteriors(pattern.levels).map(|share| pattern.pairs * share);
-                matched += of[0];
-                household += of[1];
-                if pattern.levels.get(F::OtherId).is_some() {
-                    told += of[0];
-                    told_apart += of[2];
-                }
-            }
-            let before = if matched < enough { SUPPOSED } else { LEARNT };
-            let share = |sum: f64| (sum + before.matches) / (total_pairs + before.pairs);
-            let last = self.matched;
-            (self.matched, self.household) = (share(matched), share(household));
-            let twins = (told_apart + TWIN_SHARE * PRIOR_TWINS) / (told + PRIOR_TWINS);
-            self.twins = least_twins.max(twins * self.matched);
-            if (self.matched / last - 1.0).abs() < 1e-6 {
-                break;
-            }
-        }
-    }
-
-    /// Takes matches and households out of what random pairs showed.
-    fn without_matches(&self, observed: &Table) -> Table {
-        let mut u = *observed;
-        for field in F::ALL {
-            let at = *field as usize;
-            let inside = self.matched
-                + if HOUSEHOLD.contains(field) { self.household } else { 0.0 }
-                + if TWINS.contains(field) { self.twins } else { 0.0 };
-            let inside = inside.min(0.9);
-            for (level, share) in u[at].iter_mut().enumerate().take(field.levels()) {
-                let rest = (observed[at][level] - inside * self.m[at][level]) / (1.0 - inside);
-                *share = rest.max((0.02 * observed[at][level]).max(U_FLOOR));
-            }
-            u[at] = normalised(u[at]);
-        }
-        u
-    }
+/// Returns whether parent and child of one name at one address look like this.
+fn namesakes_at_one_address(levels: Levels) -> bool {
+    levels.at_least(F::Forename, 5)
+        && levels.at_least(F::Surname, 4)
+        && levels.at_least(F::Address, 3)
 }
 
 pub(super) fn normalised(row: [f64; F::MOST_LEVELS]) -> [f64; F::MOST_LEVELS] {

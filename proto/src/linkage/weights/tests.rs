@@ -91,3 +91,52 @@ fn relatives_at_agencies_that_share_few_people_do_not_teach_how_one_person_agree
     let misled = learnt(Among::OneAgency);
     assert!(misled.score(related, 0) > weights.score(related, 0) + 3.0);
 }
+
+#[test]
+fn namesakes_of_one_address_are_two_where_birth_dates_show_few_who_are_on_record_twice() {
+    let apart = Levels::from_bits(ONE_PERSON.with(F::Birth, 0).bits() | 1 << 61);
+    assert!(apart.generation_apart());
+    let pattern = |levels, pairs| Pattern {
+        levels,
+        kinds: 1 << crate::kind::MatchKeyKind::ForenameHouseStreet.index(),
+        pairs,
+    };
+    let unknown =
+        Levels::NONE.with(F::Forename, 5).with(F::Surname, 5).with(F::Sex, 1).with(F::Address, 5);
+    let score = |doubles: f64, namesakes: f64| {
+        let patterns = [pattern(ONE_PERSON, doubles), pattern(apart, namesakes)];
+        let weights = Weights::suppose(&patterns, &Strangers::new(), 5_000.0);
+        weights.score(unknown, 0)
+    };
+    assert!(score(0.0, 0.0) > 1.0, "nothing tells of namesakes: {}", score(0.0, 0.0));
+    assert!(score(0.0, 30.0) < 0.0, "fathers and sons: {}", score(0.0, 30.0));
+    assert!(score(400.0, 30.0) > 2.0, "mostly doubles: {}", score(400.0, 30.0));
+}
+
+#[test]
+fn an_agency_with_some_doubles_has_as_many_twins_as_any_other() {
+    let twins = ONE_PERSON.with(F::Forename, 0);
+    let pattern = |levels, pairs| Pattern {
+        levels,
+        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+        pairs,
+    };
+    // Every second pair of twins is a brother and a sister.
+    let brother_and_sister = twins.with(F::Sex, 0);
+    let patterns =
+        [pattern(ONE_PERSON, 300.0), pattern(twins, 9.0), pattern(brother_and_sister, 9.0)];
+    let learnt = |among| Weights::estimate(&patterns, &Strangers::new(), 4.5e6, among);
+    let (between, within) = (learnt(Among::Agencies), learnt(Among::OneAgency));
+    assert!(within.twins > 2.0 * between.twins, "{} {}", within.twins, between.twins);
+    assert!(within.score(twins, 0) < between.score(twins, 0) - 1.0);
+    assert!(within.score(ONE_PERSON, 0) > 6.0);
+}
+
+#[test]
+fn twins_have_two_phone_numbers_more_often_than_one_person_has() {
+    let (weights, twins) = (supposed(5_000.0), ONE_PERSON.with(F::Forename, 0));
+    let with = |levels: Levels, phone| weights.score(levels.with(F::Phone, phone), 0);
+    assert!(with(twins, 0) < weights.score(twins, 0) - 1.0);
+    let one_number = with(twins, 2) - weights.score(twins, 0);
+    assert!(one_number > 0.5, "{one_number} {} {}", with(twins, 2), weights.score(twins, 0));
+}
