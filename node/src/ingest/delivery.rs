@@ -87,7 +87,7 @@ impl Delivery {
 }
 
 /// Returns the rows that count: none whose key is marked sensitive elsewhere in the file, and in a file
-/// of changes the last of each key.
+/// of changes the last of each key, if that is for this node.
 fn counting<T>(
     feed: &Feed,
     mut rows: Vec<T>,
@@ -95,9 +95,13 @@ fn counting<T>(
     key: impl Fn(&T) -> &String,
 ) -> Vec<T> {
     let before = rows.len();
-    rows.retain(|row| !file.keys_sensitive.contains(key(row)));
+    let is_delta = feed.mapping().mode == Mode::Delta;
+    rows.retain(|row| {
+        let ends_left_out = is_delta && file.keys_left_out.contains(key(row));
+        !ends_left_out && !file.keys_sensitive.contains(key(row))
+    });
     file.taken -= (before - rows.len()) as u64;
-    if feed.mapping().mode == Mode::Delta {
+    if is_delta {
         let mut later = HashSet::with_capacity(rows.len());
         let last: Vec<bool> =
             rows.iter().rev().map(|row| later.insert(key(row).as_str())).collect();

@@ -299,6 +299,8 @@ fn before(last: &Import) -> Before {
 }
 
 #[cfg(test)]
+mod changes_only;
+#[cfg(test)]
 mod corrections;
 #[cfg(test)]
 mod histories;

@@ -183,9 +183,13 @@ impl<'f> Table<'f> {
         self.key_of(&self.key, Rule::KeyMissing)
     }
 
-    /// Takes note that the row at hand is not for this node, so that nothing stays of what it said before.
+    /// Takes note that the row at hand is not for this node, so that nothing stays of what it said before: in
+    /// a file of changes, earlier rows of it among that.
     pub(super) fn leave_out(&mut self) {
         if let Ok(key) = self.key() {
+            if self.feed.mapping().mode == Mode::Delta {
+                self.seen.remove(&hash::row([key.as_str()]));
+            }
             self.report.keys_left_out.insert(key);
         }
     }
@@ -205,6 +209,10 @@ impl<'f> Table<'f> {
     /// Returns whether a row is new. One that says what an earlier one said is counted; one that
     /// contradicts an earlier one is a fault, except in a file of changes, where the later wins.
     pub(super) fn is_new(&mut self, key: &str, row: RowHash) -> Result<bool, Fault> {
+        if self.feed.mapping().mode == Mode::Delta {
+            // The later row counts.
+            self.report.keys_left_out.remove(key);
+        }
         match self.seen.insert(hash::row([key]), row) {
             None => Ok(true),
             Some(earlier) if earlier == row => {
