@@ -31,7 +31,7 @@ wire_enum! {
         NamesMonthDay = "names+month+day",
         /// NHS number.
         Nhs = "nhs",
-        /// Forename, house, street.
+        /// Forename, house, street; and the end of the forename in its place.
         ForenameHouseStreet = "forename+house+street",
         /// Surname, initial, house, street.
         SurnameInitialHouseStreet = "surname+initial+house+street",
@@ -105,6 +105,7 @@ impl MatchKeyKind {
         match self {
             M::SoundsBirth | M::SurnameBirth | M::OtherIdMasked | M::RareNames => 3,
             M::ForenameBirth
+            | M::ForenameHouseStreet
             | M::Surname3InitialBirth
             | M::SurnameInitialHouseStreet
             | M::SurnameInitialPostcode
