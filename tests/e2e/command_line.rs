@@ -235,11 +235,15 @@ fn linking_a_folder_says_how_well_it_went() -> anyhow::Result<()> {
         "persons",
         "pairwise",
         "cluster",
+        "estimated",
         "ambiguous",
         "seconds",
         "peak_rss_mib",
     ];
     assert_eq!(keys(&report), set(&names));
+    for share in ["precision", "recall"] {
+        assert_eq!(keys(&report["estimated"][share]), set(&["estimate", "low", "high"]));
+    }
     for quality in ["pairwise", "cluster"] {
         assert_eq!(keys(&report[quality]), set(&["precision", "recall", "f1"]));
         assert_eq!(report[quality]["precision"], 1.0, "{report:#}");

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use causeway_proto::day::Day;
+use sqlx::SqliteConnection;
 
 use super::{Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, last_day};
 use crate::{
-    source::{Before, EventRow, Feed, Role, Rule, SourceReport},
+    source::{Before, EventRow, Feed, FileRefused, Role, Rule, SourceReport},
     store::{
         StoreError,
         changes::{self, Change},
@@ -35,17 +36,9 @@ impl Intake<'_> {
         let Read { place, rows, mut file, live } = read;
         let before = last.as_ref().map(before);
         let refuse = |source| IngestError::Refused { place: place.clone(), source };
-        file.judge(feed, before).map_err(refuse)?;
-
+        let judged = judged(&mut tx, feed, rows, before, &mut file).await?;
+        let Believed { rows, merged, after_death } = judged.map_err(refuse)?;
         let person_feed = feed.mapping().person_feed.as_deref().unwrap_or_default();
-        let deceased = records::deceased(&mut tx, person_feed).await?;
-        let merged = merged::of(&mut tx, person_feed).await?;
-        let quarantined = file.quarantined;
-        let rows = alive(rows, &deceased, &merged, &mut file);
-        let after_death = file.quarantined - quarantined;
-        // Where everybody is dead, the dates of death are no dates.
-        file.judge(feed, before).map_err(refuse)?;
-
         let known = events::known(&mut tx, feed.id()).await?;
         // Of what the first delivery brings, nobody can tell when it came.
         let arrived = last.as_ref().map(|_| self.as_at);
@@ -98,6 +91,37 @@ impl Intake<'_> {
     }
 }
 
+/// What of an export can be believed.
+struct Believed {
+    rows: Vec<EventRow>,
+    merged: Merged,
+    /// How many events were set aside because their person had died before.
+    after_death: u64,
+}
+
+/// Sets aside what cannot be believed beside what is known of people, and refuses what has too much of it.
+/// Writes nothing.
+async fn judged(
+    conn: &mut SqliteConnection,
+    feed: &Feed,
+    rows: Vec<EventRow>,
+    before: Option<Before>,
+    file: &mut SourceReport,
+) -> Result<Result<Believed, FileRefused>, StoreError> {
+    if let Err(refused) = file.judge(feed, before) {
+        return Ok(Err(refused));
+    }
+    let person_feed = feed.mapping().person_feed.as_deref().unwrap_or_default();
+    let deceased = records::deceased(conn, person_feed).await?;
+    let merged = merged::of(conn, person_feed).await?;
+    let quarantined = file.quarantined;
+    let rows = alive(rows, &deceased, &merged, file);
+    let after_death = file.quarantined - quarantined;
+    // Where everybody is dead, the dates of death are no dates.
+    let judged = file.judge(feed, before);
+    Ok(judged.map(|()| Believed { rows, merged, after_death }))
+}
+
 /// Sets events after the death of their person aside, for somebody to look at.
 fn alive(
     rows: Vec<EventRow>,
@@ -131,12 +155,14 @@ fn event(row: EventRow, person_feed: &str, merged: &Merged, arrived: Option<Day>
     }
 }
 
-pub(super) fn dry_run(
+pub(super) async fn dry_run(
+    conn: &mut SqliteConnection,
     feed: &Feed,
     delivery: Delivery,
     last: Option<Before>,
 ) -> Result<DryRun, IngestError> {
-    let Read { file, .. } = delivery.events(feed)?;
-    let refused = file.judge(feed, last).err().map(|refused| refused.to_string());
+    let Read { rows, mut file, .. } = tokio::task::block_in_place(|| delivery.events(feed))?;
+    let judged = judged(conn, feed, rows, last, &mut file).await?;
+    let refused = judged.err().map(|refused| refused.to_string());
     Ok(DryRun { file, refused, quality: None, duplicates: None, match_keys_per_record: None })
 }

@@ -186,10 +186,10 @@ impl Intake<'_> {
         let mut conn = self.store.snapshot().await?;
         let last = imports::last_taken(&mut conn, feed.id()).await?;
         let last = last.as_ref().map(before);
-        tokio::task::block_in_place(|| match feed.mapping().about {
-            About::People => people::dry_run(self, feed, delivery, last),
-            About::Events => events::dry_run(feed, delivery, last),
-        })
+        match feed.mapping().about {
+            About::People => people::dry_run(self, &mut conn, feed, delivery, last).await,
+            About::Events => events::dry_run(&mut conn, feed, delivery, last).await,
+        }
     }
 
     /// Records that an export was refused, so that the operator sees why its feed grows stale.

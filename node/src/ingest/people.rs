@@ -1,8 +1,9 @@
 //! Takes in an export about people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
+use sqlx::SqliteConnection;
 
 use super::{
     Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, dedupe,
@@ -15,12 +16,12 @@ use super::{
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
-    source::{Before, Feed, PersonRow},
+    source::{Before, Feed, FileRefused, PersonRow, SourceReport},
     store::{
         StoreError,
         changes::{self, Change},
         events, imports, persons as store_persons,
-        records::{self, NewRecord},
+        records::{self, Known, NewRecord},
     },
     tokenise::{profile::Profile, recipe::match_keys},
 };
@@ -42,18 +43,9 @@ impl Intake<'_> {
         let Read { place, rows, mut file, live } = read;
         let before = last.as_ref().map(before);
         let refuse = |source| IngestError::Refused { place: place.clone(), source };
-        file.judge(feed, before).map_err(refuse)?;
-
         let rules = Rules::of(feed, self.as_at);
-        let mut known = records::known(&mut tx, feed.id()).await?;
-        let (mut gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
-            rows.into_iter().partition(|row| row.merged_into.is_some());
-        unfinished::keep_closed(&mut tx, feed, &rows, &mut gone_over, &mut file).await?;
-        let gone_over = mergers::sound(&mut tx, feed, &known, gone_over, &rows, &mut file).await?;
-        mergers::judge(feed, &known, &gone_over).map_err(refuse)?;
-        let rows = drift::set_aside(&mut tx, feed, &known, rows, &rules, &mut file).await?;
-        // Where everybody's number changed hands, the system is another one.
-        file.judge(feed, before).map_err(refuse)?;
+        let judged = judged(&mut tx, (feed, &rules), rows, before, &mut file).await?;
+        let Believed { rows, gone_over, mut known } = judged.map_err(refuse)?;
         let merged = mergers::follow(&mut tx, feed, &mut known, &gone_over, &rows).await?;
         let (records, quality) = tokio::task::block_in_place(|| new_records(rows, &rules));
         quality.judge().map_err(refuse)?;
@@ -108,6 +100,41 @@ impl Intake<'_> {
     }
 }
 
+/// What of an export can be believed.
+struct Believed {
+    rows: Vec<PersonRow>,
+    /// Rows that say that a record is part of another now.
+    gone_over: Vec<PersonRow>,
+    /// What is known of the feed, by key.
+    known: HashMap<String, Known>,
+}
+
+/// Sets aside what cannot be believed beside what is known, and refuses what has too much of it. Writes
+/// nothing.
+async fn judged(
+    conn: &mut SqliteConnection,
+    (feed, rules): (&Feed, &Rules),
+    rows: Vec<PersonRow>,
+    before: Option<Before>,
+    file: &mut SourceReport,
+) -> Result<Result<Believed, FileRefused>, StoreError> {
+    if let Err(refused) = file.judge(feed, before) {
+        return Ok(Err(refused));
+    }
+    let known = records::known(conn, feed.id()).await?;
+    let (mut gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
+        rows.into_iter().partition(|row| row.merged_into.is_some());
+    unfinished::keep_closed(conn, feed, &rows, &mut gone_over, file).await?;
+    let gone_over = mergers::sound(conn, feed, &known, gone_over, &rows, file).await?;
+    if let Err(refused) = mergers::judge(feed, &known, &gone_over) {
+        return Ok(Err(refused));
+    }
+    let rows = drift::set_aside(conn, feed, &known, rows, rules, file).await?;
+    // Where everybody's number changed hands, the system is another one.
+    let judged = file.judge(feed, before);
+    Ok(judged.map(|()| Believed { rows, gone_over, known }))
+}
+
 /// Makes rows ready for the store, and counts how good they are.
 fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality) {
     let normalised: Vec<_> = rows
@@ -134,16 +161,33 @@ fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality)
     (records, quality)
 }
 
-pub(super) fn dry_run(
+pub(super) async fn dry_run(
     intake: &Intake<'_>,
+    conn: &mut SqliteConnection,
     feed: &Feed,
     delivery: Delivery,
     last: Option<Before>,
 ) -> Result<DryRun, IngestError> {
-    let Read { rows, file, .. } = delivery.people(feed)?;
+    let Read { rows, mut file, .. } = tokio::task::block_in_place(|| delivery.people(feed))?;
     let rules = Rules::of(feed, intake.as_at);
+    let found = tokio::task::block_in_place(|| found(intake, &rules, &rows));
+    let (quality, duplicates, match_keys_per_record) = found;
+    let judged = judged(conn, (feed, &rules), rows, last, &mut file).await?.map(|_| ());
+    let refused = judged.and_then(|()| quality.judge()).err().map(|refused| refused.to_string());
+    Ok(DryRun {
+        refused,
+        duplicates: Some(duplicates),
+        match_keys_per_record: Some(match_keys_per_record),
+        quality: Some(quality),
+        file,
+    })
+}
+
+/// Returns how good rows are, how many of them are somebody's second record, and how many match-keys a record
+/// has.
+fn found(intake: &Intake<'_>, rules: &Rules, rows: &[PersonRow]) -> (Quality, u64, f64) {
     let mut quality = Quality::default();
-    let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, &rules)).collect();
+    let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, rules)).collect();
     for (row, (person, notes)) in rows.iter().zip(&normalised) {
         quality.count(&row.raw, person, *notes);
     }
@@ -159,15 +203,5 @@ pub(super) fn dry_run(
     let keys: usize = pieces.iter().map(|piece| piece.keys.len()).sum();
     let (groups, _) = dedupe::group(&pieces, None);
     let persons = groups.iter().zip(0..).filter(|(group, at)| **group == *at).count();
-    Ok(DryRun {
-        refused: file
-            .judge(feed, last)
-            .and_then(|()| quality.judge())
-            .err()
-            .map(|refused| refused.to_string()),
-        duplicates: Some((pieces.len() - persons) as u64),
-        match_keys_per_record: Some(keys as f64 / pieces.len().max(1) as f64),
-        quality: Some(quality),
-        file,
-    })
+    (quality, (pieces.len() - persons) as u64, keys as f64 / pieces.len().max(1) as f64)
 }

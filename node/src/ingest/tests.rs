@@ -80,14 +80,23 @@ impl Agency {
     pub(super) async fn take_in(&self, feed: usize, text: &str) -> Result<Receipt, IngestError> {
         let path = self.folder.path().join("export.csv");
         fs::write(&path, text).unwrap();
-        let intake = Intake {
+        self.intake().take_in(&self.feeds[feed], &path).await
+    }
+
+    async fn dry_run(&self, feed: usize, text: &str) -> DryRun {
+        let path = self.folder.path().join("export.csv");
+        fs::write(&path, text).unwrap();
+        self.intake().dry_run(&self.feeds[feed], Some(&path)).await.unwrap()
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        Intake {
             store: &self.store,
             feeds: &self.feeds,
             keys: &self.keys,
             as_at: "2025-03-01".parse().unwrap(),
             now_ms: 7,
-        };
-        intake.take_in(&self.feeds[feed], &path).await
+        }
     }
 
     pub(super) async fn people(&self, rows: &[&str]) -> Receipt {
@@ -224,4 +233,36 @@ async fn events_come_in_by_role_and_not_after_death() {
     assert_eq!(known.iter().filter(|event| event.code == asb).count(), 2);
     drop(conn);
     assert_eq!(police.position().await, 4, "two persons, and what happened to each");
+}
+
+/// Whoever tries an export first is told what taking it in would say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_says_what_taking_in_would_and_changes_nothing() {
+    let police = Agency::new().await;
+    let people: Vec<String> = (0..40)
+        .map(|n| format!("N-{n},ADA,BYRON{n},10/12/1985,F,{n} High Street,ZX1 4AB,,,\n"))
+        .collect();
+    let dead = "N-9999,EDITH,HOLROYD,11/02/1937,F,,,,01/02/2025,\n";
+    police.take_in(0, &(HEADER.to_owned() + &people.concat() + dead)).await.unwrap();
+    let before = (police.counts().await, police.position().await);
+
+    // One number changed hands, and then everybody's.
+    let other = |n: usize| format!("N-{n},EVE,LOVELACE{n},{:02}/03/1961,F,,,,,\n", n % 28 + 1);
+    let one = HEADER.to_owned() + &other(0) + &people[1..].concat() + dead;
+    let all = HEADER.to_owned() + &(0..40).map(other).collect::<String>() + dead;
+    let (tried_one, tried_all) = (police.dry_run(0, &one).await, police.dry_run(0, &all).await);
+    let header = "INCIDENT,REF,TYPE,ROLE,DATE\n";
+    let events = format!("{header}POL1,N-1,ASB,V,11/01/2025\nPOL3,N-9999,ASB,V,02/02/2025\n");
+    let tried_events = police.dry_run(1, &events).await;
+    assert_eq!((police.counts().await, police.position().await), before, "nothing was touched");
+
+    let refused = police.take_in(0, &all).await.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(tried_all.refused, Some(why));
+    let taken = police.take_in(0, &one).await.unwrap();
+    assert_eq!((tried_one.refused, tried_one.file.quarantined), (None, 1));
+    assert_eq!((taken.file.quarantined, taken.file.taken), (1, tried_one.file.taken));
+    let taken = police.take_in(1, &events).await.unwrap();
+    assert_eq!((tried_events.refused, tried_events.file.quarantined), (None, 1));
+    assert_eq!((taken.after_death, taken.file.taken), (1, tried_events.file.taken));
 }
