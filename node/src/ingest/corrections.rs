@@ -2,7 +2,7 @@
 //! that are mended, and columns that turn into something else.
 
 use super::{
-    tests_5_3::{Agency, CAROL, EVENTS, IVY, PEOPLE, PEOPLE_HEADER},
+    housing::{Agency, CAROL, EVENTS, IVY, PEOPLE, PEOPLE_HEADER},
     *,
 };
 use crate::store::records;

@@ -305,8 +305,10 @@ mod corrections;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod housing;
+#[cfg(test)]
+mod quality_problems;
+#[cfg(test)]
 mod rekeyed;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_5_3;

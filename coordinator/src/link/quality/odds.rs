@@ -16,6 +16,8 @@ use super::{
 const OFF: f64 = 3.0;
 /// Odds beyond this many bits are certainty.
 const CERTAIN: f64 = 60.0;
+/// With odds below this nobody's candidates matter: half of all pairs are as unlikely.
+const NEVER: f64 = 1.0 / 65_536.0;
 /// Who is as likely one person needs no third.
 const SAFE: f64 = 0.9999;
 /// Pairs that are looked at by one core at a time. Sums do not depend on how many cores there are.
@@ -80,8 +82,8 @@ impl<'a> Odds<'a> {
     fn alone(&self, at: usize) -> f64 {
         let pair = &self.pairs[at];
         let odds = self.odds(at);
-        if odds == 0.0 {
-            return 0.0;
+        if odds < NEVER {
+            return odds;
         }
         let all = |record: u32, agency: usize| -> f64 {
             let around = self.decision.around.of(record).iter().map(|place| *place as usize);
