@@ -16,8 +16,10 @@ use super::{
 const OFF: f64 = 3.0;
 /// Odds beyond this many bits are certainty.
 const CERTAIN: f64 = 60.0;
-/// With odds below this nobody's candidates matter: half of all pairs are as unlikely.
-const NEVER: f64 = 1.0 / 65_536.0;
+/// With fewer bits than this nobody's other candidates matter: half of all pairs are as unlikely.
+const NEVER: f64 = -16.0;
+/// Nor do candidates who are less likely by so many bits.
+const FAR: f64 = 20.0;
 /// Who is as likely one person needs no third.
 const SAFE: f64 = 0.9999;
 /// Pairs that are looked at by one core at a time. Sums do not depend on how many cores there are.
@@ -80,27 +82,31 @@ impl<'a> Odds<'a> {
     /// How likely a pair is one person where the other candidates of either agency are considered, and nobody
     /// else.
     fn alone(&self, at: usize) -> f64 {
-        let pair = &self.pairs[at];
-        let odds = self.odds(at);
-        if odds < NEVER {
+        let Some(bits) = self.decision.bits[at] else { return 0.0 };
+        let (pair, odds) = (&self.pairs[at], odds(bits));
+        if bits < NEVER {
             return odds;
         }
         let all = |record: u32, agency: usize| -> f64 {
             let around = self.decision.around.of(record).iter().map(|place| *place as usize);
-            let there = around.filter(|place| self.pairs[*place].kinds != 0);
-            let of_agency = there
-                .filter(|place| self.records.agency(self.pairs[*place].other(record)) == agency);
-            of_agency.map(|place| self.odds(place)).sum()
+            let near = around.filter_map(|place| {
+                let of = self.decision.bits[place].filter(|of| *of > bits - FAR)?;
+                let other = &self.pairs[place];
+                let is_rival =
+                    other.kinds != 0 && self.records.agency(other.other(record)) == agency;
+                is_rival.then(|| self::odds(of))
+            });
+            near.sum()
         };
         let ours = all(pair.a, self.records.agency(pair.b));
         let theirs = all(pair.b, self.records.agency(pair.a));
         odds / (1.0 + ours.max(theirs).max(odds))
     }
+}
 
-    /// The odds of a pair's own weight.
-    fn odds(&self, at: usize) -> f64 {
-        self.decision.bits[at].map_or(0.0, |bits| bits.clamp(-CERTAIN, CERTAIN).exp2())
-    }
+/// The odds of a match weight.
+fn odds(bits: f64) -> f64 {
+    bits.clamp(-CERTAIN, CERTAIN).exp2()
 }
 
 /// A sum of pairs, each one person with a probability of its own: as it is, with weights that are
