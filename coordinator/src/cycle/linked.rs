@@ -156,12 +156,11 @@ impl Linked {
 
     /// Returns the pairs that join records of some persons, by their places.
     pub fn pairs_within(&self, records: impl IntoIterator<Item = u32>) -> Vec<usize> {
-        let person = |record: u32| self.decision.persons[record as usize];
         let of = |record: u32| self.decision.around.of(record).iter().map(|at| *at as usize);
         let within: BTreeSet<usize> = records
             .into_iter()
             .flat_map(of)
-            .filter(|at| person(self.pairs[*at].a) == person(self.pairs[*at].b))
+            .filter(|at| self.decision.joins(&self.pairs[*at]))
             .collect();
         within.into_iter().collect()
     }

@@ -29,10 +29,9 @@ fn weakest(linked: &Linked, most: usize) -> Vec<usize> {
     if most == 0 {
         return Vec::new();
     }
-    let person = |record: u32| linked.decision.persons[record as usize];
     let weight = |(at, bits): (usize, &Option<f64>)| {
-        let (pair, bits) = (&linked.pairs[at], (*bits).filter(|bits| *bits >= 0.0)?);
-        (person(pair.a) == person(pair.b)).then_some((bits, at))
+        let bits = (*bits).filter(|bits| *bits >= 0.0)?;
+        linked.decision.joins(&linked.pairs[at]).then_some((bits, at))
     };
     let mut links: Vec<(f64, usize)> =
         linked.decision.bits.iter().enumerate().filter_map(weight).collect();

@@ -125,6 +125,11 @@ impl Decision {
         self.persons.iter().zip(0u32..).filter(|(person, record)| **person == *record).count()
     }
 
+    /// Returns whether the records of a pair were taken for one person.
+    pub fn joins(&self, pair: &Pair) -> bool {
+        self.persons[pair.a as usize] == self.persons[pair.b as usize]
+    }
+
     /// Takes note of pairs that are no more: `of` says so by their kinds already.
     pub fn forget(&mut self, of: &Candidates<'_>, gone: &[(u32, Pair)]) {
         for (at, pair) in gone {

@@ -115,7 +115,7 @@ impl LinkQuality {
         let (mut histogram, mut without_weight) = (vec![0; steps], 0);
         let are_there = pairs.iter().zip(&decision.bits).filter(|(pair, _)| pair.kinds != 0);
         for (pair, bits) in are_there {
-            let is_joined = decision.persons[pair.a as usize] == decision.persons[pair.b as usize];
+            let is_joined = decision.joins(pair);
             let both = [records.agency(pair.a), records.agency(pair.b)];
             let by_weight = bits.is_some_and(|bits| bits >= 0.0);
             let counted = [true, by_weight, is_joined].map(u64::from);

@@ -59,13 +59,7 @@ fn who_is_away_when_a_line_of_theirs_is_disputed_is_kept_apart_when_they_are_bac
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut town = runtime.block_on(Town::new("A"));
     runtime.block_on(async {
-        for day in 0..20 {
-            town.as_at = town.as_at.plus(1);
-            town.sweep().await.unwrap();
-            if day > 0 && !town.said().await.is_empty() {
-                break;
-            }
-        }
+        town.until_something_is_said().await;
         let (line, at) = town.line_of(AgencyKind::Police).await;
         town.review(Some(line)).await;
         let strangers = |town: &Town| town.nodes.world().strangers(at);
@@ -87,13 +81,7 @@ fn a_dispute_that_a_node_cannot_keep_is_kept_once_it_can_and_leaves_no_more_mean
     for police_are_full in [true, false] {
         let mut town = runtime.block_on(Town::new("A"));
         runtime.block_on(async {
-            for day in 0..20 {
-                town.as_at = town.as_at.plus(1);
-                town.sweep().await.unwrap();
-                if day > 0 && !town.said().await.is_empty() {
-                    break;
-                }
-            }
+            town.until_something_is_said().await;
             let (line, police) = town.line_of(AgencyKind::Police).await;
             town.review(Some(line)).await;
             let set_full = |town: &Town, full: bool| {
@@ -131,6 +119,17 @@ fn a_dispute_that_a_node_cannot_keep_is_kept_once_it_can_and_leaves_no_more_mean
 }
 
 impl Town {
+    /// Sweeps day by day, twice at least, until somebody was told of something.
+    async fn until_something_is_said(&mut self) {
+        for day in 0..20 {
+            self.as_at = self.as_at.plus(1);
+            self.sweep().await.unwrap();
+            if day > 0 && !self.said().await.is_empty() {
+                break;
+            }
+        }
+    }
+
     /// Returns a line of the newest open alert that rests on an agency of this kind alone, and which agency.
     async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {
         let mut tx = self.courier.ledger.read().await.unwrap();

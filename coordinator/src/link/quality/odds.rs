@@ -56,8 +56,7 @@ impl<'a> Odds<'a> {
     }
 
     fn is_joined(&self, at: usize) -> bool {
-        let (pair, persons) = (&self.pairs[at], &self.decision.persons);
-        persons[pair.a as usize] == persons[pair.b as usize]
+        self.decision.joins(&self.pairs[at])
     }
 
     /// How likely a pair is one person.
