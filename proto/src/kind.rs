@@ -33,11 +33,11 @@ wire_enum! {
         Nhs = "nhs",
         /// Forename, house, street; and the end of the forename in its place.
         ForenameHouseStreet = "forename+house+street",
-        /// Surname, initial, house, street.
+        /// Surname, initial, house, street; and how surname and street begin, where there is room.
         SurnameInitialHouseStreet = "surname+initial+house+street",
         /// Forename, postcode, house.
         ForenamePostcodeHouse = "forename+postcode+house",
-        /// Surname, initial, postcode.
+        /// Surname, initial, postcode; and the end of the surname with it, where there is room.
         SurnameInitialPostcode = "surname+initial+postcode",
         /// Email address.
         Email = "email",
@@ -64,10 +64,10 @@ wire_enum! {
         ForenameMiddleYear = "forename+middle+year",
         /// Birth date, start of the street.
         BirthStreet = "birth+street",
+        /// House, street or the sound of the surname with the town, only where they are one person's at the node.
+        RarePlaces = "rare-places",
         /// Postcode, house, initial.
         PostcodeHouseInitial = "postcode+house+initial",
-        /// Postcode, house, birth year.
-        PostcodeHouseYear = "postcode+house+year",
         /// House, street, birth year and month.
         HouseStreetYearMonth = "house+street+year+month",
         /// Permanent unique pupil number.
@@ -76,8 +76,8 @@ wire_enum! {
         Nino = "nino",
         /// Another number that several agencies hold.
         OtherId = "other-id",
-        /// Postcode, house, day of birth.
-        PostcodeHouseDay = "postcode+house+day",
+        /// Postcode, house, and birth year or day of birth.
+        PostcodeHouseYearOrDay = "postcode+house+year-or-day",
         /// Initial, postcode, and birth year or day of birth.
         InitialPostcodeYearOrDay = "initial+postcode+year-or-day",
     }
@@ -103,13 +103,14 @@ impl MatchKeyKind {
     pub const fn slots(self) -> usize {
         use MatchKeyKind as M;
         match self {
-            M::SoundsBirth | M::SurnameBirth | M::OtherIdMasked | M::RareNames => 3,
+            M::SoundsBirth | M::SurnameBirth | M::OtherIdMasked | M::RareNames | M::RarePlaces => 3,
             M::ForenameBirth
             | M::ForenameHouseStreet
             | M::Surname3InitialBirth
             | M::SurnameInitialHouseStreet
             | M::SurnameInitialPostcode
             | M::InitialPostcodeYearOrDay
+            | M::PostcodeHouseYearOrDay
             | M::NamesYears => 2,
             _ => 1,
         }
@@ -139,7 +140,7 @@ impl MatchKeyKind {
     /// each other.
     pub const fn most_compared(self) -> usize {
         match self {
-            Self::RareNames => RARE_NAMES_MAX_COMPARED,
+            Self::RareNames | Self::RarePlaces => RARE_NAMES_MAX_COMPARED,
             _ if self.most_records() > 1 => ONE_PERSON_MAX_COMPARED,
             _ => TOKEN_MAX_RECORDS,
         }

@@ -18,7 +18,7 @@ pub type Y = [u8; 16];
 
 /// Rises with whatever makes other match-keys of the same record: how names are read, how a slot is filled.
 /// Stored match-keys of another revision are made again.
-pub const REVISION: u16 = 3;
+pub const REVISION: u16 = 4;
 
 /// The epoch's keys for hashing fields, one a kind.
 pub struct MatchKeys {
@@ -250,6 +250,7 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
             for (g, s) in name_pairs() {
                 slots.add(&[&s.text, start(&g.text, 1), &p.house, &p.street]);
             }
+            surnames().take(1).for_each(|s| slots.add(&[start(s, 3), &parts.street5]));
         }
         K::ForenamePostcodeHouse => {
             full_forenames().for_each(|g| slots.add(&[g, &p.postcode, &p.house]));
@@ -257,6 +258,9 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
         K::SurnameInitialPostcode => {
             for (g, s) in name_pairs() {
                 slots.add(&[&s.text, start(&g.text, 1), &p.postcode]);
+            }
+            if let Some(end) = surnames().next().and_then(|s| end(s, 3)) {
+                slots.add(&[&format!("-{end}"), &p.postcode]);
             }
         }
         K::Email => slots.add(&[&parts.email]),
@@ -284,6 +288,12 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
                 slots.add(&[first, second, day]);
             }
         }
+        K::RarePlaces => {
+            slots.add(&["house", &p.house, &p.town]);
+            slots.add(&["street", &p.street, &p.town]);
+            let sound = parts.surnames.first().map_or("", |s| &s.sound);
+            slots.add(&["surname", sound, &p.town]);
+        }
         K::SurnameMiddleYear => {
             for (s, birth) in surnames().flat_map(|s| births.iter().map(move |b| (s, b))) {
                 slots.add(&[s, &parts.middle, &birth.year]);
@@ -299,11 +309,11 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
             let initials = forenames().map(|name| start(name, 1));
             initials.for_each(|initial| slots.add(&[&p.postcode, &p.house, initial]));
         }
-        K::PostcodeHouseYear => {
-            births.iter().for_each(|b| slots.add(&[&p.postcode, &p.house, &b.year]));
-        }
-        K::PostcodeHouseDay => {
-            births.iter().for_each(|b| slots.add(&[&p.postcode, &p.house, &b.day]));
+        K::PostcodeHouseYearOrDay => {
+            for birth in births {
+                slots.add(&[&p.postcode, &p.house, &birth.year]);
+                slots.add(&[&p.postcode, &p.house, &birth.day]);
+            }
         }
         K::InitialPostcodeYearOrDay => {
             let initial = forenames().next().map_or("", |name| start(name, 1));

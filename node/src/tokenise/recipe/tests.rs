@@ -99,3 +99,35 @@ fn one_wrong_digit_leaves_one_of_the_masked_numbers_equal() {
     assert_eq!(right.iter().zip(&wrong).filter(|(a, b)| a == b).count(), 1);
     assert!(masked("12345").is_empty());
 }
+
+#[test]
+fn a_surname_is_found_by_its_beginning_and_its_end_where_a_slot_is_left() {
+    let named = |name: &str| {
+        let one = Profile { surnames: vec![sounded(name)], forenames: vec![], ..person() };
+        hashed(&one)
+    };
+    let with_street = |name: &str| named(name).get(&(K::SurnameInitialHouseStreet, 0)).copied();
+    let with_postcode = |name: &str| named(name).get(&(K::SurnameInitialPostcode, 0)).copied();
+    assert_eq!(with_street("byron"), with_street("byrne"));
+    assert_ne!(with_street("byron"), with_street("bryon"));
+    assert_eq!(with_postcode("byron"), with_postcode("vyron"));
+    assert_ne!(with_postcode("byron"), with_postcode("byrne"));
+    assert_eq!(with_postcode("ron"), None, "it is all of the name");
+    let mut married = person();
+    married.surnames.push(sounded("lovelace"));
+    let both = hashed(&married);
+    let maiden = hashed(&Profile { surnames: vec![sounded("lovelace")], ..person() });
+    for kind in [K::SurnameInitialHouseStreet, K::SurnameInitialPostcode] {
+        assert_eq!(both[&(kind, 1)], maiden[&(kind, 0)], "a name of her own comes first");
+    }
+}
+
+#[test]
+fn a_place_is_a_house_a_street_or_a_family_in_one_town() {
+    let all = |profile: Profile| hashed(&Profile { town: "coldmarsh".into(), ..profile });
+    let (here, moved) = (all(person()), all(Profile { house: "9".into(), ..person() }));
+    let place = |slot| (K::RarePlaces, slot);
+    assert_ne!(here[&place(0)], moved[&place(0)]);
+    assert_eq!((here[&place(1)], here[&place(2)]), (moved[&place(1)], moved[&place(2)]));
+    assert!(!hashed(&person()).contains_key(&place(0)), "no town, no place");
+}
