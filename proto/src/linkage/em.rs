@@ -90,11 +90,13 @@ fn estimate_in_block(
         return Vec::new();
     }
     // A key that uses nothing personal, or next to nothing, also finds households; with a personal field
-    // they are rare, and a class for them would only soak up matches.
+    // they are rare, and a class for them would only soak up matches. So it would at one agency where
+    // nothing but one field of their own tells them from matches.
     let personal = [F::Forename, F::Middle, F::Birth];
     let is_personal = used.iter().any(|field| personal.contains(field));
-    let with_household = (!is_personal || among == Among::Agencies && finds_relatives(kind))
-        && fields.iter().any(|field| !HOUSEHOLD.contains(field));
+    let own = fields.iter().filter(|field| !HOUSEHOLD.contains(field)).count();
+    let told_by = if is_personal && among == Among::OneAgency { 2 } else { 1 };
+    let with_household = (!is_personal || finds_relatives(kind)) && own >= told_by;
 
     let mut m: Table = std::array::from_fn(|at| {
         let levels = F::ALL[at].levels();
@@ -156,8 +158,7 @@ fn estimate_in_block(
 fn finds_relatives(kind: K) -> bool {
     matches!(
         kind,
-        K::PostcodeHouseYear
-            | K::PostcodeHouseDay
+        K::PostcodeHouseYearOrDay
             | K::PostcodeHouseInitial
             | K::HouseStreetYearMonth
             | K::InitialHouseStreetYear
@@ -177,11 +178,9 @@ fn fields_of(kind: K) -> &'static [F] {
         | K::NamesYears => &[F::Forename, F::Surname, F::Birth],
         K::ForenameBirth => &[F::Forename, F::Birth],
         K::SurnameBirth => &[F::Surname, F::Birth],
-        K::BirthPostcode
-        | K::BirthStreet
-        | K::PostcodeHouseYear
-        | K::PostcodeHouseDay
-        | K::HouseStreetYearMonth => &[F::Birth, F::Address],
+        K::BirthPostcode | K::BirthStreet | K::PostcodeHouseYearOrDay | K::HouseStreetYearMonth => {
+            &[F::Birth, F::Address]
+        }
         K::Nhs | K::Upn | K::Nino => &[],
         K::ForenameHouseStreet
         | K::ForenamePostcodeHouse
@@ -199,6 +198,7 @@ fn fields_of(kind: K) -> &'static [F] {
         }
         K::BirthMiddleSex => &[F::Birth, F::Middle, F::Sex],
         K::RareNames => &[F::Forename, F::Surname],
+        K::RarePlaces => &[F::Surname, F::Address, F::Town],
         K::SurnameMiddleYear => &[F::Surname, F::Middle, F::Birth],
         K::ForenameMiddleYear => &[F::Forename, F::Middle, F::Birth],
         K::OtherId => &[F::OtherId],

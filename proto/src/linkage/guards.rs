@@ -24,7 +24,7 @@ pub enum Verdict {
     Open,
     /// Relatives look like this: the weight has to tell them from one person.
     Doubtful(Doubt),
-    /// They may share a household, and nothing here says that they are one person.
+    /// They may share a household, and next to nothing here says that they are one person.
     HouseholdOnly,
     /// Both carry a number of one national scheme, and the numbers differ: they are two people.
     Veto,
@@ -47,6 +47,11 @@ pub enum Doubt {
 /// Weight in bits from which a pair is told from what it could be mistaken for: four times as likely
 /// one person as everything else.
 pub const CLEAR_BITS: f64 = 2.0;
+
+/// Weight in bits from which a pair that shows next to nothing of the person is one person all the same:
+/// sixty times as likely as anything else. Only where the records show hardly any relatives does a surname
+/// at an address weigh so much.
+pub const NO_RELATIVES_BITS: f64 = 6.0;
 
 /// Applies the guards to one compared pair.
 pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
@@ -116,6 +121,7 @@ pub fn guarded(verdict: Verdict, bits: f64) -> Option<f64> {
     match verdict {
         Verdict::Open => Some(bits),
         Verdict::Doubtful(_) if bits >= CLEAR_BITS => Some(bits),
+        Verdict::HouseholdOnly if bits >= NO_RELATIVES_BITS => Some(bits),
         Verdict::Doubtful(Doubt::Generations) | Verdict::Veto => None,
         Verdict::Doubtful(_) | Verdict::HouseholdOnly => Some(bits.min(ABSENT_BITS)),
     }
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubtful_pair_needs_a_clear_weight_and_a_thin_one_never_links() {
+    fn a_doubtful_pair_needs_a_clear_weight_and_a_thin_one_a_clearer() {
         let (twins, generations) = (Doubt::Twins, Doubt::Generations);
         for (doubt, unclear) in [(twins, Some(ABSENT_BITS)), (generations, None)] {
             let verdict = Verdict::Doubtful(doubt);
@@ -207,7 +213,9 @@ mod tests {
             assert_eq!(guarded(verdict, CLEAR_BITS - 0.1), unclear);
             assert!(are_two(verdict, unclear) && !are_two(verdict, Some(CLEAR_BITS)));
         }
-        assert_eq!(guarded(Verdict::HouseholdOnly, 12.0), Some(ABSENT_BITS));
+        let thin = |bits| guarded(Verdict::HouseholdOnly, bits);
+        assert_eq!(thin(NO_RELATIVES_BITS - 0.1), Some(ABSENT_BITS));
+        assert_eq!(thin(NO_RELATIVES_BITS), Some(NO_RELATIVES_BITS));
         assert_eq!(guarded(Verdict::Veto, 40.0), None);
         assert_eq!(guarded(Verdict::Open, -1.0), Some(-1.0));
     }

@@ -38,6 +38,9 @@ impl Weights {
         };
         for round in 0..3 {
             weights.m = m(&weights.u);
+            if known.one_agency {
+                weights.without_twins();
+            }
             weights.settle_shares(patterns, total_pairs, known);
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
@@ -77,13 +80,17 @@ impl Weights {
             }
             let before = if matched < enough { SUPPOSED } else { LEARNT };
             let share = |sum: f64| (sum + before.matches) / (total_pairs + before.pairs);
-            let last = self.matched;
+            let last = [self.matched, self.household, self.twins];
             (self.matched, self.household) = (share(matched), share(household));
-            // Within one agency there are as many twins as people have them, however few are on record twice.
-            let with_twin = TWIN_SHARE.max(TWINS_AT_HOME * records / matched.max(1.0));
+            // Within one agency there are as many twins as people have them, however few or many are on record twice.
+            let with_twin = match records > 0.0 {
+                true => TWINS_AT_HOME * records / matched.max(1.0),
+                false => TWIN_SHARE,
+            };
             let twins = (told_apart + with_twin * PRIOR_TWINS) / (told + PRIOR_TWINS);
             self.twins = least_twins.max(twins * self.matched);
-            if (self.matched / last - 1.0).abs() < 1e-6 {
+            let now = [self.matched, self.household, self.twins];
+            if now.iter().zip(last).all(|(now, last)| (now / last - 1.0).abs() < 1e-6) {
                 break;
             }
         }
@@ -102,6 +109,20 @@ impl Weights {
             namesakes += pattern.pairs * of[3];
         }
         namesakes / matches
+    }
+
+    /// Takes twins out of how one person agrees: EM knows no class for them, and has them among the matches.
+    fn without_twins(&mut self) {
+        let twins = self.twins / self.matched;
+        for (field, levels, half) in [(F::Forename, 3, 1.0), (F::Sex, 1, 0.5)] {
+            let (at, share) = (field as usize, twins * half);
+            let of_twins: f64 = self.u[at][..levels].iter().sum();
+            for level in 0..levels {
+                let rest = self.m[at][level] - share * self.u[at][level] / of_twins;
+                self.m[at][level] = rest.max(0.1 * self.m[at][level]);
+            }
+            self.m[at] = normalised(self.m[at]);
+        }
     }
 
     /// Takes matches and households out of what random pairs showed.

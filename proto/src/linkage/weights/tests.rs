@@ -79,17 +79,38 @@ fn relatives_at_agencies_that_share_few_people_do_not_teach_how_one_person_agree
     // A parent at one agency and a child at the other, far more often than one person at both.
     let related = ONE_PERSON.with(F::Forename, 0).with(F::Birth, 0);
     let patterns = [
-        pattern(related, crate::kind::MatchKeyKind::PostcodeHouseDay, 300.0),
-        pattern(related.with(F::Sex, 0), crate::kind::MatchKeyKind::PostcodeHouseDay, 300.0),
-        pattern(ONE_PERSON, crate::kind::MatchKeyKind::PostcodeHouseDay, 50.0),
+        pattern(related, crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 300.0),
+        pattern(related.with(F::Sex, 0), crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 300.0),
+        pattern(ONE_PERSON, crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 50.0),
         pattern(ONE_PERSON, crate::kind::MatchKeyKind::ForenameBirth, 50.0),
     ];
-    let learnt = |among| Weights::estimate(&patterns, &Strangers::new(), 1e8, among);
-    let weights = learnt(Among::Agencies);
-    assert!(weights.score(related, 0) < -2.0, "{}", weights.score(related, 0));
-    assert!(weights.score(ONE_PERSON, 0) > 6.0, "{}", weights.score(ONE_PERSON, 0));
-    let misled = learnt(Among::OneAgency);
-    assert!(misled.score(related, 0) > weights.score(related, 0) + 3.0);
+    for among in [Among::Agencies, Among::OneAgency] {
+        let weights = Weights::estimate(&patterns, &Strangers::new(), 1e8, among);
+        assert!(weights.score(related, 0) < -2.0, "{among:?} {}", weights.score(related, 0));
+        assert!(weights.score(ONE_PERSON, 0) > 6.0, "{among:?} {}", weights.score(ONE_PERSON, 0));
+    }
+}
+
+#[test]
+fn at_one_agency_one_field_of_their_own_does_not_tell_relatives_from_mistakes() {
+    let kind = 1 << crate::kind::MatchKeyKind::PostcodeHouseYearOrDay.index();
+    let learnt = |unlike: Levels, like: Levels| {
+        let pattern = |levels, pairs| Pattern { levels, kinds: kind, pairs };
+        let patterns = [pattern(unlike, 60.0), pattern(like, 600.0)];
+        let weights = Weights::estimate(&patterns, &Strangers::new(), 1e7, Among::OneAgency);
+        weights.shares(F::Forename, 0).0
+    };
+    let nameless = |levels: Levels| {
+        Levels::NONE
+            .with(F::Surname, 5)
+            .with(F::Birth, 5)
+            .with(F::Forename, levels.get(F::Forename).expect("it has one"))
+    };
+    let other = ONE_PERSON.with(F::Forename, 0);
+    let mistakes = learnt(nameless(other), nameless(ONE_PERSON));
+    let relatives = learnt(other.with(F::Sex, 0).with(F::Birth, 0), ONE_PERSON);
+    assert!(mistakes > 0.05, "{mistakes}");
+    assert!(relatives < 0.02, "{relatives}");
 }
 
 #[test]
@@ -139,4 +160,42 @@ fn twins_have_two_phone_numbers_more_often_than_one_person_has() {
     assert!(with(twins, 0) < weights.score(twins, 0) - 1.0);
     let one_number = with(twins, 2) - weights.score(twins, 0);
     assert!(one_number > 0.5, "{one_number} {} {}", with(twins, 2), weights.score(twins, 0));
+}
+
+#[test]
+fn twins_at_one_agency_do_not_teach_that_one_person_goes_by_two_forenames() {
+    let twins = ONE_PERSON.with(F::Forename, 0);
+    let pattern = |levels, pairs| Pattern {
+        levels,
+        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+        pairs,
+    };
+    let patterns =
+        [pattern(ONE_PERSON, 3_000.0), pattern(twins, 40.0), pattern(twins.with(F::Sex, 0), 40.0)];
+    let learnt = |among| Weights::estimate(&patterns, &Strangers::new(), 2e7, among);
+    let (within, between) = (learnt(Among::OneAgency), learnt(Among::Agencies));
+    let other_forename = |weights: &Weights| weights.shares(F::Forename, 0).0;
+    assert!(other_forename(&within) < 0.3 * other_forename(&between));
+    assert!(within.score(twins, 0) < 0.0, "{}", within.score(twins, 0));
+}
+
+#[test]
+fn where_everybody_is_on_record_twice_there_are_no_more_twins_for_it() {
+    let pattern = |levels, pairs| Pattern {
+        levels,
+        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
+        pairs,
+    };
+    let told = |levels: Levels, number| levels.with(F::OtherId, number);
+    let patterns = [
+        pattern(told(ONE_PERSON, 3), 5_000.0),
+        pattern(told(ONE_PERSON.with(F::Forename, 0), 3), 700.0),
+        pattern(told(ONE_PERSON, 0), 400.0),
+        pattern(told(ONE_PERSON.with(F::Forename, 0), 0), 50.0),
+    ];
+    // 50 pairs are what mistakes in both make of so many; 5,000 records have some 15 pairs of twins.
+    let weights = Weights::estimate(&patterns, &Strangers::new(), 1.25e7, Among::OneAgency);
+    assert!(weights.twins < 0.01 * weights.matched, "{}", weights.twins / weights.matched);
+    let mistakes = told(ONE_PERSON.with(F::Forename, 0), 0);
+    assert!(weights.score(mistakes, 0) > crate::linkage::guards::CLEAR_BITS);
 }
