@@ -48,9 +48,10 @@ pub enum Doubt {
 /// one person as everything else.
 pub const CLEAR_BITS: f64 = 2.0;
 
-/// Weight in bits from which a pair that shows next to nothing of the person is one person all the same:
-/// sixty times as likely as anything else. Only where the records show hardly any relatives does a surname
-/// at an address weigh so much.
+/// Weight in bits from which a pair is linked that shows next to nothing of the person.
+///
+/// It is then sixty times as likely one person as anything else. Only where the records show hardly any
+/// relatives does a surname at an address weigh so much.
 pub const NO_RELATIVES_BITS: f64 = 6.0;
 
 /// Applies the guards to one compared pair.
