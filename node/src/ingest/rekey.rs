@@ -17,7 +17,7 @@ use crate::{
         StoreError,
         changes::{self, Change},
         keyed::{self, Keyed},
-        records, sweeps,
+        records, segments, sweeps,
     },
     tokenise::recipe::REVISION,
 };
@@ -40,8 +40,12 @@ impl Intake<'_> {
         let mut tx = self.store.begin().await?;
         let mut again = 0;
         let before = keyed::load(&mut tx).await?;
-        if before.as_ref().is_some_and(|before| before.commitment != wanted.commitment) {
+        let other_version = before.as_ref().is_some_and(|it| it.revision != wanted.revision);
+        if other_version || before.as_ref().is_some_and(|it| it.commitment != wanted.commitment) {
             sweeps::break_off(&mut tx, self.now_ms).await?;
+        }
+        if other_version || before.is_none() {
+            segments::blank(&mut tx).await?;
         }
         if before.as_ref() != Some(&wanted) {
             let all = records::all(&mut tx).await?;

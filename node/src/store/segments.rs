@@ -142,6 +142,27 @@ async fn extend(
     Ok(())
 }
 
+/// Empties the match-keys of every row there is, in the columns that this version has: another version may
+/// have had other kinds, or other slots of a kind.
+pub async fn blank(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("delete from segment where column_kind >= ?")
+        .bind(KINDS)
+        .execute(&mut *conn)
+        .await?;
+    for kind in MatchKeyKind::ALL {
+        sqlx::query(
+            "insert into segment (number, column_kind, row_count, body)
+             select number, ?1, row_count, zeroblob(row_count * ?2) from segment where column_kind = ?3",
+        )
+        .bind(i64::from(kind.number()) + KINDS)
+        .bind((kind.slots() * KEY_BYTES) as i64)
+        .bind(STATE)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Each sketch behind its length, two bytes.
 fn pack_sketches(sketches: &[Vec<u8>]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(sketches.iter().map(|sketch| sketch.len() + 2).sum());
@@ -343,5 +364,38 @@ mod tests {
         let states = states(&mut conn).await.unwrap();
         let alive: Vec<bool> = states.iter().map(|state| state & ALIVE != 0).collect();
         assert_eq!(alive, [true, false, true]);
+    }
+
+    #[tokio::test]
+    async fn columns_of_another_version_are_emptied_and_go_on_in_step() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        append(&mut conn, rows(1, 5)).await.unwrap();
+        // One kind was not there, one had a slot less, and one is there no more.
+        for sql in [
+            "delete from segment where column_kind = 256 + 56",
+            "update segment set body = zeroblob(160) where column_kind = 256 + 4",
+            "insert into segment values (0, 256 + 65, 5, zeroblob(80))",
+        ] {
+            sqlx::query(sql).execute(&mut *conn).await.unwrap();
+        }
+        blank(&mut conn).await.unwrap();
+        append(&mut conn, rows(9, 2)).await.unwrap();
+        for kind in MatchKeyKind::ALL {
+            let column = keys(&mut conn, 0, *kind).await.unwrap();
+            let mut expected = vec![0; 7 * kind.slots() * KEY_BYTES];
+            if *kind == MatchKeyKind::SurnameBirth {
+                let slot = |row: usize| (row * kind.slots() + 1) * KEY_BYTES;
+                expected[slot(5)..slot(5) + KEY_BYTES].fill(9);
+                expected[slot(6)..slot(6) + KEY_BYTES].fill(10);
+            }
+            assert_eq!(column, expected, "{kind}");
+        }
+        let kinds: i64 =
+            sqlx::query_scalar("select count(*) from segment where column_kind >= 256")
+                .fetch_one(&mut *conn)
+                .await
+                .unwrap();
+        assert_eq!(kinds, MatchKeyKind::COUNT as i64);
     }
 }
