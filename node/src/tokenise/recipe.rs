@@ -171,9 +171,10 @@ fn start(text: &str, letters: usize) -> &str {
     text.get(..letters).unwrap_or(text)
 }
 
-/// Returns how a text ends that has more letters than that.
-fn end(text: &str, letters: usize) -> Option<&str> {
-    text.get(text.len().checked_sub(letters)?..).filter(|end| end.len() < text.len())
+/// Returns how a text ends that has more letters than that, behind a hyphen: nobody's whole name is the same.
+fn end(text: &str, letters: usize) -> Option<String> {
+    let end = text.get(text.len().checked_sub(letters)?..)?;
+    (end.len() < text.len()).then(|| format!("-{end}"))
 }
 
 /// Returns two texts in alphabetical order, so that swapped names give the same key.
@@ -242,7 +243,7 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
             for g in full_forenames() {
                 slots.add(&[g, &p.house, &p.street]);
                 if let Some(end) = end(g, 3) {
-                    slots.add(&[&format!("-{end}"), &p.house, &p.street]);
+                    slots.add(&[&end, &p.house, &p.street]);
                 }
             }
         }
@@ -260,7 +261,7 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
                 slots.add(&[&s.text, start(&g.text, 1), &p.postcode]);
             }
             if let Some(end) = surnames().next().and_then(|s| end(s, 3)) {
-                slots.add(&[&format!("-{end}"), &p.postcode]);
+                slots.add(&[&end, &p.postcode]);
             }
         }
         K::Email => slots.add(&[&parts.email]),

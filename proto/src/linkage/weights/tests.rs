@@ -1,4 +1,5 @@
 use super::*;
+use crate::kind::MatchKeyKind as K;
 
 const ONE_PERSON: Levels = Levels::NONE
     .with(F::Forename, 5)
@@ -6,6 +7,10 @@ const ONE_PERSON: Levels = Levels::NONE
     .with(F::Birth, 5)
     .with(F::Sex, 1)
     .with(F::Address, 5);
+
+fn pattern(kind: K, levels: Levels, pairs: f64) -> Pattern {
+    Pattern { levels, kinds: 1 << kind.index(), pairs }
+}
 
 fn supposed(records: f64) -> Weights {
     Weights::suppose(&[], &Strangers::new(), records)
@@ -37,11 +42,7 @@ fn a_number_that_a_relative_lent_does_not_make_them_one_person() {
 fn numbers_tell_whether_there_are_twins() {
     let relatives = ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 0);
     let learnt = |twins: f64| {
-        let pattern = |levels, pairs| Pattern {
-            levels,
-            kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
-            pairs,
-        };
+        let pattern = |levels, pairs| pattern(K::SurnameBirth, levels, pairs);
         let patterns = [
             pattern(ONE_PERSON.with(F::OtherId, 3), 5_000.0),
             pattern(ONE_PERSON.with(F::Forename, 0).with(F::OtherId, 3), 100.0),
@@ -57,11 +58,8 @@ fn numbers_tell_whether_there_are_twins() {
 
 #[test]
 fn what_the_data_shows_outweighs_what_was_supposed() {
-    let matches = |forename| Pattern {
-        levels: ONE_PERSON.with(F::Forename, forename),
-        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
-        pairs: 500.0,
-    };
+    let matches =
+        |forename| pattern(K::SurnameBirth, ONE_PERSON.with(F::Forename, forename), 500.0);
     let patterns = [matches(0), matches(6)];
     let weights = Weights::estimate(&patterns, &Strangers::new(), 1e6, Among::OneAgency);
     let before = supposed(10.0);
@@ -71,18 +69,13 @@ fn what_the_data_shows_outweighs_what_was_supposed() {
 
 #[test]
 fn relatives_at_agencies_that_share_few_people_do_not_teach_how_one_person_agrees() {
-    let pattern = |levels, kind: crate::kind::MatchKeyKind, pairs| Pattern {
-        levels,
-        kinds: 1 << kind.index(),
-        pairs,
-    };
     // A parent at one agency and a child at the other, far more often than one person at both.
     let related = ONE_PERSON.with(F::Forename, 0).with(F::Birth, 0);
     let patterns = [
-        pattern(related, crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 300.0),
-        pattern(related.with(F::Sex, 0), crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 300.0),
-        pattern(ONE_PERSON, crate::kind::MatchKeyKind::PostcodeHouseYearOrDay, 50.0),
-        pattern(ONE_PERSON, crate::kind::MatchKeyKind::ForenameBirth, 50.0),
+        pattern(K::PostcodeHouseYearOrDay, related, 300.0),
+        pattern(K::PostcodeHouseYearOrDay, related.with(F::Sex, 0), 300.0),
+        pattern(K::PostcodeHouseYearOrDay, ONE_PERSON, 50.0),
+        pattern(K::ForenameBirth, ONE_PERSON, 50.0),
     ];
     for among in [Among::Agencies, Among::OneAgency] {
         let weights = Weights::estimate(&patterns, &Strangers::new(), 1e8, among);
@@ -93,9 +86,8 @@ fn relatives_at_agencies_that_share_few_people_do_not_teach_how_one_person_agree
 
 #[test]
 fn at_one_agency_one_field_of_their_own_does_not_tell_relatives_from_mistakes() {
-    let kind = 1 << crate::kind::MatchKeyKind::PostcodeHouseYearOrDay.index();
     let learnt = |unlike: Levels, like: Levels| {
-        let pattern = |levels, pairs| Pattern { levels, kinds: kind, pairs };
+        let pattern = |levels, pairs| pattern(K::PostcodeHouseYearOrDay, levels, pairs);
         let patterns = [pattern(unlike, 60.0), pattern(like, 600.0)];
         let weights = Weights::estimate(&patterns, &Strangers::new(), 1e7, Among::OneAgency);
         weights.shares(F::Forename, 0).0
@@ -117,11 +109,7 @@ fn at_one_agency_one_field_of_their_own_does_not_tell_relatives_from_mistakes() 
 fn namesakes_of_one_address_are_two_where_birth_dates_show_few_who_are_on_record_twice() {
     let apart = Levels::from_bits(ONE_PERSON.with(F::Birth, 0).bits() | 1 << 61);
     assert!(apart.generation_apart());
-    let pattern = |levels, pairs| Pattern {
-        levels,
-        kinds: 1 << crate::kind::MatchKeyKind::ForenameHouseStreet.index(),
-        pairs,
-    };
+    let pattern = |levels, pairs| pattern(K::ForenameHouseStreet, levels, pairs);
     let unknown =
         Levels::NONE.with(F::Forename, 5).with(F::Surname, 5).with(F::Sex, 1).with(F::Address, 5);
     let score = |doubles: f64, namesakes: f64| {
@@ -137,11 +125,7 @@ fn namesakes_of_one_address_are_two_where_birth_dates_show_few_who_are_on_record
 #[test]
 fn an_agency_with_some_doubles_has_as_many_twins_as_any_other() {
     let twins = ONE_PERSON.with(F::Forename, 0);
-    let pattern = |levels, pairs| Pattern {
-        levels,
-        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
-        pairs,
-    };
+    let pattern = |levels, pairs| pattern(K::SurnameBirth, levels, pairs);
     // Every second pair of twins is a brother and a sister.
     let brother_and_sister = twins.with(F::Sex, 0);
     let patterns =
@@ -165,11 +149,7 @@ fn twins_have_two_phone_numbers_more_often_than_one_person_has() {
 #[test]
 fn twins_at_one_agency_do_not_teach_that_one_person_goes_by_two_forenames() {
     let twins = ONE_PERSON.with(F::Forename, 0);
-    let pattern = |levels, pairs| Pattern {
-        levels,
-        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
-        pairs,
-    };
+    let pattern = |levels, pairs| pattern(K::SurnameBirth, levels, pairs);
     let patterns =
         [pattern(ONE_PERSON, 3_000.0), pattern(twins, 40.0), pattern(twins.with(F::Sex, 0), 40.0)];
     let learnt = |among| Weights::estimate(&patterns, &Strangers::new(), 2e7, among);
@@ -181,11 +161,7 @@ fn twins_at_one_agency_do_not_teach_that_one_person_goes_by_two_forenames() {
 
 #[test]
 fn where_everybody_is_on_record_twice_there_are_no_more_twins_for_it() {
-    let pattern = |levels, pairs| Pattern {
-        levels,
-        kinds: 1 << crate::kind::MatchKeyKind::SurnameBirth.index(),
-        pairs,
-    };
+    let pattern = |levels, pairs| pattern(K::SurnameBirth, levels, pairs);
     let told = |levels: Levels, number| levels.with(F::OtherId, number);
     let patterns = [
         pattern(told(ONE_PERSON, 3), 5_000.0),
