@@ -1,4 +1,4 @@
-//! What becomes of a store when the linkage key or the settings are others.
+//! What becomes of a store when the linkage key, the version or the settings are others.
 
 use causeway_proto::kind::MatchKeyKind;
 
@@ -11,14 +11,19 @@ use crate::{
     tokenise::recipe::{MatchKeys, Y},
 };
 
-/// Every live match-key of one kind.
-async fn keys(agency: &Agency, kind: MatchKeyKind) -> Vec<Y> {
+/// Every live row of one kind.
+async fn rows(agency: &Agency, kind: MatchKeyKind) -> Vec<Vec<Y>> {
     let mut conn = agency.store.read().await.unwrap();
     let states = segments::states(&mut conn).await.unwrap();
     let column = segments::keys(&mut conn, 0, kind).await.unwrap();
     let rows = column.as_chunks::<16>().0.chunks(kind.slots()).zip(&states);
     let alive = rows.filter(|(_, state)| **state & segments::ALIVE != 0);
-    let mut keys: Vec<Y> = alive.flat_map(|(keys, _)| keys.iter().copied()).collect();
+    alive.map(|(keys, _)| keys.to_vec()).collect()
+}
+
+/// Every live match-key of one kind, in order.
+async fn keys(agency: &Agency, kind: MatchKeyKind) -> Vec<Y> {
+    let mut keys = rows(agency, kind).await.concat();
     keys.retain(|key| *key != [0; 16]);
     keys.sort_unstable();
     keys
@@ -94,4 +99,29 @@ async fn a_feed_about_events_that_is_gone_from_the_settings_is_told_of_no_more()
     police.feeds.push(gone);
     police.people(&[CAROL]).await;
     assert_eq!(told(&police).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_a_version_with_other_match_keys_is_brought_up_to_date() {
+    let (police, fresh) = (Agency::new().await, Agency::new().await);
+    police.people(&[CAROL, CAROL_AGAIN, KIERAN]).await;
+    fresh.people(&[CAROL, CAROL_AGAIN, KIERAN]).await;
+    // It had one kind less, and another with fewer slots.
+    let mut tx = police.store.begin().await.unwrap();
+    for sql in [
+        "delete from segment where column_kind = 256 + 56",
+        "update segment set body = zeroblob(16 * row_count) where column_kind = 256 + 4",
+        "update keyed set revision = revision - 1",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 3);
+    assert_eq!(police.counts().await, fresh.counts().await);
+    for kind in MatchKeyKind::ALL {
+        let known = rows(&fresh, *kind).await;
+        assert_eq!(known.len(), 2);
+        assert_eq!(rows(&police, *kind).await, known, "{kind}");
+    }
+    assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 0);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use causeway_proto::{catalogue::SignalCode, kind::MatchKeyKind};
+use causeway_proto::catalogue::SignalCode;
 use tempfile::TempDir;
 
 use super::*;
@@ -89,7 +89,7 @@ impl Agency {
         self.intake().dry_run(&self.feeds[feed], Some(&path)).await.unwrap()
     }
 
-    fn intake(&self) -> Intake<'_> {
+    pub(super) fn intake(&self) -> Intake<'_> {
         Intake {
             store: &self.store,
             feeds: &self.feeds,
@@ -265,37 +265,4 @@ async fn a_trial_says_what_taking_in_would_and_changes_nothing() {
     let taken = police.take_in(1, &events).await.unwrap();
     assert_eq!((tried_events.refused, tried_events.file.quarantined), (None, 1));
     assert_eq!((taken.after_death, taken.file.taken), (1, tried_events.file.taken));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_of_a_version_with_other_match_keys_is_brought_up_to_date() {
-    let (police, fresh) = (Agency::new().await, Agency::new().await);
-    police.people(&[CAROL, CAROL_AGAIN, KIERAN]).await;
-    fresh.people(&[CAROL, CAROL_AGAIN, KIERAN]).await;
-    // It had one kind less, and another with fewer slots.
-    let mut tx = police.store.begin().await.unwrap();
-    for sql in [
-        "delete from segment where column_kind = 256 + 56",
-        "update segment set body = zeroblob(16 * row_count) where column_kind = 256 + 4",
-        "update keyed set revision = revision - 1",
-    ] {
-        sqlx::query(sql).execute(&mut *tx).await.unwrap();
-    }
-    tx.commit().await.unwrap();
-    assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 3);
-    assert_eq!(police.counts().await, fresh.counts().await);
-    let keys = async |agency: &Agency, kind: MatchKeyKind| {
-        let mut conn = agency.store.read().await.unwrap();
-        let states = segments::states(&mut conn).await.unwrap();
-        let column = segments::keys(&mut conn, 0, kind).await.unwrap();
-        let rows = column.chunks(kind.slots() * segments::KEY_BYTES).map(<[u8]>::to_vec);
-        let alive = rows.zip(states).filter(|(_, state)| state & segments::ALIVE != 0);
-        alive.map(|(row, _)| row).collect::<Vec<_>>()
-    };
-    for kind in MatchKeyKind::ALL {
-        let known = keys(&fresh, *kind).await;
-        assert_eq!(known.len(), 2);
-        assert_eq!(keys(&police, *kind).await, known, "{kind}");
-    }
-    assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 0);
 }
