@@ -16,7 +16,10 @@ use causeway_proto::{
 use super::{Cycle, Open, Taking, progress::Step};
 use crate::{
     federation::{Problem, changes::News, join::Joined},
-    link::{rekey::Rekey, replace::Arrival},
+    link::{
+        rekey::Rekey,
+        replace::{self, Arrival},
+    },
 };
 
 /// An agency may bring so many times the records in one sweep that it may open it with: everybody may
@@ -42,10 +45,8 @@ pub(super) struct Changes {
 
 /// The same by records.
 pub(super) struct Resolved {
-    /// Those who leave.
-    pub(super) leave: BTreeSet<u32>,
-    /// Those who come.
-    pub(super) come: Vec<Arrival>,
+    /// Who leaves, comes or has other tokens.
+    pub(super) records: replace::Change,
     /// Those of whom other facts are to be asked, with what is said of them.
     pub(super) facts: BTreeMap<u32, PersonFlags>,
 }
@@ -135,7 +136,7 @@ impl Changes {
     ) -> Result<(), Problem> {
         let most = HELD_OF_OPENED * cycle.limits.most_records;
         let coming = self.coming.get(&at).copied().unwrap_or_default();
-        let held = open.linked.records.rows(at) as u64 + coming + more as u64;
+        let held = open.linked.records.brought(at) as u64 + coming + more as u64;
         if held <= most {
             return Ok(());
         }
@@ -193,33 +194,35 @@ impl Changes {
 
     /// Finds the records that handles mean. Those of an agency that dropped out leave. `None` where there is
     /// nothing to do.
-    pub(super) fn resolve(self, open: &Open<'_>) -> Option<Resolved> {
+    pub(super) fn resolve(mut self, open: &Open<'_>) -> Option<Resolved> {
         let records = &open.linked.records;
-        let mut resolved =
-            Resolved { leave: BTreeSet::new(), come: Vec::new(), facts: BTreeMap::new() };
+        let mut change = replace::Change::default();
+        let mut facts = BTreeMap::new();
         for at in 0..open.agencies.len() {
             let of = |key: &&(usize, Handle)| key.0 == at;
             let leave = self.leave.iter().filter(of);
             let handles: HashSet<Handle> =
                 leave.chain(self.facts.keys().filter(of)).map(|(_, handle)| *handle).collect();
-            if !handles.is_empty() {
+            let all_leave = self.anew.contains(&at) || !open.agencies[at].is_in();
+            if all_leave {
+                change.leave.extend(records.all_of(at));
+            } else if !handles.is_empty() {
                 for (handle, record) in records.find(at, &handles) {
-                    match self.facts.get(&(at, handle)) {
-                        Some(flags) => _ = resolved.facts.insert(record, *flags),
-                        None => _ = resolved.leave.insert(record),
+                    let key = (at, handle);
+                    match (self.facts.get(&key), self.come.remove(&key)) {
+                        (Some(flags), _) => _ = facts.insert(record, *flags),
+                        (None, Some(new)) => change.renew.push((record, new)),
+                        (None, None) => _ = change.leave.insert(record),
                     }
                 }
             }
-            if self.anew.contains(&at) || !open.agencies[at].is_in() {
-                resolved.leave.extend(records.all_of(at));
-            }
         }
-        resolved.facts.retain(|record, _| !resolved.leave.contains(record));
+        change.renew.sort_unstable_by_key(|(record, _)| *record);
         let come = self.come.into_values();
-        resolved.come.extend(come.filter(|new| open.agencies[new.agency].is_in()));
-        let nothing =
-            resolved.leave.is_empty() && resolved.come.is_empty() && resolved.facts.is_empty();
-        (self.other || !nothing).then_some(resolved)
+        change.come.extend(come.filter(|new| open.agencies[new.agency].is_in()));
+        let replace::Change { leave, come, renew } = &change;
+        let nothing = leave.is_empty() && come.is_empty() && renew.is_empty() && facts.is_empty();
+        (self.other || !nothing).then_some(Resolved { records: change, facts })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::link::{
     Pair, Records,
     clear::{Clear, is_vetoed},
     decide::{Candidates, Decision, in_order},
-    replace::{Arrival, Replaced, replace},
+    replace::{Change, Replaced, replace},
     taken::{ends, is_outdone},
 };
 
@@ -51,10 +51,10 @@ impl Linked {
         Self { records, pairs, levels, compared, clear, decision, person_sizes, looked_at }
     }
 
-    /// Takes records out and others in. Returns what that does to the pairs: the new ones have to be
-    /// looked at, and settled.
-    pub(super) fn replace(&mut self, leave: &BTreeSet<u32>, come: &[Arrival]) -> Replaced {
-        let replaced = replace(&mut self.records, &self.decision, &self.pairs, leave, come);
+    /// Takes records out and others in, and gives some other tokens. Returns what that does to the pairs: the new
+    /// ones have to be looked at, and settled.
+    pub(super) fn replace(&mut self, change: &Change) -> Replaced {
+        let replaced = replace(&mut self.records, &self.decision, &self.pairs, change);
         self.forget(&replaced.gone);
         replaced
     }
@@ -205,11 +205,12 @@ mod tests {
         assert!(linked.levels[one].is_outdone());
 
         // The match of one of the two leaves: the other is taken still.
-        let mut replaced = linked.replace(&BTreeSet::from([610]), &[]);
+        let leave = |record: u32| Change { leave: BTreeSet::from([record]), ..Change::default() };
+        let mut replaced = linked.replace(&leave(610));
         linked.reopen(&mut replaced);
         assert!(replaced.new.is_empty(), "{:?}", replaced.new);
         // And the other's.
-        let mut replaced = linked.replace(&BTreeSet::from([11]), &[]);
+        let mut replaced = linked.replace(&leave(11));
         linked.reopen(&mut replaced);
         let open: Vec<(u32, u32)> = replaced.new.iter().map(|pair| (pair.a, pair.b)).collect();
         assert_eq!(open, [(10, 611)]);

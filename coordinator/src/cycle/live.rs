@@ -26,10 +26,13 @@ use super::{
     report::{AgencyReport, AlertReport, Seconds},
     second_look,
 };
-use crate::federation::{
-    Problem,
-    changes::{News, Watch},
-    join::{self, Joining},
+use crate::{
+    federation::{
+        Problem,
+        changes::{News, Watch},
+        join::{self, Joining},
+    },
+    link::replace::{Change as Records, Replaced},
 };
 
 /// Steps that may wait to be handled; then the streams wait.
@@ -224,12 +227,14 @@ async fn apply<'a>(
     }
     open.learn_again |= changes.has_joined();
     let Some(resolved) = changes.resolve(open) else { return Ok(None) };
-    let Resolved { leave, come, facts } = resolved;
+    let Resolved { records: change, facts } = resolved;
     let mut seconds = Seconds::default();
 
     let Open { sweep, agencies, linked, known, continuity, learn_again, .. } = open;
-    let mut replaced = tokio::task::block_in_place(|| linked.replace(&leave, &come));
-    for (record, new) in replaced.came.iter().zip(&come) {
+    let mut replaced = tokio::task::block_in_place(|| linked.replace(&change));
+    let Records { leave, come, renew } = change;
+    let renewed = renew.iter().map(|(record, new)| (record, new));
+    for (record, new) in replaced.came.iter().zip(&come).chain(renewed) {
         for finding in continuity.findings(new.agency, new.handle) {
             linked.records.add_apart(*record, finding);
         }
@@ -247,7 +252,8 @@ async fn apply<'a>(
 
     let dropped = second_look::leave_out(cycle, *sweep, agencies, linked, &mut seconds).await;
     facts.iter().for_each(|(record, flags)| linked.records.set_flags(*record, *flags));
-    for record in leave.iter().chain(&replaced.came).chain(facts.keys()).chain(&dropped) {
+    let Replaced { came, renewed, .. } = &replaced;
+    for record in leave.iter().chain(came).chain(renewed).chain(facts.keys()).chain(&dropped) {
         known.forget(&linked.records, *record);
     }
     let (houses, surfaced) = cycle.tell(open, &mut seconds).await?;
@@ -255,8 +261,8 @@ async fn apply<'a>(
     seconds.total = began.elapsed().as_secs_f64();
     cycle.progress.step(Step::Done, None, 1, 1);
     Ok(Some(Followed {
-        came: come.len(),
-        left: leave.len(),
+        came: come.len() + renew.len(),
+        left: leave.len() + renew.len(),
         facts: facts.len(),
         new_pairs: replaced.new.len(),
         records: linked.records.count(),

@@ -64,6 +64,8 @@ pub struct Records {
     gone: Vec<bool>,
     /// By agency: how many of its records were taken out.
     left: Vec<usize>,
+    /// By agency: how many times one of its records was given other tokens.
+    renewed: Vec<usize>,
     /// By record: findings that it shares with records that are somebody else.
     apart: BTreeMap<u32, Vec<Apart>>,
 }
@@ -98,8 +100,10 @@ impl Records {
         }
         firsts.push(next);
         let (late, late_numbers) = (Vec::new(), vec![Vec::new(); rolls.len()]);
-        let (gone, left, apart) = (Vec::new(), vec![0; rolls.len()], BTreeMap::new());
-        Self { rolls, postings: Vec::new(), firsts, late, late_numbers, gone, left, apart }
+        let (gone, apart) = (Vec::new(), BTreeMap::new());
+        let (left, renewed) = (vec![0; rolls.len()], vec![0; rolls.len()]);
+        let postings = Vec::new();
+        Self { rolls, postings, firsts, late, late_numbers, gone, left, renewed, apart }
     }
 
     /// Returns how many numbers there are, those of records that are gone among them.
@@ -141,6 +145,11 @@ impl Records {
         self.rolls[agency].handles.len()
     }
 
+    /// Returns how much an agency has brought: a row, or other tokens for one.
+    pub fn brought(&self, agency: usize) -> usize {
+        self.rows(agency) + self.renewed[agency]
+    }
+
     /// Returns a record's agency and row.
     pub fn place(&self, record: u32) -> (usize, usize) {
         if let Some(late) = (record as usize).checked_sub(self.streamed()) {
@@ -171,6 +180,16 @@ impl Records {
         self.late.push((u16::try_from(agency).expect("the settings bound the agencies"), row));
         self.late_numbers[agency].push(number);
         number
+    }
+
+    /// Takes in what is said of a record that is there and has other tokens, by kind. These are for the caller to
+    /// post.
+    pub fn renew(&mut self, record: u32, flags: PersonFlags, tokens: &[Vec<u64>]) {
+        let (agency, row) = self.place(record);
+        let roll = &mut self.rolls[agency];
+        roll.flags[row] = flags;
+        roll.strong_ids[row] = STRONG_KINDS.map(|kind| tokens[kind.index()][0]);
+        self.renewed[agency] += 1;
     }
 
     /// Takes a record out of the sweep. Its number is nobody's from now on.
@@ -296,9 +315,12 @@ impl Records {
         self.apart = findings;
     }
 
-    /// Adds one finding of one record.
+    /// Adds one finding of one record, unless it is known.
     pub fn add_apart(&mut self, record: u32, apart: Apart) {
-        self.apart.entry(record).or_default().push(apart);
+        let known = self.apart.entry(record).or_default();
+        if !known.contains(&apart) {
+            known.push(apart);
+        }
     }
 
     /// Returns what was found of a record.
@@ -344,36 +366,4 @@ impl Records {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn roll(rows: usize) -> Roll {
-        Roll {
-            handles: vec![Handle::from_bytes([0; 16]); rows],
-            flags: vec![PersonFlags(0); rows],
-            strong_ids: vec![[0; 3]; rows],
-        }
-    }
-
-    #[test]
-    fn records_are_numbered_through_and_an_absent_agency_has_none() {
-        let records = Records::new(vec![roll(3), roll(0), roll(2)]);
-        assert_eq!(records.len(), 5);
-        assert_eq!([0, 2, 3, 4].map(|r| records.place(r)), [(0, 0), (0, 2), (2, 0), (2, 1)]);
-        assert!((records.possible_pairs() - 6.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn who_comes_late_has_the_next_number_and_the_next_row_of_its_agency() {
-        let mut records = Records::new(vec![roll(2), roll(1)]);
-        let tokens: Vec<Vec<u64>> =
-            MatchKeyKind::ALL.iter().map(|kind| vec![7; kind.slots()]).collect();
-        let late = records.add(0, Handle::from_bytes([1; 16]), PersonFlags(1), &tokens);
-        records.remove(1);
-        assert_eq!((late, records.place(late), records.number(0, 2)), (3, (0, 2), late));
-        assert_eq!(records.present().collect::<Vec<_>>(), [0, 2, 3]);
-        assert_eq!(records.by_agency([0, 2, 3]), [vec![0, 3], vec![2]]);
-        let handle = Handle::from_bytes([1; 16]);
-        assert_eq!(records.find(0, &HashSet::from([handle]))[&handle], late);
-    }
-}
+mod tests;

@@ -46,7 +46,10 @@ impl Pair {
     /// `is_turned` says of which pairs the agencies are in the other order than the records.
     fn join_by(mut pairs: Vec<Self>, is_turned: impl Fn(&Self) -> bool + Sync) -> Vec<Self> {
         let slots = |pair: &Self| pair.slots.rotate_left(if is_turned(pair) { 4 } else { 0 });
-        pairs.par_sort_unstable_by_key(|pair| (pair.place(), pair.carrier, slots(pair)));
+        let carriers =
+            |x: &Self, y: &Self| x.carrier.cmp(&y.carrier).then_with(|| slots(x).cmp(&slots(y)));
+        // Whose agency is first is asked of pairs of one carrier only.
+        pairs.par_sort_unstable_by(|x, y| x.place().cmp(&y.place()).then_with(|| carriers(x, y)));
         pairs.dedup_by(|pair, first| {
             let same = pair.place() == first.place();
             first.kinds |= if same { pair.kinds } else { 0 };

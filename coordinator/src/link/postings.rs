@@ -9,9 +9,13 @@
 
 use std::{collections::BTreeSet, hint::black_box, ops::RangeInclusive};
 
+use foldhash::HashMap;
 use rayon::prelude::*;
 
-use super::block::{Excess, Odd, PARTITION_BITS, Partition};
+use super::{
+    block::{Excess, Odd, PARTITION_BITS, Partition},
+    holders::Holder,
+};
 
 /// Bits of a token that a posting keeps.
 const REST_BITS: u32 = 30;
@@ -37,7 +41,8 @@ pub struct Token {
     pub slot: u8,
 }
 
-/// Everybody who holds a token of one kind, those who are gone among them.
+/// Everybody who holds a token of one kind, those who are gone among them, and those who hold another one in its
+/// place now.
 #[derive(Debug, Default)]
 pub struct Postings {
     bucket_bits: u32,
@@ -45,11 +50,17 @@ pub struct Postings {
     parts: Vec<Part>,
     /// What came later, in order.
     late: Vec<Token>,
+    /// By record and slot: which token is there, where there was another one before.
+    turned: HashMap<Holder, u64>,
     /// The names of tokens that name crowds, or did once.
     crowds: BTreeSet<u64>,
     /// Agencies with tokens that they hold with more records than they may, or did once.
     over: BTreeSet<(usize, u64)>,
 }
+
+/// By record and slot: which token was there before a change, where that is known; otherwise it was the one that
+/// the record came with.
+pub type Before = HashMap<Holder, Option<u64>>;
 
 /// One partition, bucket after bucket.
 #[derive(Debug, Default)]
@@ -81,7 +92,8 @@ impl Postings {
             };
         }
         let parts = parts.into_iter().map(|part| part.part).collect();
-        Self { bucket_bits, parts, late: Vec::new(), crowds, over }
+        let (late, turned) = (Vec::new(), HashMap::default());
+        Self { bucket_bits, parts, late, turned, crowds, over }
     }
 
     /// Returns by what a token is known here.
@@ -104,8 +116,32 @@ impl Postings {
         }
     }
 
+    /// Gives records that are there these tokens, which come in order, in place of those that they have. Returns
+    /// what was there before where it is another one now.
+    pub fn turn(&mut self, tokens: &[Token]) -> Before {
+        let (mut turned, mut new) = (Vec::new(), Vec::new());
+        self.each_block(tokens, |token, block| {
+            let is_posted = block.contains(&token.holder());
+            if !is_posted {
+                new.push(*token);
+            }
+            if !is_posted || !self.counts(token.name, token.holder()) {
+                turned.push(*token);
+            }
+        });
+        self.add(&new);
+        let before =
+            |token: Token| (token.holder(), self.turned.insert(token.holder(), token.name));
+        turned.into_iter().map(before).collect()
+    }
+
+    /// Returns whether a record that holds a token, or did, holds it now.
+    pub fn counts(&self, name: u64, holder: Holder) -> bool {
+        self.turned.is_empty() || self.turned.get(&holder).is_none_or(|now| *now == name)
+    }
+
     /// Returns every record that holds a token, and in which slot, by the token's name.
-    pub fn holders(&self, name: u64) -> impl Iterator<Item = (u32, u8)> + '_ {
+    pub fn holders(&self, name: u64) -> impl Iterator<Item = Holder> + '_ {
         let (_, rest) = place(self.bucket_bits, name);
         let same = move |posting: &&Posting| posting.rest >> 2 == rest;
         let streamed = self.bucket(name).iter().filter(same);
@@ -117,7 +153,7 @@ impl Postings {
     /// Finds every record that holds each of some tokens, which come in order of their names, and in which
     /// slot, and hands both over. Looks ahead, so that one bucket comes out of memory while others are on
     /// their way.
-    pub fn each_block(&self, tokens: &[Token], mut found: impl FnMut(&Token, &mut Vec<(u32, u8)>)) {
+    pub fn each_block(&self, tokens: &[Token], mut found: impl FnMut(&Token, &mut Vec<Holder>)) {
         const AHEAD: usize = 32;
         let (mut late, mut block) = (&self.late[..], Vec::new());
         for some in tokens.chunks(AHEAD) {
@@ -150,7 +186,7 @@ impl Postings {
         &late[..late.partition_point(|token| token.name <= *names.end())]
     }
 
-    /// Returns the tokens of some records, which come in order. Reads everything.
+    /// Returns the tokens that some records hold, which come in order. Reads everything.
     pub fn of(&self, records: &[u32]) -> Vec<Token> {
         let Some((first, last)) = records.first().zip(records.last()) else {
             return Vec::new();
@@ -172,17 +208,18 @@ impl Postings {
         });
         let mut found: Vec<Token> = streamed.collect();
         found.extend(self.late.iter().filter(|token| is_wanted(token.record)));
+        found.retain(|token| self.counts(token.name, token.holder()));
         found
     }
 
     /// The names of tokens that name crowds, or did once.
-    pub fn crowds(&self) -> &BTreeSet<u64> {
-        &self.crowds
+    pub fn crowds(&self) -> impl Iterator<Item = u64> + '_ {
+        self.crowds.iter().copied()
     }
 
     /// The names of tokens that an agency holds with more records than it may, or did once.
-    pub fn over(&self, agency: usize) -> impl Iterator<Item = u64> {
-        self.over.range((agency, 0)..=(agency, u64::MAX)).map(|(_, name)| *name)
+    pub fn over(&self) -> impl Iterator<Item = u64> + '_ {
+        self.over.iter().map(|(_, name)| *name)
     }
 
     /// Takes note of a token that an agency holds with more records than it may.
@@ -240,6 +277,10 @@ fn place(bucket_bits: u32, name: u64) -> (usize, u32) {
 }
 
 impl Token {
+    fn holder(&self) -> Holder {
+        (self.record, self.slot)
+    }
+
     /// The bucket within its partition, and what stands there.
     fn posted(&self, bucket_bits: u32) -> (usize, Posting) {
         let (bucket, rest) = place(bucket_bits, self.name);
@@ -300,73 +341,4 @@ impl Posting {
 }
 
 #[cfg(test)]
-mod tests {
-    use causeway_proto::kind::MatchKeyKind;
-    use proptest::prelude::*;
-
-    use super::{super::block::Column, *};
-
-    fn token(n: u64) -> u64 {
-        (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-
-    proptest! {
-        #[test]
-        fn holders_are_those_that_a_look_at_everybody_finds(
-            streamed in prop::collection::vec(0u64..50, 40),
-            late in prop::collection::vec(0u64..50, 0..40),
-            settled in any::<bool>(),
-        ) {
-            let kind = MatchKeyKind::NamesYears;
-            let mut column = Column::new(kind, 20);
-            let streamed: Vec<u64> = streamed.into_iter().map(token).collect();
-            column.add(0, 0, &streamed);
-            let (_, mut postings) = column.pairs_and_postings();
-            let mut all: Vec<(u64, u32, u8)> = Vec::new();
-            for (at, token) in streamed.iter().enumerate() {
-                all.push((*token, at as u32 / 2, at as u8 % 2));
-            }
-            let add = |postings: &mut Postings, value: u64, record: u32, slot: u8| {
-                postings.add(&[Token { name: postings.name(token(value)), record, slot }]);
-            };
-            for (at, value) in late.iter().enumerate() {
-                add(&mut postings, *value, 100 + at as u32, 0);
-                all.push((token(*value), 100 + at as u32, 0));
-            }
-            if settled {
-                // As if there were many.
-                let many = (0..(1 << 16) + 16).map(|n| (postings.name(token(n + 1000)), 1000 + n));
-                let many = many.map(|(name, record)| Token { name, record: record as u32, slot: 1 });
-                postings.add(&many.collect::<Vec<_>>());
-                prop_assert!(postings.late.is_empty());
-            }
-            let mut names: Vec<Token> = (0..55)
-                .map(|value| Token { name: postings.name(token(value)), record: 0, slot: 0 })
-                .collect();
-            names.sort();
-            let mut blocks = 0;
-            postings.each_block(&names, |token, block| {
-                assert_eq!(*block, postings.holders(token.name).collect::<Vec<_>>());
-                blocks += 1;
-            });
-            prop_assert_eq!(blocks, names.len());
-            for value in 0..55 {
-                let name = postings.name(token(value));
-                let mut found: Vec<(u32, u8)> = postings.holders(name).collect();
-                found.sort_unstable();
-                let holds = all.iter().filter(|(held, ..)| *held == token(value));
-                let expected: Vec<(u32, u8)> = holds.map(|(_, record, slot)| (*record, *slot)).collect();
-                prop_assert_eq!(found, expected);
-            }
-            let some = [3, 7, 99, 100];
-            let mut found = postings.of(&some);
-            found.sort();
-            let holds = all.iter().filter(|(_, record, _)| some.contains(record));
-            let holds = holds.map(|(token, record, slot)| (postings.name(*token), *record, *slot));
-            let mut expected: Vec<Token> =
-                holds.map(|(name, record, slot)| Token { name, record, slot }).collect();
-            expected.sort();
-            prop_assert_eq!(found, expected);
-        }
-    }
-}
+mod tests;

@@ -40,7 +40,7 @@ fn a_node_that_is_followed_brings_no_more_than_twice_what_it_may_open_with() {
     let problem = open.agencies[0].problem.clone().unwrap().to_string();
     assert!(problem.contains("more than 20 records"), "{problem}");
     let resolved = changes.resolve(&open).unwrap();
-    assert!(resolved.come.is_empty(), "what it brought goes with it");
+    assert!(resolved.records.come.is_empty(), "what it brought goes with it");
 
     // Nor by joining again and again.
     let joined = Joined {

@@ -21,7 +21,8 @@ use crate::link::{
     Apart, Roll, STRONG_KINDS,
     block::{self, Column, MOST_IN_BLOCK},
     decide::{self, Learnt},
-    replace, taken,
+    replace::{self, Arrival},
+    taken,
 };
 
 const AGENCIES: usize = 5;
@@ -33,6 +34,8 @@ struct Person {
     /// Tokens of a few kinds, out of few values, so that many are shared.
     tokens: [u64; 4],
     nhs: u64,
+    /// Which of these, and of the number, the node sends: of the others too many hold one at present.
+    counts: [bool; 5],
     likeness: u8,
     /// Two forms of a name that it shares crosswise with others: which, and which of them comes first.
     forms: (u64, bool),
@@ -74,7 +77,7 @@ impl Person {
                     |slot: usize| spread(1 << 32 | own << 12 | (kind.index() << 4 | slot) as u64);
                 let mut tokens: Vec<u64> = (0..kind.slots()).map(noise).collect();
                 let at = KINDS.iter().position(|of| of == kind);
-                if let Some(at) = at.filter(|at| self.tokens[*at] > 0) {
+                if let Some(at) = at.filter(|at| self.tokens[*at] > 0 && self.counts[*at]) {
                     let slot = self.likeness as usize % kind.slots();
                     tokens[slot] = spread(1000 * (at as u64 + 1) + self.tokens[at]);
                 }
@@ -83,7 +86,7 @@ impl Person {
                     (tokens[0], tokens[1]) = (forms[0], forms[1]);
                     tokens[..2].rotate_left(usize::from(is_turned));
                 }
-                if *kind == STRONG_KINDS[0] && self.nhs > 0 {
+                if *kind == STRONG_KINDS[0] && self.nhs > 0 && self.counts[4] {
                     tokens[0] = spread(9000 + self.nhs);
                 }
                 tokens
@@ -193,16 +196,25 @@ impl Live {
         Self(Linked::new(records, pairs, levels, 0, clear, decision))
     }
 
-    /// What `cycle::live` does with one burst.
+    /// What `cycle::live` does with one burst. Whoever comes and is there already has other tokens.
     fn change(&mut self, town: &Town, leave: &[Handle], come: &[Handle]) {
         let Self(linked) = self;
         let records = &linked.records;
         let by_handle: HashMap<Handle, u32> =
             records.present().map(|record| (records.handle(record), record)).collect();
         let leave: BTreeSet<u32> = leave.iter().map(|handle| by_handle[handle]).collect();
-        let come: Vec<Arrival> = come.iter().map(|handle| town[handle].arrival(*handle)).collect();
-        let replaced = linked.replace(&leave, &come);
-        for (record, new) in replaced.came.iter().zip(&come) {
+        let (mut change, there) =
+            (Change { leave, ..Change::default() }, |handle| by_handle.get(handle).copied());
+        for handle in come {
+            let new = town[handle].arrival(*handle);
+            match there(handle) {
+                Some(record) => change.renew.push((record, new)),
+                None => change.come.push(new),
+            }
+        }
+        change.renew.sort_unstable_by_key(|(record, _)| *record);
+        let replaced = linked.replace(&change);
+        for (record, new) in replaced.came.iter().zip(&change.come) {
             let found = &town[&new.handle].found;
             found.iter().for_each(|apart| linked.records.add_apart(*record, *apart));
         }
@@ -272,25 +284,35 @@ fn person() -> impl Strategy<Value = Person> {
     let forms = (0u64..3, any::<bool>());
     // Everybody of one of these findings is apart from the others of it.
     let found = prop::collection::vec(1u8..6, 0..2);
-    (0..AGENCIES, prop::array::uniform4(0u64..6), 0u64..4, 0u8..4, forms, found).prop_map(
-        |(agency, tokens, nhs, likeness, forms, found)| {
+    (0..AGENCIES, prop::array::uniform4(0u64..6), 0u64..4, counts(), 0u8..4, forms, found).prop_map(
+        |(agency, tokens, nhs, counts, likeness, forms, found)| {
             let found = found.into_iter().map(|finding| apart(finding, false)).collect();
-            Person { agency, tokens, nhs, likeness, forms, found }
+            Person { agency, tokens, nhs, counts, likeness, forms, found }
         },
     )
+}
+
+fn counts() -> impl Strategy<Value = [bool; 5]> {
+    prop::array::uniform5(prop::bool::weighted(0.8))
 }
 
 fn apart(finding: u8, stranger: bool) -> Apart {
     Apart { finding: MemoId::from_bytes([finding; 16]), stranger }
 }
 
-/// One burst: people who come, how many leave, and which, and who is found to be two people then.
-type Burst = (Vec<Person>, Vec<prop::sample::Index>, Option<[prop::sample::Index; 2]>);
+/// One burst: people who come, who leaves, who has other tokens that count, and who is found to be two people then.
+type Burst = (
+    Vec<Person>,
+    Vec<prop::sample::Index>,
+    Vec<(prop::sample::Index, [bool; 5])>,
+    Option<[prop::sample::Index; 2]>,
+);
 
 fn bursts() -> impl Strategy<Value = Vec<Burst>> {
     let burst = (
         prop::collection::vec(person(), 0..5),
         prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+        prop::collection::vec((any::<prop::sample::Index>(), counts()), 0..5),
         prop::option::of(any::<[prop::sample::Index; 2]>()),
     );
     prop::collection::vec(burst, 1..12)
@@ -301,7 +323,7 @@ fn live_equals_full(first: Vec<Person>, bursts: Vec<Burst>, clear: fn() -> Clear
     let mut next = 0u64..;
     let mut town: Town = first.into_iter().map(|p| (handle(next.next().unwrap()), p)).collect();
     let mut live = Live::pass(&town, clear(), None);
-    for (at, (come, leave, dispute)) in (100u8..).zip(bursts) {
+    for (at, (come, leave, turn, dispute)) in (100u8..).zip(bursts) {
         let there: Vec<Handle> = town.keys().copied().collect();
         let leave: BTreeSet<Handle> = match there.is_empty() {
             true => BTreeSet::new(),
@@ -309,9 +331,16 @@ fn live_equals_full(first: Vec<Person>, bursts: Vec<Burst>, clear: fn() -> Clear
         };
         let come: Vec<(Handle, Person)> =
             come.into_iter().map(|p| (handle(next.next().unwrap()), p)).collect();
-        let new: Vec<Handle> = come.iter().map(|(handle, _)| *handle).collect();
         town.retain(|handle, _| !leave.contains(handle));
+        let mut new: BTreeSet<Handle> = come.iter().map(|(handle, _)| *handle).collect();
+        let stay: Vec<Handle> = town.keys().copied().collect();
+        for (of, counts) in turn.iter().filter(|_| !stay.is_empty()) {
+            let of = *of.get(&stay);
+            town.get_mut(&of).unwrap().counts = *counts;
+            new.insert(of);
+        }
         town.extend(come);
+        let new: Vec<Handle> = new.into_iter().collect();
         live.change(&town, &leave.into_iter().collect::<Vec<_>>(), &new);
         let fresh = Live::pass(&town, clear(), Some(live.0.decision.learnt.clone()));
         assert_eq!(live.state(), fresh.state());

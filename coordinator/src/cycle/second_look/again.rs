@@ -8,7 +8,10 @@ use super::{
     super::{Cycle, Linked, Taking, report::Seconds},
     Asked, link, look, pairs_at_once,
 };
-use crate::link::{Pair, decide, replace::Replaced};
+use crate::link::{
+    Pair, decide,
+    replace::{Change, Replaced},
+};
 
 /// Takes the second look at everything again: weights that were learnt before somebody joined may be
 /// those of a few odd records.
@@ -39,7 +42,8 @@ pub async fn settle(
     seconds: &mut Seconds,
 ) {
     let comparing = Instant::now();
-    let new = (&replaced.new[..], &replaced.came[..]);
+    let changed = decide::in_order(replaced.renewed.iter().chain(&replaced.came).copied());
+    let new = (&replaced.new[..], &changed[..]);
     let levels = look_again(cycle, sweep, agencies, linked, new).await;
     let clustering = Instant::now();
     seconds.compare += (clustering - comparing).as_secs_f64();
@@ -65,21 +69,22 @@ pub async fn leave_out(
         if leave.is_empty() {
             return left;
         }
+        let change = Change { leave, ..Change::default() };
         let replaced = tokio::task::block_in_place(|| {
-            let mut replaced = linked.replace(&leave, &[]);
+            let mut replaced = linked.replace(&change);
             linked.reopen(&mut replaced);
             replaced
         });
         settle(cycle, sweep, agencies, linked, &replaced, seconds).await;
-        left.extend(leave);
+        left.extend(change.leave);
     }
 }
 
 /// Looks at pairs that a change brought, but for those that their pattern decides. `None` for a pair
 /// whose node did not answer.
 ///
-/// Everybody who `came` is asked about, also where nothing has to be known: a node that was asked
-/// about some of its changes only would learn who of them is known elsewhere. `came` is in order.
+/// Everybody who `came` or has other tokens is asked about, also where nothing has to be known: a node that was
+/// asked about some of its changes only would learn who of them is known elsewhere. `came` is in order.
 async fn look_again(
     cycle: &Cycle<'_>,
     sweep: SweepId,

@@ -4,7 +4,8 @@ use super::*;
 
 /// Somebody of whom nothing more is known than these tokens.
 fn plain(agency: usize, tokens: [u64; 4]) -> Person {
-    Person { agency, tokens, nhs: 0, likeness: 0, forms: (0, false), found: Vec::new() }
+    let (counts, forms, found) = ([true; 5], (0, false), Vec::new());
+    Person { agency, tokens, nhs: 0, counts, likeness: 0, forms, found }
 }
 
 fn town_of(people: impl IntoIterator<Item = Person>) -> Town {
@@ -126,4 +127,46 @@ fn who_fills_a_block_is_left_out_of_it_and_nobody_else_is() {
         let fresh = Live::pass(&town, Clear::default(), Some(followed.0.decision.learnt.clone()));
         assert_eq!(followed.state(), fresh.state());
     }
+}
+
+#[test]
+fn a_crowd_falls_apart_and_comes_to_be_with_one_token_that_counts_or_does_not() {
+    let some = MOST_IN_BLOCK as u64 + 1;
+    let member = |n| plain(n as usize % AGENCIES, [1, 2 + n, 0, 0]);
+    let mut town = town_of((0..some).map(member));
+    // Two who are one person whatever the crowd is.
+    let more = some..some + 2;
+    town.extend(more.map(|n| (handle(n), plain(n as usize % AGENCIES, [0, 2, 0, 0]))));
+    let mut live = Live::pass(&town, Clear::default(), None);
+    let pairs = |live: &Live| live.0.pairs.iter().filter(|pair| pair.kinds != 0).count();
+    let before = pairs(&live);
+    for counts in [false, true, false, true, true] {
+        town.get_mut(&handle(5)).unwrap().counts[0] = counts;
+        live.change(&town, &[], &[handle(5)]);
+        assert_eq!(pairs(&live) > before, !counts, "{counts}");
+        let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
+        assert_eq!(live.state(), fresh.state());
+    }
+}
+
+#[test]
+fn who_has_another_token_keeps_the_pairs_that_it_does_not_concern() {
+    let mut town = town_of([
+        plain(0, [1, 1, 1, 1]),
+        plain(1, [1, 1, 0, 1]),
+        plain(2, [0, 1, 0, 0]),
+        plain(3, [0, 0, 0, 1]),
+    ]);
+    let mut live = Live::pass(&town, Clear::default(), None);
+    let known = live.0.pairs.len();
+    town.get_mut(&handle(0)).unwrap().counts[3] = false;
+    live.change(&town, &[], &[handle(0)]);
+    // That with the fourth is no more, and that with the second has one kind fewer.
+    let new: Vec<BTreeSet<Handle>> = live.0.pairs[known..]
+        .iter()
+        .map(|pair| [pair.a, pair.b].map(|record| live.0.records.handle(record)).into())
+        .collect();
+    assert_eq!(new, [BTreeSet::from([handle(0), handle(1)])]);
+    let fresh = Live::pass(&town, Clear::default(), Some(live.0.decision.learnt.clone()));
+    assert_eq!(live.state(), fresh.state());
 }
