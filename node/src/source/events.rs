@@ -14,7 +14,7 @@ use super::{
     feed::Feed,
     file::FileError,
     hash,
-    mapping::{About, Mode},
+    mapping::About,
     record::EventRow,
     report::{Contact, Rule, SourceReport},
     table::{Fault, Table},
@@ -95,8 +95,7 @@ impl<'f> Events<'f> {
 
     fn row(&mut self, line: u64) -> Result<Option<EventRow>, Fault> {
         if self.is_sensitive() {
-            self.table.report.sensitive += 1;
-            self.table.report.keys_sensitive.extend(self.table.key());
+            self.table.leave_sensitive_out();
             return Ok(None);
         }
         let text = |columns: &[usize]| self.table.joined(columns, Kind::Text, " ");
@@ -144,10 +143,6 @@ impl<'f> Events<'f> {
         let hash = hash::row(system.as_deref().into_iter().chain(own));
         if !self.table.is_new(&key, hash)? {
             return Ok(None);
-        }
-        if self.table.feed.mapping().mode == Mode::Delta {
-            // The later row counts.
-            self.table.report.keys_sensitive.remove(&key);
         }
         Ok(Some(EventRow {
             line,

@@ -187,10 +187,24 @@ impl<'f> Table<'f> {
     /// a file of changes, earlier rows of it among that.
     pub(super) fn leave_out(&mut self) {
         if let Ok(key) = self.key() {
-            if self.feed.mapping().mode == Mode::Delta {
-                self.seen.remove(&hash::row([key.as_str()]));
-            }
+            self.forget(&key);
             self.report.keys_left_out.insert(key);
+        }
+    }
+
+    /// The same of a row that is marked sensitive.
+    pub(super) fn leave_sensitive_out(&mut self) {
+        self.report.sensitive += 1;
+        if let Ok(key) = self.key() {
+            self.forget(&key);
+            self.report.keys_sensitive.insert(key);
+        }
+    }
+
+    /// Forgets in a file of changes what earlier rows said: one that says the same again is news after this.
+    fn forget(&mut self, key: &str) {
+        if self.feed.mapping().mode == Mode::Delta {
+            self.seen.remove(&hash::row([key]));
         }
     }
 
@@ -212,6 +226,7 @@ impl<'f> Table<'f> {
         if self.feed.mapping().mode == Mode::Delta {
             // The later row counts.
             self.report.keys_left_out.remove(key);
+            self.report.keys_sensitive.remove(key);
         }
         match self.seen.insert(hash::row([key]), row) {
             None => Ok(true),

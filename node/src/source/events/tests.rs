@@ -39,7 +39,11 @@ values = ["SECRET"]
 const HEADER: &str = "INCIDENT,NOMINAL,TYPE,ROLE,FROM,TO,SURE,MARK\n";
 
 fn read(rows: &str) -> (Vec<EventRow>, SourceReport) {
-    let feed = Feed::from_toml(MAPPING).unwrap();
+    read_by(MAPPING, rows)
+}
+
+fn read_by(mapping: &str, rows: &str) -> (Vec<EventRow>, SourceReport) {
+    let feed = Feed::from_toml(mapping).unwrap();
     let file = format!("{HEADER}{rows}");
     let mut events = Events::open(&feed, file.as_bytes()).unwrap();
     let rows = events.by_ref().collect::<Result<Vec<_>, _>>().unwrap();
@@ -188,4 +192,20 @@ proptest! {
             let _ = events.finish();
         }
     }
+}
+
+#[test]
+fn in_a_file_of_changes_the_last_mark_counts_also_where_the_row_says_what_it_said() {
+    let (open, secret) =
+        ("I-1,N-1,ASB,VICTIM,11/01/2025,,,", "I-1,N-1,ASB,VICTIM,11/01/2025,,,SECRET");
+    let delta = format!("mode = \"delta\"\n{MAPPING}");
+    let is_left_out = |rows: &[&str], mapping: &str| {
+        let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        !read_by(mapping, &rows).1.keys_sensitive.is_empty()
+    };
+    assert!(!is_left_out(&[open, secret, open], &delta), "it was lifted");
+    assert!(!is_left_out(&[secret, open], &delta));
+    assert!(is_left_out(&[open, secret, open, secret], &delta));
+    // Of a whole extract one mark is enough.
+    assert!(is_left_out(&[open, secret, open], MAPPING));
 }
