@@ -15,8 +15,13 @@ from pathlib import Path
 
 import records
 
-PEERS = {"splink": "splink_peer", "clk": "clk", "opprl": "opprl"}
-NAMES = {"splink": "Splink", "clk": "clkhash + anonlink", "opprl": "OPPRL tokens"}
+PEERS = {"splink": "splink_peer", "splink-wide": "splink_peer", "clk": "clk", "opprl": "opprl"}
+NAMES = {
+    "splink": "Splink", "splink-wide": "Splink by its wide rules", "clk": "clkhash + anonlink",
+    "opprl": "OPPRL tokens",
+}
+# Of more records than so many Splink's wide rules bring pairs that do not fit into 24 GiB.
+WIDEST = 1_000_000
 
 
 class Clock:
@@ -40,10 +45,14 @@ def run_peer(name, folder):
     with clock("read"):
         frame = records.load(folder)
     result = {"records": len(frame), "ways": {}}
+    wide = {"wide": True} if name == "splink-wide" else {}
     if name == "clk" and peer.comparisons(frame) > peer.MOST_COMPARISONS:
         result["skipped"] = f"{peer.comparisons(frame):.1e} comparisons: hours"
-    else:
-        for way, persons in peer.link(frame, clock):
+    elif wide and len(frame) > WIDEST:
+        result["skipped"] = "more pairs than memory holds"
+    elif not wide or len(frame) > peer.THOROUGH:
+        # Of a small set Splink's own rules are the wide ones.
+        for way, persons in peer.link(frame, clock, **wide):
             result["ways"][way] = records.quality(frame, persons)
     result["seconds"] = clock.steps
     print(json.dumps(result))
@@ -97,6 +106,8 @@ def theirs(data, folder, name):
         return [{**nothing, "way": f"failed: {failed}"}]
     if "skipped" in report:
         return [{**nothing, "way": "not run: " + report["skipped"]}]
+    if not report["ways"]:
+        return []
     steps = report["seconds"]
     constrained = steps.pop("constrained", 0.0)
     own_way = steps.get("cluster", 0.0)

@@ -3,8 +3,8 @@
 Its model: forename and surname with term frequencies, date of birth, one joint address comparison
 where there are postcodes and streets, identifiers with typing errors; u by random sampling, m by EM
 over several blocking rules. Blocking rules, those to learn from among them, are many and wide for up to
-`THOROUGH` records, and few and narrow beyond, as one would for speed. To count what a rule brings is our
-way to choose, and not part of its time.
+`THOROUGH` records, and few and narrow beyond, as one would for speed; there the wide ones can be had, too. To
+count what a rule brings is our way to choose, and not part of its time.
 """
 
 import contextlib
@@ -47,9 +47,9 @@ ADDRESS = {
 }
 
 
-def link(frame, seconds):
+def link(frame, seconds, wide=False):
     once = records.told_once(frame)
-    small = len(frame) <= THOROUGH
+    small = wide or len(frame) <= THOROUGH
     with seconds("prepare"):
         data, filled = prepared(frame)
     blocking = rules(data, filled, small)
