@@ -6,7 +6,7 @@
 use foldhash::{HashMap, HashMapExt};
 use rayon::prelude::*;
 
-use super::Pair;
+use super::{Pair, decide::in_order};
 
 /// The pairs around each record, by their places in the list of pairs.
 #[derive(Debug, Default)]
@@ -56,14 +56,16 @@ impl Around {
 
     /// Returns the places of a record's pairs.
     pub fn of(&self, record: u32) -> &[u32] {
-        if let Some(places) = self.touched.get(&record) {
-            return places;
+        match self.touched.get(&record) {
+            Some(places) => places,
+            None => laid_out(&self.firsts, &self.places, record),
         }
-        let at = record as usize;
-        match (self.firsts.get(at), self.firsts.get(at + 1)) {
-            (Some(from), Some(to)) => &self.places[*from as usize..*to as usize],
-            _ => &[],
-        }
+    }
+
+    /// Returns the places of the pairs of some records, in order.
+    pub fn of_all(&self, records: &[u32]) -> Vec<u32> {
+        let places = records.par_iter().flat_map_iter(|record| self.of(*record)).copied();
+        in_order(places.collect::<Vec<u32>>().into_iter())
     }
 
     /// Adds a pair's place to both records.
@@ -81,11 +83,17 @@ impl Around {
     }
 
     fn own(&mut self, record: u32) -> &mut Vec<u32> {
-        let before = match self.touched.contains_key(&record) {
-            true => Vec::new(),
-            false => self.of(record).to_vec(),
-        };
-        self.touched.entry(record).or_insert(before)
+        let Self { firsts, places, touched } = self;
+        touched.entry(record).or_insert_with(|| laid_out(firsts, places, record).to_vec())
+    }
+}
+
+/// The places of a record's pairs as the full pass laid them out.
+fn laid_out<'a>(firsts: &[u32], places: &'a [u32], record: u32) -> &'a [u32] {
+    let at = record as usize;
+    match (firsts.get(at), firsts.get(at + 1)) {
+        (Some(from), Some(to)) => &places[*from as usize..*to as usize],
+        _ => &[],
     }
 }
 

@@ -202,10 +202,9 @@ impl Decision {
                 rivals.extend([of.pairs[at].a, of.pairs[at].b]);
             }
         }
-        let rivals = in_order(rivals.into_iter());
-        let old = rivals.iter().flat_map(|record| self.around.of(*record)).copied();
-        let new = (0u32..).zip(of.pairs).skip(from).map(|(at, _)| at);
-        let weighed = in_order(old.chain(new));
+        let mut weighed = self.around.of_all(&in_order(rivals.into_iter()));
+        weighed.extend((0u32..).zip(of.pairs).skip(from).map(|(at, _)| at));
+        let weighed = in_order(weighed.into_iter());
         let bits: Vec<Option<f64>> =
             weighed.par_iter().map(|at| self.weigh(of, *at as usize)).collect();
         let mut moved = Vec::new();
@@ -227,9 +226,11 @@ impl Decision {
         let fits = |at: &usize| self.fits(*at).is_some();
         let around = |record: &u32| self.around.of(*record).iter().map(|at| *at as usize);
         let others = records
-            .iter()
-            .flat_map(|one| around(one).filter(fits).map(|at| of.pairs[at].other(*one)));
-        in_order(others.chain(records.iter().copied()))
+            .par_iter()
+            .flat_map_iter(|one| around(one).filter(fits).map(|at| of.pairs[at].other(*one)));
+        let mut all: Vec<u32> = others.collect();
+        all.extend(records);
+        in_order(all.into_iter())
     }
 
     /// A pair's match weight after the guards, with what the other pairs of its records say.
@@ -306,7 +307,7 @@ impl Decision {
 /// Returns some numbers in order, each once.
 pub fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
+    numbers.par_sort_unstable();
     numbers.dedup();
     numbers
 }

@@ -106,8 +106,8 @@ pub fn replace(
     }
     records.compare_all_numbers(&mut new);
 
-    let all = || leave.iter().chain(&fresh).copied();
-    let around = decide::in_order(all().flat_map(|record| decision.around.of(record)).copied());
+    let all: Vec<u32> = leave.iter().chain(&fresh).copied().collect();
+    let around = decision.around.of_all(&all);
     // Most pairs of whoever has one other token are what they were.
     let is_same = |pair: &Pair| {
         let found = new.binary_search_by_key(&pair.place(), Pair::place);
@@ -118,7 +118,8 @@ pub fn replace(
     let same: HashSet<u64> = same.iter().map(|(_, pair)| pair.place()).collect();
     new.retain(|pair| !same.contains(&pair.place()));
     let changed = gone.iter().map(|(_, pair)| pair).chain(&new);
-    let touched = decide::in_order(all().chain(changed.flat_map(|pair| [pair.a, pair.b])));
+    let changed = changed.flat_map(|pair| [pair.a, pair.b]);
+    let touched = decide::in_order(all.into_iter().chain(changed));
     Replaced { came, renewed, gone, new, touched }
 }
 
