@@ -1,12 +1,13 @@
-//! What the coordinator does with what it receives: grouping tokens, deciding pairs, scoring.
+//! What the coordinator does with what it receives: grouping tokens, deciding pairs, taking changes in, scoring.
 
-use std::hint::black_box;
+use std::{collections::BTreeSet, hint::black_box, ops::Range};
 
 use causeway_coordinator::{
     link::{
         Pair, Records, Roll,
         block::{self, Column},
-        decide,
+        decide::{self, Decision},
+        replace::{self, Arrival, Change},
     },
     score::{Event, model::Model, score},
 };
@@ -114,6 +115,74 @@ fn link(criterion: &mut Criterion) {
     });
 }
 
+/// A sweep that is followed: every kind has tokens, of which two agencies share those of the people in common.
+fn followed() -> (Records, Vec<Pair>, Decision) {
+    let (mut records, mut pairs) = (records(), Vec::new());
+    for kind in MatchKeyKind::ALL {
+        let mut column = Column::new(*kind, (ROWS * AGENCIES) as usize);
+        for agency in 0..AGENCIES {
+            let tokens: Vec<u64> = people(agency).flat_map(|n| tokens(*kind, n)).collect();
+            column.add(agency as usize, agency * ROWS, &tokens);
+        }
+        let (found, postings) = column.pairs_and_postings();
+        records.postings.push(postings);
+        pairs = block::merge(pairs, found);
+    }
+    let levels: Vec<Levels> = pairs.iter().map(levels).collect();
+    let looked_at: Vec<(Pair, Levels)> =
+        pairs.iter().copied().zip(levels.iter().copied()).collect();
+    let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+    let decision = decide::decide(&records, &pairs, &levels, weights);
+    (records, pairs, decision)
+}
+
+fn tokens(kind: MatchKeyKind, person: u32) -> impl Iterator<Item = u64> {
+    let slots = (0u64..).take(kind.slots());
+    slots.map(move |slot| token(person) ^ token(kind.index() as u32) << 1 ^ slot << 32)
+}
+
+/// The first agency's records of some rows; of one kind they have no token where it does not count.
+fn arrivals(rows: Range<u32>, counts: bool) -> Vec<Arrival> {
+    let arrival = |(row, person): (u32, u32)| {
+        let of = |kind: &MatchKeyKind| match *kind != MatchKeyKind::RarePlaces || counts {
+            true => tokens(*kind, person).collect(),
+            false => tokens(*kind, !row).collect(),
+        };
+        let tokens = MatchKeyKind::ALL.iter().map(of).collect();
+        Arrival { agency: 0, handle: Handle::from_bytes([7; 16]), flags: PersonFlags(0), tokens }
+    };
+    (0..).zip(people(0)).filter(|(row, _)| rows.contains(row)).map(arrival).collect()
+}
+
+fn live(criterion: &mut Criterion) {
+    /// One in a hundred.
+    const SOME: u32 = ROWS / 100;
+    let mut group = criterion.benchmark_group("live");
+    let (mut records, pairs, decision) = followed();
+    group.throughput(Throughput::Elements(SOME.into()));
+    group.sample_size(20);
+    let other = [false, true].map(|counts| {
+        let renew = (0..).zip(arrivals(0..SOME, counts)).collect();
+        Change { renew, ..Change::default() }
+    });
+    let mut turns = other.iter().cycle();
+    group.bench_function("another match-key counts of some", |bencher| {
+        bencher.iter(|| {
+            let change = turns.next().expect("it goes round");
+            replace::replace(&mut records, &decision, &pairs, change)
+        });
+    });
+    let mut there: BTreeSet<u32> = BTreeSet::new();
+    group.bench_function("some come and some leave", |bencher| {
+        bencher.iter(|| {
+            let leave = std::mem::take(&mut there);
+            let change = Change { leave, come: arrivals(0..SOME, true), renew: Vec::new() };
+            let replaced = replace::replace(&mut records, &decision, &pairs, &change);
+            there.extend(replaced.came);
+        });
+    });
+}
+
 fn scoring(criterion: &mut Criterion) {
     let as_at = Day::new(2025, 2, 25).expect("a day");
     let events: Vec<Event> = (0..)
@@ -134,5 +203,5 @@ fn scoring(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, group, link, scoring);
+criterion_group!(benches, group, link, live, scoring);
 criterion_main!(benches);
