@@ -184,28 +184,15 @@ impl<'f> Table<'f> {
     }
 
     /// Takes note that the row at hand is not for this node, so that nothing stays of what it said before: in
-    /// a file of changes, earlier rows of it among that.
+    /// a file of changes, earlier rows of it among that, unless a later one is.
     pub(super) fn leave_out(&mut self) {
-        if let Ok(key) = self.key() {
-            self.forget(&key);
-            self.report.keys_left_out.insert(key);
-        }
+        self.report.keys_left_out.extend(self.key());
     }
 
     /// The same of a row that is marked sensitive.
     pub(super) fn leave_sensitive_out(&mut self) {
         self.report.sensitive += 1;
-        if let Ok(key) = self.key() {
-            self.forget(&key);
-            self.report.keys_sensitive.insert(key);
-        }
-    }
-
-    /// Forgets in a file of changes what earlier rows said: one that says the same again is news after this.
-    fn forget(&mut self, key: &str) {
-        if self.feed.mapping().mode == Mode::Delta {
-            self.seen.remove(&hash::row([key]));
-        }
+        self.report.keys_sensitive.extend(self.key());
     }
 
     /// Sets the row at hand aside.
