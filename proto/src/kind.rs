@@ -4,7 +4,7 @@
 //! a node fills a slot is in its `tokenise` module; what everybody can rely on is here.
 
 use crate::{
-    limits::{ONE_PERSON_MAX_COMPARED, RARE_NAMES_MAX_COMPARED, TOKEN_MAX_RECORDS},
+    limits::{ONE_PERSON_MAX_COMPARED, TOKEN_MAX_RECORDS},
     pb,
     wire::wire_enum,
 };
@@ -140,7 +140,6 @@ impl MatchKeyKind {
     /// each other.
     pub const fn most_compared(self) -> usize {
         match self {
-            Self::RareNames | Self::RarePlaces => RARE_NAMES_MAX_COMPARED,
             _ if self.most_records() > 1 => ONE_PERSON_MAX_COMPARED,
             _ => TOKEN_MAX_RECORDS,
         }

@@ -31,9 +31,6 @@ pub const TOKEN_MAX_RECORDS: usize = 50;
 /// them with each other: some are written down hundreds of times.
 pub const ONE_PERSON_MAX_COMPARED: usize = 400;
 
-/// How many people of one agency may share their names for it to compare them with each other.
-pub const RARE_NAMES_MAX_COMPARED: usize = 4;
-
 /// Counts below this are not sent.
 pub const K_THRESHOLD: u64 = 10;
 

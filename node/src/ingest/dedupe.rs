@@ -20,7 +20,7 @@ use causeway_proto::{
 };
 use rayon::prelude::*;
 
-use super::equals::Equals;
+use super::{blocking, equals::Equals};
 use crate::tokenise::{
     compare::Comparer,
     profile::Profile,
@@ -39,7 +39,7 @@ pub struct Piece {
     pub keys: Vec<(MatchKeyKind, usize, Y)>,
 }
 
-/// Two records that share match-keys, and of which kinds: bit [`MatchKeyKind::index`].
+/// Two records to be compared, and the kinds of match-keys that they share: bit [`MatchKeyKind::index`].
 type Shared = (u32, u32, u32);
 
 /// Random pairs of different records to learn from how strangers agree: at most so many, and no more
@@ -59,6 +59,11 @@ impl Piece {
     pub fn new(profile: Profile, mut keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
         keys.sort_by_key(|(kind, ..)| kind.index());
         Self { sketch: sketch::encode(&profile), profile, keys }
+    }
+
+    /// Reads its sketch.
+    pub fn sketch(&self) -> Sketch<'_> {
+        Sketch::read(&self.sketch).expect("it was packed just now")
     }
 
     /// Returns of which kinds it has match-keys: bit [`MatchKeyKind::index`].
@@ -144,14 +149,15 @@ fn comparisons(pieces: &[&Piece]) -> Vec<Comparison> {
 fn comparison(piece: &Piece, number: usize) -> Comparison {
     // Nothing leaves: the key only has to be one.
     let cipher = Aes128::new(&[0; 16].into());
-    let sketch = Sketch::read(&piece.sketch).expect("it was packed just now");
-    Comparer::new(&cipher).compare(&[0; 16], number as u64, &sketch)
+    Comparer::new(&cipher).compare(&[0; 16], number as u64, &piece.sketch())
 }
 
-/// Pairs of records that share a match-key, with the kinds they share, in order.
+/// Pairs of records that share a match-key or a block, with the kinds of match-keys they share, in order.
 fn pairs(pieces: &[&Piece]) -> Vec<Shared> {
     let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| of_kind(pieces, *kind));
     let mut pairs: Vec<Shared> = found.collect();
+    let sketches: Vec<Sketch<'_>> = pieces.par_iter().map(|piece| piece.sketch()).collect();
+    pairs.par_extend(blocking::pairs(&sketches).into_par_iter().map(|(a, b)| (a, b, 0)));
     pairs.par_sort_unstable();
     pairs.dedup_by(|(a, b, kind), first| {
         let same = (*a, *b) == (first.0, first.1);
@@ -165,19 +171,13 @@ fn pairs(pieces: &[&Piece]) -> Vec<Shared> {
 fn of_kind(pieces: &[&Piece], kind: MatchKeyKind) -> Vec<Shared> {
     let records = pieces.iter().zip(0u32..);
     let keys = records.flat_map(|(piece, at)| piece.of_kind(kind).map(move |y| (y, at)));
-    let mut column: Vec<(Y, u32)> = keys.collect();
-    column.sort_unstable();
-    column.dedup();
-    let mut pairs = Vec::new();
-    for block in column.chunk_by(|x, y| x.0 == y.0) {
-        if block.len() > kind.most_compared() {
-            continue;
-        }
-        for (at, (_, a)) in block.iter().enumerate() {
-            pairs.extend(block[at + 1..].iter().map(|(_, b)| (*a, *b, 1 << kind.index())));
-        }
-    }
-    pairs
+    let column = blocking::in_order(keys.collect());
+    let most = match kind {
+        // What many people share who have little in common.
+        MatchKeyKind::RareNames | MatchKeyKind::RarePlaces => blocking::affordable(&column),
+        _ => kind.most_compared(),
+    };
+    blocking::inside(&column, most).into_iter().map(|(a, b)| (a, b, 1 << kind.index())).collect()
 }
 
 fn strong_ids(a: &Piece, b: &Piece) -> StrongIds {

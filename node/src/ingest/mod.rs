@@ -5,6 +5,7 @@
 //! hundred thousand is one change.
 
 pub mod dedupe;
+mod blocking;
 mod delivery;
 mod difference;
 mod drift;

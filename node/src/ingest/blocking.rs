@@ -1,0 +1,94 @@
+//! Which records of one agency are compared beyond those that share a match-key.
+//!
+//! Match-keys say so much of a person that hardly two people share one, because others learn who shares
+//! them. Inside an agency nobody learns anything, so records that have less in common are looked at as
+//! well: blocking rules, as for linking in clear text. Whoever is written down ten times, and seldom twice
+//! alike, is found by these.
+
+use causeway_proto::linkage::comparison::Presence;
+use rayon::prelude::*;
+
+use crate::tokenise::{
+    profile::Birth,
+    sketch::{Sketch, Value},
+};
+
+/// How many blocking rules there are.
+pub(super) const RULES: usize = 7;
+
+/// How many records of a block are compared with each other at most.
+const MOST_RECORDS: usize = 50;
+
+/// How many pairs a rule brings at most. The larger the agency, the more strangers a block holds; those of
+/// its smallest blocks are looked at.
+const MOST_PAIRS: usize = 1 << 20;
+
+/// What records of one block of a rule share.
+pub(super) type Shared = [u32; 2];
+
+/// Returns the block of each rule that a record is in, where it has what the rule takes: forename and
+/// birth year, surname and birth year, forename and birthday, surname and birthday, birth date, the
+/// email address before the @, postcode.
+pub(super) fn blocks(sketch: &Sketch<'_>) -> [Option<Shared>; RULES] {
+    let value = |value: Value| Some(sketch.values[value as usize]).filter(|value| *value != 0);
+    let an_initial = sketch.presence.has(Presence::FORENAME_INITIAL);
+    let forename = value(Value::Forename).filter(|_| !an_initial);
+    let surname = value(Value::Surname);
+    let Birth { year, month, day } = sketch.birth;
+    let year = year.map(|year| u32::from(year.unsigned_abs()));
+    let number = |part: i8| u32::from(part.unsigned_abs());
+    let birthday = month.zip(day).map(|(month, day)| 100 * number(month) + number(day));
+    let both = |a: Option<u32>, b: Option<u32>| Some([a?, b?]);
+    [
+        both(forename, year),
+        both(surname, year),
+        both(forename, birthday),
+        both(surname, birthday),
+        both(year, birthday),
+        both(value(Value::EmailLocal), Some(0)),
+        both(value(Value::Postcode), Some(0)),
+    ]
+}
+
+/// Returns the pairs of records that a rule puts into one block; some come more than once.
+pub(super) fn pairs(sketches: &[Sketch<'_>]) -> Vec<(u32, u32)> {
+    let all: Vec<_> = sketches.par_iter().map(blocks).collect();
+    let of_rule = |rule: usize| {
+        let records = all.iter().zip(0u32..);
+        let column = records.filter_map(|(blocks, at)| Some((blocks[rule]?, at)));
+        let column = in_order(column.collect());
+        inside(&column, affordable(&column))
+    };
+    (0..RULES).into_par_iter().flat_map_iter(of_rule).collect()
+}
+
+/// Puts records by what they share.
+pub(super) fn in_order<K: Copy + Ord>(mut column: Vec<(K, u32)>) -> Vec<(K, u32)> {
+    column.sort_unstable();
+    column.dedup();
+    column
+}
+
+/// Returns the pairs inside each block of at most so many records.
+pub(super) fn inside<K: Copy + Eq>(column: &[(K, u32)], most: usize) -> Vec<(u32, u32)> {
+    let blocks = column.chunk_by(|x, y| x.0 == y.0).filter(|block| block.len() <= most);
+    let pairs = blocks.flat_map(|block| {
+        let each = block.iter().enumerate();
+        each.flat_map(|(at, (_, a))| block[at + 1..].iter().map(|(_, b)| (*a, *b)))
+    });
+    pairs.collect()
+}
+
+/// Returns the most records that a block may hold for all those blocks to bring no more than [`MOST_PAIRS`].
+pub(super) fn affordable<K: Eq>(column: &[(K, u32)]) -> usize {
+    let mut blocks = [0; MOST_RECORDS + 1];
+    for block in column.chunk_by(|x, y| x.0 == y.0).filter(|block| block.len() <= MOST_RECORDS) {
+        blocks[block.len()] += 1;
+    }
+    let sizes = blocks.iter().enumerate().skip(2);
+    let sums = sizes.scan(0, |pairs, (size, blocks)| {
+        *pairs += blocks * size * (size - 1) / 2;
+        (*pairs <= MOST_PAIRS).then_some(size)
+    });
+    sums.last().unwrap_or(0)
+}
