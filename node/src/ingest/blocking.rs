@@ -17,7 +17,7 @@ use crate::tokenise::{
 pub(super) const RULES: usize = 7;
 
 /// How many records of a block are compared with each other at most.
-const MOST_RECORDS: usize = 50;
+pub(super) const MOST_RECORDS: usize = 50;
 
 /// How many pairs a rule brings at most. The larger the agency, the more strangers a block holds; those of
 /// its smallest blocks are looked at.
@@ -91,4 +91,72 @@ pub(super) fn affordable<K: Eq>(column: &[(K, u32)]) -> usize {
         (*pairs <= MOST_PAIRS).then_some(size)
     });
     sums.last().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenise::{
+        profile::{Profile, Sounded},
+        sketch,
+    };
+
+    fn name(text: &str) -> Vec<Sounded> {
+        vec![Sounded { text: text.into(), sound: text.into() }]
+    }
+
+    fn profile(forename: &str, surname: &str, year: i16) -> Profile {
+        Profile {
+            initial_only: forename.len() == 1,
+            forenames: name(forename),
+            surnames: name(surname),
+            births: vec![Birth { year: Some(year), month: Some(4), day: Some(6) }],
+            ..Profile::default()
+        }
+    }
+
+    fn pairs_of(profiles: &[Profile]) -> Vec<(u32, u32)> {
+        let packed: Vec<Vec<u8>> = profiles.iter().map(sketch::encode).collect();
+        let sketches: Vec<Sketch<'_>> =
+            packed.iter().map(|packed| Sketch::read(packed).unwrap()).collect();
+        let mut pairs = pairs(&sketches);
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    }
+
+    #[test]
+    fn a_name_with_a_part_of_a_birth_date_makes_a_block_and_an_initial_does_not() {
+        let other_day = Profile {
+            births: vec![Birth { year: Some(1987), month: Some(9), day: None }],
+            ..profile("carol", "smith", 0)
+        };
+        assert_eq!(pairs_of(&[profile("carol", "jones", 1987), other_day]), [(0, 1)]);
+        assert_eq!(
+            pairs_of(&[profile("ann", "jones", 1987), profile("eve", "jones", 1955)]),
+            [(0, 1)]
+        );
+        assert_eq!(pairs_of(&[profile("c", "jones", 1987), profile("c", "smith", 1955)]), []);
+        let nobody = Profile::default();
+        assert_eq!(pairs_of(&[nobody.clone(), nobody]), []);
+    }
+
+    #[test]
+    fn what_comes_too_often_is_not_compared_and_small_blocks_come_first() {
+        let column = |sizes: &[u32]| -> Vec<(Shared, u32)> {
+            let blocks = sizes.iter().zip(0u32..);
+            let records = blocks.flat_map(|(size, block)| (0..*size).map(move |_| [block, 0]));
+            records.zip(0u32..).collect()
+        };
+        let few = column(&[2, 3, 51]);
+        assert_eq!(affordable(&few), MOST_RECORDS);
+        assert_eq!(inside(&few, affordable(&few)), [(0, 1), (2, 3), (2, 4), (3, 4)]);
+        // A thousand blocks of fifty would bring more pairs than are compared; those of two are.
+        let mut sizes = vec![50; 1000];
+        sizes.extend([2; 7]);
+        let many = column(&sizes);
+        let most = affordable(&many);
+        assert!((2..50).contains(&most), "{most}");
+        assert_eq!(inside(&many, most).len(), 7);
+    }
 }

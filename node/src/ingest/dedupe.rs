@@ -141,15 +141,16 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
 }
 
 fn comparisons(pieces: &[&Piece]) -> Vec<Comparison> {
-    pieces.par_iter().enumerate().map(|(at, piece)| comparison(piece, at)).collect()
+    let numbered = pieces.par_iter().enumerate();
+    numbered.map(|(at, piece)| comparison(&piece.sketch(), at as u64)).collect()
 }
 
 /// What a record is compared by. What it lacks differs from record to record, so each needs a number of its
 /// own.
-fn comparison(piece: &Piece, number: usize) -> Comparison {
+pub(super) fn comparison(sketch: &Sketch<'_>, number: u64) -> Comparison {
     // Nothing leaves: the key only has to be one.
     let cipher = Aes128::new(&[0; 16].into());
-    Comparer::new(&cipher).compare(&[0; 16], number as u64, &piece.sketch())
+    Comparer::new(&cipher).compare(&[0; 16], number, sketch)
 }
 
 /// Pairs of records that share a match-key or a block, with the kinds of match-keys they share, in order.
@@ -214,7 +215,7 @@ fn learn(
     }
     for (at, (piece, one)) in equals.one_each.iter().zip(comparisons).enumerate() {
         if times[at] > 1.0 {
-            let other = comparison(piece, comparisons.len() + at);
+            let other = comparison(&piece.sketch(), (comparisons.len() + at) as u64);
             let alike = (Levels::of(one, &other), piece.kinds());
             *counts.entry(alike).or_default() +=
                 counted(at, at, times[at] * (times[at] - 1.0) / 2.0);

@@ -4,8 +4,8 @@
 //! comparing it with what is there, so the same file twice is no news, and one changed row in a
 //! hundred thousand is one change.
 
-pub mod dedupe;
 mod blocking;
+pub mod dedupe;
 mod delivery;
 mod difference;
 mod drift;
@@ -18,6 +18,7 @@ mod mergers;
 mod people;
 mod persons;
 mod rekey;
+mod sharing;
 mod unfinished;
 pub mod watch;
 

@@ -1,13 +1,12 @@
 //! Keeps persons, their match-keys and their homes in step with the records.
 //!
-//! Only what changed is done again: the changed records, whoever shares a match-key with them or did with
+//! Only what changed is done again: the changed records, whoever shares something with them or did with
 //! what they were before, and the other records of those persons. A person whose records are the same
 //! keeps their row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::PersonFlags};
-use foldhash::HashSet;
+use causeway_proto::{day::Day, kind::MatchKeyKind, token::PersonFlags};
 use rayon::prelude::*;
 use sqlx::SqliteConnection;
 
@@ -15,6 +14,7 @@ use super::{
     IngestError,
     dedupe::{self, Piece},
     homes::Homes,
+    sharing,
 };
 use crate::{
     normalise::{Person, Rules, address::AddressKind, normalise},
@@ -24,7 +24,7 @@ use crate::{
         persons::{self, Person as Row},
         records::{self, Stored},
         residences::{Certainty, Home},
-        segments::{self, ALIVE, KEY_BYTES, Rows},
+        segments::{self, Rows},
         weights,
     },
     tokenise::{
@@ -86,7 +86,10 @@ pub(super) async fn refresh(
     let is_closed = |record: &&Stored| record.restricted || !reading.knows(&record.feed);
     closed.extend(changed.iter().filter(is_closed).map(|record| record.id));
     let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
-    touched.extend(sharing(conn, &keyed, &touched).await?);
+    let learnt = weights::load(conn).await?;
+    let pieces: Vec<&Piece> = keyed.iter().map(|(_, piece)| piece).collect();
+    let before_now: Vec<i64> = touched.iter().copied().collect();
+    touched.extend(sharing::sharing(conn, &pieces, &before_now, learnt.as_ref()).await?);
     keyed.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
@@ -103,7 +106,6 @@ pub(super) async fn refresh(
     keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
     keyed.sort_unstable_by_key(|(known, _)| known.stored.id);
 
-    let learnt = weights::load(conn).await?;
     let count = records::count(conn).await?;
     let teaches = open as f64 > LEARN_FROM_SHARE * count as f64;
     let (known, pieces): (Vec<Known>, Vec<Piece>) = keyed.into_iter().unzip();
@@ -146,48 +148,6 @@ fn keys_of(keys: &MatchKeys, profile: &Profile) -> Vec<(MatchKeyKind, usize, Y)>
     let mut all = Vec::with_capacity(40);
     match_keys(keys, profile, |kind, slot, y| all.push((kind, slot, y)));
     all
-}
-
-/// The persons that share a match-key with some records, or with some persons as they stand: who fitted
-/// somebody that is gone may fit another now.
-async fn sharing(
-    conn: &mut SqliteConnection,
-    records: &[(Known, Piece)],
-    before: &BTreeSet<i64>,
-) -> Result<Vec<i64>, IngestError> {
-    let states = segments::states(conn).await?;
-    let mut rows: BTreeSet<u64> = BTreeSet::new();
-    if !states.iter().any(|state| state & ALIVE != 0) {
-        return Ok(Vec::new());
-    }
-    let before: Vec<i64> = before.iter().copied().collect();
-    let before = persons::by_id(conn, &before).await?;
-    for kind in MatchKeyKind::ALL {
-        let mut columns = Vec::new();
-        for segment in 0..states.len().div_ceil(SEGMENT_ROWS) {
-            columns.push(segments::keys(conn, segment as u64, *kind).await?);
-        }
-        let keys_of = |row: u64| {
-            let column = columns.get((row / SEGMENT_ROWS as u64) as usize);
-            let keys = column.map_or(&[][..], |column| column.as_chunks::<KEY_BYTES>().0);
-            let from = (row % SEGMENT_ROWS as u64) as usize * kind.slots();
-            keys.get(from..from + kind.slots()).unwrap_or(&[])
-        };
-        let mut wanted: HashSet<Y> =
-            records.iter().flat_map(|(_, piece)| piece.of_kind(*kind)).collect();
-        wanted.extend(before.iter().flat_map(|person| keys_of(person.row)));
-        wanted.remove(&[0; KEY_BYTES]);
-        for (segment, column) in columns.iter().enumerate() {
-            for (at, key) in column.as_chunks::<KEY_BYTES>().0.iter().enumerate() {
-                let row = segment * SEGMENT_ROWS + at / kind.slots();
-                if wanted.contains(key) && states[row] & ALIVE != 0 {
-                    rows.insert(row as u64);
-                }
-            }
-        }
-    }
-    let rows: Vec<u64> = rows.into_iter().collect();
-    Ok(persons::by_row(conn, &rows).await?.into_iter().map(|person| person.id).collect())
 }
 
 fn grouped(records: &[Stored]) -> BTreeMap<i64, BTreeSet<i64>> {

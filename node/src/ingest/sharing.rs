@@ -1,0 +1,176 @@
+//! Whom changed records may concern: persons that share something with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_proto::{
+    kind::MatchKeyKind,
+    limits::SEGMENT_ROWS,
+    linkage::{levels::Levels, weights::Weights},
+};
+use foldhash::{HashMap, HashMapExt, HashSet};
+use sqlx::SqliteConnection;
+
+use super::{
+    IngestError,
+    blocking::{self, MOST_RECORDS, RULES, Shared},
+    dedupe::{self, Piece},
+};
+use crate::{
+    store::{
+        StoreError, persons,
+        segments::{self, ALIVE, KEY_BYTES},
+    },
+    tokenise::{recipe::Y, sketch::Sketch},
+};
+
+/// Of so many sketches at a time the blocks are gone through.
+const AT_ONCE: usize = 1 << 16;
+/// Where the numbers begin by which rows are told from records.
+const ROWS: u64 = 1 << 40;
+
+/// Returns the persons that share a match-key with some records, or with some persons as they stand: who
+/// fitted somebody that is gone may fit another now. And those in one block of a rule with them whom `weights`
+/// take for the same rather than not; a block holds too many others to look at all of them again.
+pub(super) async fn sharing(
+    conn: &mut SqliteConnection,
+    pieces: &[&Piece],
+    before: &[i64],
+    weights: Option<&Weights>,
+) -> Result<Vec<i64>, IngestError> {
+    let states = segments::states(conn).await?;
+    if !states.iter().any(|state| state & ALIVE != 0) {
+        return Ok(Vec::new());
+    }
+    let before: Vec<u64> =
+        persons::by_id(conn, before).await?.into_iter().map(|person| person.row).collect();
+    let mut rows = by_keys(conn, &states, pieces, &before).await?;
+    if let Some(weights) = weights {
+        let mut sketches = sketches_of(conn, &before).await?;
+        sketches.extend(pieces.iter().map(|piece| piece.sketch.clone()));
+        for sketches in sketches.chunks(AT_ONCE) {
+            rows.extend(by_blocks(conn, &states, sketches, weights).await?);
+        }
+    }
+    let rows: Vec<u64> = rows.into_iter().collect();
+    Ok(persons::by_row(conn, &rows).await?.into_iter().map(|person| person.id).collect())
+}
+
+/// The rows that share a match-key.
+async fn by_keys(
+    conn: &mut SqliteConnection,
+    states: &[u8],
+    pieces: &[&Piece],
+    before: &[u64],
+) -> Result<BTreeSet<u64>, StoreError> {
+    let mut rows = BTreeSet::new();
+    for kind in MatchKeyKind::ALL {
+        let mut columns = Vec::new();
+        for segment in 0..states.len().div_ceil(SEGMENT_ROWS) {
+            columns.push(segments::keys(conn, segment as u64, *kind).await?);
+        }
+        let keys_of = |row: u64| {
+            let column = columns.get((row / SEGMENT_ROWS as u64) as usize);
+            let keys = column.map_or(&[][..], |column| column.as_chunks::<KEY_BYTES>().0);
+            let from = (row % SEGMENT_ROWS as u64) as usize * kind.slots();
+            keys.get(from..from + kind.slots()).unwrap_or(&[])
+        };
+        let mut wanted: HashSet<Y> = pieces.iter().flat_map(|piece| piece.of_kind(*kind)).collect();
+        wanted.extend(before.iter().flat_map(|row| keys_of(*row)));
+        wanted.remove(&[0; KEY_BYTES]);
+        for (segment, column) in columns.iter().enumerate() {
+            for (at, key) in column.as_chunks::<KEY_BYTES>().0.iter().enumerate() {
+                let row = segment * SEGMENT_ROWS + at / kind.slots();
+                if wanted.contains(key) && states[row] & ALIVE != 0 {
+                    rows.insert(row as u64);
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The sketches of some rows.
+async fn sketches_of(
+    conn: &mut SqliteConnection,
+    rows: &[u64],
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut by_segment: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for row in rows {
+        let (number, at) = (row / SEGMENT_ROWS as u64, (row % SEGMENT_ROWS as u64) as usize);
+        by_segment.entry(number).or_default().push(at);
+    }
+    let mut found = Vec::with_capacity(rows.len());
+    for (number, places) in by_segment {
+        let packed = segments::packed_sketches(conn, number).await?;
+        let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();
+        for at in places {
+            found.push(sketches.get(at).ok_or(StoreError::Corrupt("sketch"))?.to_vec());
+        }
+    }
+    Ok(found)
+}
+
+fn read(packed: &[u8]) -> Result<Sketch<'_>, StoreError> {
+    Sketch::read(packed).ok_or(StoreError::Corrupt("sketch"))
+}
+
+/// A block that somebody wanted is in.
+#[derive(Default)]
+struct Block {
+    /// Places of who is wanted.
+    wanted: Vec<u32>,
+    /// Rows that are in it, too; one more than are compared where there are more.
+    rows: Vec<u64>,
+}
+
+/// The rows in one block with some sketches whom `weights` rather take for the same.
+async fn by_blocks(
+    conn: &mut SqliteConnection,
+    states: &[u8],
+    sketches: &[Vec<u8>],
+    weights: &Weights,
+) -> Result<BTreeSet<u64>, StoreError> {
+    let mut blocks: [HashMap<Shared, Block>; RULES] = std::array::from_fn(|_| HashMap::new());
+    for (sketch, at) in sketches.iter().zip(0u32..) {
+        for (of_rule, shared) in blocks.iter_mut().zip(blocking::blocks(&read(sketch)?)) {
+            if let Some(shared) = shared {
+                of_rule.entry(shared).or_default().wanted.push(at);
+            }
+        }
+    }
+    // What is in no block that is small enough is let go of only at the end: a block grows row by row.
+    let mut met: HashMap<u64, Vec<u8>> = HashMap::new();
+    for number in 0..states.len().div_ceil(SEGMENT_ROWS) as u64 {
+        let packed = segments::packed_sketches(conn, number).await?;
+        let rows = (number * SEGMENT_ROWS as u64..).zip(segments::sketches(&packed));
+        for (row, packed) in rows.filter(|(row, _)| states[*row as usize] & ALIVE != 0) {
+            for (of_rule, shared) in blocks.iter_mut().zip(blocking::blocks(&read(packed)?)) {
+                let block = shared.and_then(|shared| of_rule.get_mut(&shared));
+                if let Some(block) = block.filter(|block| block.rows.len() <= MOST_RECORDS) {
+                    block.rows.push(row);
+                    met.entry(row).or_insert_with(|| packed.to_vec());
+                }
+            }
+        }
+    }
+    let small = blocks.iter().flat_map(HashMap::values);
+    let small = small.filter(|block| block.rows.len() <= MOST_RECORDS);
+    let pairs: HashSet<(u64, u32)> = small
+        .flat_map(|block| {
+            block.rows.iter().flat_map(|row| block.wanted.iter().map(|at| (*row, *at)))
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    for (row, at) in pairs {
+        let (one, other) = (read(&met[&row])?, read(&sketches[at as usize])?);
+        let one = dedupe::comparison(&one, ROWS + row);
+        let levels = Levels::of(&one, &dedupe::comparison(&other, at.into()));
+        if weights.score(levels, 0) >= 0.0 {
+            found.insert(row);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;
