@@ -3,11 +3,7 @@
 //! Numbers are the K-numbers of `linkage/LINKAGE.md`, go into key derivation, and are for ever. How
 //! a node fills a slot is in its `tokenise` module; what everybody can rely on is here.
 
-use crate::{
-    limits::{ONE_PERSON_MAX_COMPARED, TOKEN_MAX_RECORDS},
-    pb,
-    wire::wire_enum,
-};
+use crate::{limits::TOKEN_MAX_RECORDS, pb, wire::wire_enum};
 
 /// The recipe this version follows. Nodes of different recipes are not linked.
 pub const RECIPE: u16 = 1;
@@ -53,14 +49,14 @@ wire_enum! {
         SoundPostcodeStreet = "sound+postcode+street",
         /// Initial, house, street, birth year.
         InitialHouseStreetYear = "initial+house+street+year",
-        /// Birth date, middle initial, sex.
+        /// Birth date, middle initial, sex; of unknown sex the birth date alone.
         BirthMiddleSex = "birth+middle+sex",
         /// Names in order, alone and with middle initial or day of birth, only where they are one person's at
         /// the node.
         RareNames = "rare-names",
-        /// Surname, middle initial, birth year.
+        /// Surname, middle initial, birth year; without a middle name surname and birth year.
         SurnameMiddleYear = "surname+middle+year",
-        /// Forename, middle initial, birth year.
+        /// Forename, middle initial, birth year; without a middle name forename and birth year.
         ForenameMiddleYear = "forename+middle+year",
         /// Birth date, start of the street.
         BirthStreet = "birth+street",
@@ -133,15 +129,6 @@ impl MatchKeyKind {
             | M::Upn
             | M::Nino => TOKEN_MAX_RECORDS,
             _ => 1,
-        }
-    }
-
-    /// Returns how many records may share a match-key of this kind for a node to compare them with
-    /// each other.
-    pub const fn most_compared(self) -> usize {
-        match self {
-            _ if self.most_records() > 1 => ONE_PERSON_MAX_COMPARED,
-            _ => TOKEN_MAX_RECORDS,
         }
     }
 

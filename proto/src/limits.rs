@@ -27,10 +27,6 @@ pub const SWEEP_JUMP: u64 = 1000;
 /// A token that more of a node's records share than this is suppressed by the node.
 pub const TOKEN_MAX_RECORDS: usize = 50;
 
-/// How many records of one agency may share a key that hardly anybody but one person holds, for it to compare
-/// them with each other: some are written down hundreds of times.
-pub const ONE_PERSON_MAX_COMPARED: usize = 400;
-
 /// Counts below this are not sent.
 pub const K_THRESHOLD: u64 = 10;
 

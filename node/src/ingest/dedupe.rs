@@ -46,6 +46,10 @@ type Shared = (u32, u32, u32);
 /// than there are.
 const SAMPLED_PAIRS: usize = 100_000;
 
+/// How many records may share a match-key that hardly anybody but one person holds, to be compared with each
+/// other: some are written down hundreds of times.
+const MOST_DOUBLES: usize = 400;
+
 /// Matches among so many records teach how one person agrees, if there are [`ENOUGH_MATCHES`]: far more
 /// than there are twins.
 const LEARN_FROM_SHARE: f64 = 0.1;
@@ -173,10 +177,9 @@ fn of_kind(pieces: &[&Piece], kind: MatchKeyKind) -> Vec<Shared> {
     let records = pieces.iter().zip(0u32..);
     let keys = records.flat_map(|(piece, at)| piece.of_kind(kind).map(move |y| (y, at)));
     let column = blocking::in_order(keys.collect());
-    let most = match kind {
-        // What many people share who have little in common.
-        MatchKeyKind::RareNames | MatchKeyKind::RarePlaces => blocking::affordable(&column),
-        _ => kind.most_compared(),
+    let most = match kind.most_records() {
+        1 => blocking::affordable(&column),
+        _ => MOST_DOUBLES,
     };
     blocking::inside(&column, most).into_iter().map(|(a, b)| (a, b, 1 << kind.index())).collect()
 }

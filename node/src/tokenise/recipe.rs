@@ -18,7 +18,7 @@ pub type Y = [u8; 16];
 
 /// Rises with whatever makes other match-keys of the same record: how names are read, how a slot is filled.
 /// Stored match-keys of another revision are made again.
-pub const REVISION: u16 = 4;
+pub const REVISION: u16 = 5;
 
 /// The epoch's keys for hashing fields, one a kind.
 pub struct MatchKeys {
@@ -278,6 +278,9 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
         }
         K::BirthMiddleSex => {
             births.iter().for_each(|b| slots.add(&[&b.full, &parts.middle, &p.sex]));
+            if p.sex.is_empty() {
+                births.iter().for_each(|b| slots.add(&[&b.full]));
+            }
         }
         K::RareNames => {
             // Whether they are rare is for the stream to tell, which sees everybody.
@@ -298,11 +301,17 @@ fn fill(slots: &mut Slots<'_>, profile: &Profile, parts: &Parts<'_>) {
         K::SurnameMiddleYear => {
             for (s, birth) in surnames().flat_map(|s| births.iter().map(move |b| (s, b))) {
                 slots.add(&[s, &parts.middle, &birth.year]);
+                if parts.middle.is_empty() {
+                    slots.add(&[s, &birth.year]);
+                }
             }
         }
         K::ForenameMiddleYear => {
             for (g, birth) in full_forenames().flat_map(|g| births.iter().map(move |b| (g, b))) {
                 slots.add(&[g, &parts.middle, &birth.year]);
+                if parts.middle.is_empty() {
+                    slots.add(&[g, &birth.year]);
+                }
             }
         }
         K::BirthStreet => births.iter().for_each(|b| slots.add(&[&b.full, &parts.street5])),

@@ -131,3 +131,27 @@ fn a_place_is_a_house_a_street_or_a_family_in_one_town() {
     assert_eq!((here[&place(1)], here[&place(2)]), (moved[&place(1)], moved[&place(2)]));
     assert!(!hashed(&person()).contains_key(&place(0)), "no town, no place");
 }
+
+#[test]
+fn what_stands_empty_without_middle_name_or_sex_is_filled_with_less() {
+    let with = |middle: &str, sex: &str| {
+        hashed(&Profile { middle: middle.into(), sex: sex.into(), ..person() })
+    };
+    let (bare, whole) = (with("", ""), with("may", "f"));
+    let other =
+        Profile { births: vec![Birth { month: Some(3), ..person().births[0] }], ..person() };
+    for kind in [K::SurnameMiddleYear, K::ForenameMiddleYear] {
+        assert_eq!(bare[&(kind, 0)], hashed(&other)[&(kind, 0)], "{kind}: its year is the same");
+        assert_ne!(bare[&(kind, 0)], whole[&(kind, 0)], "{kind}");
+        assert_eq!(
+            whole[&(kind, 0)],
+            with("m", "")[&(kind, 0)],
+            "{kind}: its middle initial is the same"
+        );
+    }
+    let stranger = Profile { births: person().births, ..Profile::default() };
+    let birth = (K::BirthMiddleSex, 0);
+    assert_eq!(bare[&birth], hashed(&stranger)[&birth]);
+    assert_ne!(bare[&birth], whole[&birth]);
+    assert!(!with("", "f").contains_key(&birth), "whose sex is known has a key with it or none");
+}
