@@ -19,9 +19,9 @@ pub(super) const RULES: usize = 7;
 /// How many records of a block are compared with each other at most.
 pub(super) const MOST_RECORDS: usize = 50;
 
-/// How many pairs a rule brings at most. The larger the agency, the more strangers a block holds; those of
-/// its smallest blocks are looked at.
-const MOST_PAIRS: usize = 1 << 20;
+/// How many pairs a rule may always bring; in a large agency one for each record. The larger it is, the more
+/// strangers a block holds; those of its smallest blocks are looked at.
+const FEW_PAIRS: usize = 1 << 20;
 
 /// What records of one block of a rule share.
 pub(super) type Shared = [u32; 2];
@@ -79,8 +79,10 @@ pub(super) fn inside<K: Copy + Eq>(column: &[(K, u32)], most: usize) -> Vec<(u32
     pairs.collect()
 }
 
-/// Returns the most records that a block may hold for all those blocks to bring no more than [`MOST_PAIRS`].
+/// Returns the most records that a block may hold for all those blocks to bring no more pairs than are worth it
+/// (see [`FEW_PAIRS`]).
 pub(super) fn affordable<K: Eq>(column: &[(K, u32)]) -> usize {
+    let most = FEW_PAIRS.max(column.len());
     let mut blocks = [0; MOST_RECORDS + 1];
     for block in column.chunk_by(|x, y| x.0 == y.0).filter(|block| block.len() <= MOST_RECORDS) {
         blocks[block.len()] += 1;
@@ -88,7 +90,7 @@ pub(super) fn affordable<K: Eq>(column: &[(K, u32)]) -> usize {
     let sizes = blocks.iter().enumerate().skip(2);
     let sums = sizes.scan(0, |pairs, (size, blocks)| {
         *pairs += blocks * size * (size - 1) / 2;
-        (*pairs <= MOST_PAIRS).then_some(size)
+        (*pairs <= most).then_some(size)
     });
     sums.last().unwrap_or(0)
 }
