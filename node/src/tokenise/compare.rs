@@ -173,14 +173,16 @@ impl<'k> Comparer<'k> {
         self.put(Target::Word(word as usize), domain, noise);
     }
 
-    /// Every pair of neighbouring letters, the ends included.
+    /// Every pair of neighbouring letters in either order, the ends included.
     fn pairs(&mut self, word: Word, domain: u8, text: &[u8], noise: u64) {
         if text.is_empty() {
             return self.no_word(word, noise);
         }
         let mut before = b'^';
         for letter in text.iter().copied().chain([b'$']) {
-            let pair = u64::from(before) << 8 | u64::from(letter);
+            // Two letters that changed places still make the same pair.
+            let (low, high) = (before.min(letter), before.max(letter));
+            let pair = u64::from(low) << 8 | u64::from(high);
             self.blocks.push(keyed(domain, pair));
             before = letter;
         }

@@ -125,7 +125,7 @@ impl Atom {
     pub const COUNT: usize = Self::Phone as usize + 1;
 }
 
-/// A value's pairs of neighbouring letters in 128 keyed bits, of which two values that share most of
+/// A value's pairs of neighbouring letters, in either order, in 128 keyed bits, of which two values that share most of
 /// their pairs share most. How long a value is does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]

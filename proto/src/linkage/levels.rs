@@ -1,7 +1,8 @@
 //! How well two records agree, field by field.
 //!
 //! Levels are those of `linkage/LINKAGE.md`, section 2.4; a higher level is better agreement, and
-//! the highest rule that holds wins. `D` is the Dice coefficient of the two sets of letter pairs.
+//! the highest rule that holds wins. `D` is the Dice coefficient of the two sets of pairs of neighbouring
+//! letters, which are the same in either order: two letters that changed places cost two pairs and not three.
 //!
 //! | field | levels |
 //! |---|---|

@@ -84,6 +84,20 @@ fn typing_errors_show_as_levels() {
 }
 
 #[test]
+fn two_letters_that_changed_places_are_a_typing_error() {
+    let named =
+        |name: &str, sound: &str| Profile { forenames: vec![sounded(name, sound)], ..kieran() };
+    let (right, wrong) = (named("katrina", "KTRN"), named("kartina", "KRTN"));
+    let reach = |other: &Profile| {
+        let salts = 0..32;
+        salts.filter(|salt| levels(&right, other, [*salt; 2]).at_least(F::Forename, 3)).count()
+    };
+    // Six pairs of letters in eight are the same: the estimate says so under most salts.
+    assert!(reach(&wrong) >= 24, "{}", reach(&wrong));
+    assert!(reach(&named("martina", "MRTN")) <= 4, "somebody else");
+}
+
+#[test]
 fn one_comparison_does_not_show_what_a_record_lacks_and_two_show_what_both_have() {
     let cipher = Aes128::new_from_slice(&[9; 16]).unwrap();
     let mut comparer = Comparer::new(&cipher);
