@@ -52,7 +52,7 @@ const MOST_DOUBLES: usize = 400;
 
 /// Matches among so many records teach how one person agrees, if there are [`ENOUGH_MATCHES`]: far more
 /// than there are twins.
-const LEARN_FROM_SHARE: f64 = 0.05;
+const LEARN_FROM_SHARE: f64 = 0.1;
 
 /// Of somebody who is on record more often, so many of each record's doubles count when it comes to how one
 /// person agrees: otherwise the few who are written down hundreds of times would teach everything.
