@@ -88,8 +88,8 @@ pub(super) async fn refresh(
     let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
     let learnt = weights::load(conn).await?;
     let pieces: Vec<&Piece> = keyed.iter().map(|(_, piece)| piece).collect();
-    let before_now: Vec<i64> = touched.iter().copied().collect();
-    touched.extend(sharing::sharing(conn, &pieces, &before_now, learnt.as_ref()).await?);
+    let as_they_stand: Vec<i64> = touched.iter().copied().collect();
+    touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, learnt.as_ref()).await?);
     keyed.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
