@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_proto::{
     kind::MatchKeyKind,
     limits::SEGMENT_ROWS,
-    linkage::{levels::Levels, weights::Weights},
+    linkage::{comparison::Comparison, levels::Levels, weights::Weights},
 };
 use foldhash::{HashMap, HashMapExt, HashSet};
 use sqlx::SqliteConnection;
@@ -48,7 +48,7 @@ pub(super) async fn sharing(
         let mut sketches = sketches_of(conn, &before).await?;
         sketches.extend(pieces.iter().map(|piece| piece.sketch.clone()));
         for sketches in sketches.chunks(AT_ONCE) {
-            rows.extend(by_blocks(conn, &states, sketches, weights).await?);
+            by_blocks(conn, &states, sketches, weights, &mut rows).await?;
         }
     }
     let rows: Vec<u64> = rows.into_iter().collect();
@@ -123,13 +123,14 @@ struct Block {
     rows: Vec<u64>,
 }
 
-/// The rows in one block with some sketches whom `weights` rather take for the same.
+/// Adds the rows in one block with some sketches whom `weights` rather take for the same.
 async fn by_blocks(
     conn: &mut SqliteConnection,
     states: &[u8],
     sketches: &[Vec<u8>],
     weights: &Weights,
-) -> Result<BTreeSet<u64>, StoreError> {
+    rows: &mut BTreeSet<u64>,
+) -> Result<(), StoreError> {
     let mut blocks: [HashMap<Shared, Block>; RULES] = std::array::from_fn(|_| HashMap::new());
     for (sketch, at) in sketches.iter().zip(0u32..) {
         for (of_rule, shared) in blocks.iter_mut().zip(blocking::blocks(&read(sketch)?)) {
@@ -142,8 +143,8 @@ async fn by_blocks(
     let mut met: HashMap<u64, Vec<u8>> = HashMap::new();
     for number in 0..states.len().div_ceil(SEGMENT_ROWS) as u64 {
         let packed = segments::packed_sketches(conn, number).await?;
-        let rows = (number * SEGMENT_ROWS as u64..).zip(segments::sketches(&packed));
-        for (row, packed) in rows.filter(|(row, _)| states[*row as usize] & ALIVE != 0) {
+        let all = (number * SEGMENT_ROWS as u64..).zip(segments::sketches(&packed));
+        for (row, packed) in all.filter(|(row, _)| states[*row as usize] & ALIVE != 0) {
             for (of_rule, shared) in blocks.iter_mut().zip(blocking::blocks(&read(packed)?)) {
                 let block = shared.and_then(|shared| of_rule.get_mut(&shared));
                 if let Some(block) = block.filter(|block| block.rows.len() <= MOST_RECORDS) {
@@ -155,21 +156,24 @@ async fn by_blocks(
     }
     let small = blocks.iter().flat_map(HashMap::values);
     let small = small.filter(|block| block.rows.len() <= MOST_RECORDS);
-    let pairs: HashSet<(u64, u32)> = small
-        .flat_map(|block| {
-            block.rows.iter().flat_map(|row| block.wanted.iter().map(|at| (*row, *at)))
-        })
-        .collect();
-    let mut found = BTreeSet::new();
-    for (row, at) in pairs {
-        let (one, other) = (read(&met[&row])?, read(&sketches[at as usize])?);
-        let one = dedupe::comparison(&one, ROWS + row);
-        let levels = Levels::of(&one, &dedupe::comparison(&other, at.into()));
-        if weights.score(levels, 0) >= 0.0 {
-            found.insert(row);
+    let mut beside: HashMap<u64, HashSet<u32>> = HashMap::new();
+    for block in small {
+        for row in block.rows.iter().filter(|row| !rows.contains(row)) {
+            beside.entry(*row).or_default().extend(&block.wanted);
         }
     }
-    Ok(found)
+    let numbered = sketches.iter().zip(0u64..);
+    let wanted: Vec<Comparison> = numbered
+        .map(|(sketch, at)| Ok(dedupe::comparison(&read(sketch)?, at)))
+        .collect::<Result<_, StoreError>>()?;
+    for (row, others) in beside {
+        let one = dedupe::comparison(&read(&met[&row])?, ROWS + row);
+        let is_same = |at: &u32| weights.score(Levels::of(&one, &wanted[*at as usize]), 0) >= 0.0;
+        if others.iter().any(is_same) {
+            rows.insert(row);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
