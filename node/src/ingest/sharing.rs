@@ -1,6 +1,6 @@
 //! Whom changed records may concern: persons that share something with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use causeway_proto::{
     kind::MatchKeyKind,
@@ -94,13 +94,8 @@ async fn sketches_of(
     conn: &mut SqliteConnection,
     rows: &[u64],
 ) -> Result<Vec<Vec<u8>>, StoreError> {
-    let mut by_segment: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for row in rows {
-        let (number, at) = (row / SEGMENT_ROWS as u64, (row % SEGMENT_ROWS as u64) as usize);
-        by_segment.entry(number).or_default().push(at);
-    }
     let mut found = Vec::with_capacity(rows.len());
-    for (number, places) in by_segment {
+    for (number, places) in segments::by_segment(rows) {
         let packed = segments::packed_sketches(conn, number).await?;
         let sketches: Vec<&[u8]> = segments::sketches(&packed).collect();
         for at in places {

@@ -185,14 +185,19 @@ pub fn sketches(packed: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Marks rows as no longer their person's.
-pub async fn retire(conn: &mut SqliteConnection, rows: &[u64]) -> Result<(), StoreError> {
+/// Returns the segments that some rows are in, and their places there.
+pub fn by_segment(rows: &[u64]) -> BTreeMap<u64, Vec<usize>> {
     let mut by_segment: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for row in rows {
         let (number, at) = (row / SEGMENT_ROWS as u64, (row % SEGMENT_ROWS as u64) as usize);
         by_segment.entry(number).or_default().push(at);
     }
-    for (number, places) in by_segment {
+    by_segment
+}
+
+/// Marks rows as no longer their person's.
+pub async fn retire(conn: &mut SqliteConnection, rows: &[u64]) -> Result<(), StoreError> {
+    for (number, places) in by_segment(rows) {
         let mut states = column(conn, number, STATE).await?;
         for at in places {
             *states.get_mut(at).ok_or(StoreError::Corrupt("row"))? &= !ALIVE;
@@ -257,12 +262,8 @@ async fn picked<const N: usize>(
     rows: &[u64],
     of: i64,
 ) -> Result<Vec<(u64, [u8; N])>, StoreError> {
-    let mut by_segment: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
-    for row in rows {
-        let number = (row / SEGMENT_ROWS as u64).cast_signed();
-        by_segment.entry(number).or_default().push(*row);
-    }
-    let numbers: Vec<&i64> = by_segment.keys().collect();
+    let by_segment = by_segment(rows);
+    let numbers: Vec<&u64> = by_segment.keys().collect();
     let numbers = serde_json::to_string(&numbers).expect("numbers are JSON");
     let bodies: Vec<(i64, Vec<u8>)> = sqlx::query_as(
         "select number, body from segment \
@@ -274,11 +275,12 @@ async fn picked<const N: usize>(
     .await?;
     let mut picked = Vec::with_capacity(rows.len());
     for (number, body) in bodies {
-        let (cells, _) = body.as_chunks::<N>();
-        picked.extend(by_segment[&number].iter().filter_map(|row| {
-            let cell = cells.get((row % SEGMENT_ROWS as u64) as usize)?;
-            Some((*row, *cell))
-        }));
+        let (number, (cells, _)) = (unsigned("segment", number)?, body.as_chunks::<N>());
+        picked.extend(
+            by_segment[&number].iter().filter_map(|at| {
+                Some((number * SEGMENT_ROWS as u64 + *at as u64, *cells.get(*at)?))
+            }),
+        );
     }
     Ok(picked)
 }
