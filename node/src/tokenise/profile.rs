@@ -101,8 +101,9 @@ const FORMAL: usize = 4;
 impl Profile {
     /// Puts a person together from all their source records.
     ///
-    /// The record that says most leads: its name, birth date and address come first. What it lacks
-    /// comes from the others, and where they differ both forms are kept.
+    /// Where records differ, what most of them say comes first, and of what as many say the one of the record
+    /// that says most; of names and birth dates other forms are kept, too. An address comes whole, from one
+    /// record.
     pub fn of(records: &[&Person]) -> Self {
         let mut records = records.to_vec();
         // A stable sort: of records that say as much, the first given leads.
@@ -115,20 +116,19 @@ impl Profile {
             Some(listed) => listed as u32,
             None => 0,
         };
-        let full = names.iter().filter(|name| name.surname.is_some());
-        let parts = full.map(|name| &name.surname_parts).next();
+        let full = names.iter().find(|name| name.surname.as_deref() == Some(surname));
+        let parts = full.map(|name| &name.surname_parts);
         let ends = match parts.map(Vec::as_slice) {
             Some([first, .., last]) => [first.clone(), last.clone()],
             _ => [surname.to_owned(), surname.to_owned()],
         };
-        let address = records.iter().map(|person| &person.address);
-        let address =
-            address.max_by_key(|a| (a.postcode.is_some() && a.house.is_some(), a.street.is_some()));
+        let address = address(&records);
         let of_address = |field: fn(&Address) -> &Option<String>| {
             address.and_then(|address| field(address).clone()).unwrap_or_default()
         };
         let first = |field: &dyn Fn(&Person) -> Option<String>| {
-            records.iter().find_map(|person| field(person)).unwrap_or_default()
+            let values = by_votes(records.iter().filter_map(|person| field(person)));
+            values.into_iter().next().unwrap_or_default()
         };
         Self {
             extra_forenames: extra_forenames(forename, &forenames),
@@ -137,11 +137,9 @@ impl Profile {
             formal: formal(forename),
             surname_per_million: per_million(Part::Surname, surname),
             surname_ends: ends,
-            middle: names
-                .iter()
-                .find_map(|name| name.middle.clone())
-                .unwrap_or_default()
-                .replace(' ', ""),
+            middle: by_votes(names.iter().filter_map(|name| name.middle.as_deref()))
+                .first()
+                .map_or_else(String::new, |middle| middle.replace(' ', "")),
             births: births(&records),
             sex: first(&|person| {
                 person.sex.map(|sex| if sex == Sex::Female { "f" } else { "m" }.to_owned())
@@ -183,16 +181,41 @@ fn fullness(person: &Person) -> (usize, usize) {
     (strong, more.into_iter().filter(|there| *there).count())
 }
 
-fn forms<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Sounded> {
-    let mut forms: Vec<Sounded> = Vec::new();
-    for name in names.filter(|name| !name.is_empty()) {
-        if forms.len() < FORMS && !forms.iter().any(|form| form.text == name) {
-            forms.push(sounded(name));
+/// The address that says most; of those that say as much one where the person still lives, who moved there last,
+/// and with most in common with the others.
+fn address<'a>(records: &[&'a Person]) -> Option<&'a Address> {
+    let has_in_common = |x: &Address, y: &Address| {
+        let same = [x.postcode == y.postcode, x.house == y.house, x.street == y.street];
+        same.into_iter().filter(|same| *same).count()
+    };
+    let leading = records.iter().max_by_key(|person| {
+        let Person { address, residence_from, residence_to, .. } = person;
+        let says =
+            (address.postcode.is_some() && address.house.is_some(), address.street.is_some());
+        let votes = records.iter().map(|other| has_in_common(address, &other.address));
+        (says, residence_to.is_none(), *residence_from, votes.sum::<usize>())
+    });
+    leading.map(|person| &person.address)
+}
+
+/// Each of some values once: what is said most often first, and of what is said as often the first given.
+fn by_votes<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut counts: Vec<(T, usize)> = Vec::new();
+    for value in values {
+        match counts.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((value, 1)),
         }
     }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(value, _)| value).collect()
+}
+
+fn forms<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Sounded> {
+    let mut forms = by_votes(names.filter(|name| !name.is_empty()));
     // A full name says more than the initial that another record has.
-    forms.sort_by_key(|form| form.text.len() == 1);
-    forms
+    forms.sort_by_key(|form| form.len() == 1);
+    forms.into_iter().take(FORMS).map(sounded).collect()
 }
 
 fn sounded(name: &str) -> Sounded {
@@ -228,23 +251,21 @@ fn extra_forenames(forename: &str, known: &[Sounded]) -> Vec<Sounded> {
 /// Every birth date of the records, as exactly as each knows it: real ones first, then mistyped and
 /// partial ones.
 fn births(records: &[&Person]) -> Vec<Birth> {
-    let mut births: Vec<Birth> = Vec::new();
-    for person in records {
+    let births = records.iter().map(|person| {
         let birth = &person.birth;
         // Only the other order of day and month is a real date, so that is the date.
         let day = birth.day().or(birth.swapped.filter(|_| birth.day().is_none()));
-        let found = match (day.map(Day::ymd), birth.typed) {
+        match (day.map(Day::ymd), birth.typed) {
             (Some((year, month, day)), _) => {
                 Birth { year: Some(year), month: Some(month), day: Some(day) }
             }
             (None, Some(typed)) => Birth::mistyped(birth.year(), typed),
             (None, None) => Birth { year: birth.year(), month: birth.month(), day: None },
-        };
-        if found.year.is_some() && !births.contains(&found) && births.len() < FORMS {
-            births.push(found);
         }
-    }
+    });
+    let mut births = by_votes(births.filter(|birth| birth.year.is_some()));
     births.sort_by_key(|birth| (birth.real().is_none(), !birth.is_full()));
+    births.truncate(FORMS);
     births
 }
 
@@ -293,6 +314,51 @@ impl fmt::Debug for Birth {
 mod tests {
     use super::*;
     use crate::normalise::{Birth as Read, BirthDate};
+
+    fn named(forename: &str, number: Option<&str>) -> Person {
+        let name = Name {
+            forename: Some(forename.to_owned()),
+            surname: Some("hart".to_owned()),
+            ..Name::default()
+        };
+        let other_id = number.map(str::to_owned);
+        Person { names: vec![name], other_id, ..Person::default() }
+    }
+
+    #[test]
+    fn what_most_records_say_leads_and_of_as_many_the_fullest() {
+        let mut mistaken = named("ana", Some("91"));
+        mistaken.phone = Some("7700900123".to_owned());
+        let records = [&mistaken, &named("anna", Some("19")), &named("anna", Some("19"))];
+        let profile = Profile::of(&records);
+        let forenames: Vec<&str> = profile.forenames.iter().map(|name| &*name.text).collect();
+        assert_eq!(forenames, ["anna", "ana"]);
+        assert_eq!((&*profile.other_id, &*profile.phone), ("19", "7700900123"));
+        assert_eq!(leading(&Profile::of(&records[..2]).forenames), "ana");
+        let initials = [&named("a", None), &named("a", None), &named("anna", None)];
+        assert_eq!(leading(&Profile::of(&initials).forenames), "anna");
+    }
+
+    #[test]
+    fn an_address_that_somebody_left_stands_behind_where_they_live() {
+        let living = |street: &str, to: Option<Day>| {
+            let text = |text: &str| Some(text.to_owned());
+            let address = Address {
+                postcode: text("zz11zz"),
+                house: text("1"),
+                street: text(street),
+                ..Address::default()
+            };
+            Person { address, residence_to: to, ..Person::default() }
+        };
+        let left = living("mill lane", Day::new(2024, 5, 1));
+        let here = living("high street", None);
+        for records in [[&left, &here, &left], [&left, &left, &here], [&here, &left, &left]] {
+            assert_eq!(Profile::of(&records).street, "highstreet");
+        }
+        let (mistaken, again) = (living("hihg street", None), living("high street", None));
+        assert_eq!(Profile::of(&[&here, &again, &mistaken]).street, "highstreet");
+    }
 
     #[test]
     fn a_mistyped_birth_date_keeps_its_digits_and_stands_behind_a_real_one() {

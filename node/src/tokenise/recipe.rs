@@ -18,7 +18,7 @@ pub type Y = [u8; 16];
 
 /// Rises with whatever makes other match-keys of the same record: how names are read, how a slot is filled.
 /// Stored match-keys of another revision are made again.
-pub const REVISION: u16 = 5;
+pub const REVISION: u16 = 6;
 
 /// The epoch's keys for hashing fields, one a kind.
 pub struct MatchKeys {

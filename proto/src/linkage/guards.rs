@@ -80,7 +80,9 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
         return Verdict::Doubtful(Doubt::Renamed);
     }
     let thin = levels.initial_only() || levels.get(F::Forename).is_none();
+    let nameless = [F::Forename, F::Surname].iter().all(|field| levels.get(*field).is_none());
     match levels.get(F::Birth) {
+        _ if nameless => Verdict::HouseholdOnly,
         None if thin => Verdict::HouseholdOnly,
         Some(..4) if thin => Verdict::Doubtful(Doubt::Initial),
         _ => Verdict::Open,
@@ -203,6 +205,16 @@ mod tests {
         assert_eq!(verdict(thin, StrongIds::default()), Verdict::Doubtful(Doubt::Initial));
         thin = thin.with(F::Birth, 5);
         assert_eq!(verdict(thin, StrongIds::default()), Verdict::Open);
+    }
+
+    #[test]
+    fn records_that_have_no_name_in_common_are_no_one_person_by_a_birth_date_alone() {
+        let nameless = Levels::NONE.with(F::Birth, 5).with(F::Address, 0);
+        let none = StrongIds::default();
+        assert_eq!(verdict(nameless, none), Verdict::HouseholdOnly);
+        assert_eq!(verdict(nameless.with(F::Surname, 2), none), Verdict::Open);
+        let same_number = StrongIds { agreeing: 1, conflicting: 0 };
+        assert_eq!(verdict(nameless, same_number), Verdict::Open);
     }
 
     #[test]
