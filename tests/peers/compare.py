@@ -20,6 +20,8 @@ NAMES = {
     "splink": "Splink", "splink-wide": "Splink by its wide rules", "clk": "clkhash + anonlink",
     "opprl": "OPPRL tokens",
 }
+# Peers that go into no environment with the others have one of their own.
+ENVIRONMENTS = {"opprl": "opprl"}
 # Of more records than so many Splink's wide rules bring pairs that do not fit into 24 GiB.
 WIDEST = 1_000_000
 
@@ -95,9 +97,11 @@ def ours(data, folder, town):
     return [{**both, "steps": steps, "wall_seconds": whole, "links": report["pairwise"]}, swept]
 
 
-def theirs(data, folder, name):
+def theirs(data, folder, name, work):
     """A peer's rows. Where it leaves the threshold open, the best one is shown: generous."""
-    command = [sys.executable, __file__, "--peer", name, folder]
+    own = ENVIRONMENTS.get(name)
+    python = work / own / "bin/python" if own else sys.executable
+    command = [python, __file__, "--peer", name, folder]
     nothing = {"data": data, "who": NAMES[name]}
     try:
         report, rss, _ = measured(command)
@@ -190,7 +194,7 @@ def main():
         rows += ours(folder.name, folder, args.town)
         for peer in PEERS:
             print(f"{folder.name}: {peer}", file=sys.stderr)
-            rows += theirs(folder.name, folder, peer)
+            rows += theirs(folder.name, folder, peer, args.work)
         # After each folder, so that nothing is lost when it is stopped.
         (args.work / f"{name}.json").write_text(json.dumps(rows, indent=1))
         (args.work / f"{name}.md").write_text(markdown(rows) + "\n" + ratios(rows))
