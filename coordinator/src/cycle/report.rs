@@ -1,5 +1,6 @@
 //! What a sweep came to, for people and machines. Nothing here lists who was not surfaced.
 
+mod link;
 mod print;
 mod quality;
 
@@ -10,13 +11,13 @@ use causeway_proto::{
     catalogue::{AgencyKind, SignalCode},
     day::Day,
     ids::{AgencyId, LineId},
-    linkage::{levels::ComparisonField, weights::Weights},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Linked, Taking, subgroups::Subgroups};
+pub use self::link::{FieldReport, LinkReport, Rest, RestReport, link};
+use super::{Taking, subgroups::Subgroups};
 use crate::{
-    link::{Pair, quality::LinkQuality},
+    link::quality::LinkQuality,
     route::surfacing::{Capacity, Why},
     score::{Scored, Tenths, compare::Comparison},
 };
@@ -209,43 +210,6 @@ pub struct RecipientReport {
     pub records: usize,
 }
 
-/// Why two records were taken for one person: kinds and levels, never values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LinkReport {
-    /// Whose records.
-    pub agencies: [AgencyId; 2],
-    /// The match weight in bits, everything included; `None` where other records join the two.
-    pub bits: Option<f64>,
-    /// The odds in bits that any two records of different agencies are one person.
-    #[serde(default)]
-    pub prior: f64,
-    /// Which match-keys they share.
-    pub kinds: Vec<String>,
-    /// The pattern of its match-keys decided it: pairs of the same pattern came to at least `bits`.
-    #[serde(default)]
-    pub by_pattern: bool,
-    /// What its fields came to in bits when they were looked at for the alert, where its pattern had decided.
-    #[serde(default)]
-    pub looked_at: Option<f64>,
-    /// How well each field agrees, and what that says in bits; none where nobody looked.
-    pub fields: Vec<FieldReport>,
-    /// What the rest says in bits: national numbers that agree, how like a relative's it all looks,
-    /// and whether either agency has another candidate.
-    #[serde(default)]
-    pub context: f64,
-}
-
-/// How well one field agrees.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FieldReport {
-    /// Which.
-    pub field: ComparisonField,
-    /// The level reached; higher is better.
-    pub level: usize,
-    /// What that says, in bits.
-    pub bits: f64,
-}
-
 impl AgencyReport {
     /// Describes what became of an agency.
     pub fn of(agency: &Taking<'_>) -> Self {
@@ -288,47 +252,6 @@ pub fn rules(scored: &Scored) -> Vec<RuleReport> {
         sentence: rule.sentence.clone(),
     };
     scored.rules.iter().map(rule).collect()
-}
-
-/// Describes one link of a sweep whose agencies, by their places, have these names.
-pub fn link(name: impl Fn(usize) -> AgencyId, linked: &Linked, at: usize) -> LinkReport {
-    let (pair, levels, weights): (&Pair, _, &Weights) =
-        (&linked.pairs[at], linked.levels[at], &linked.decision.learnt.weights);
-    let agency = |record| name(linked.records.agency(record));
-    let kinds = causeway_proto::kind::MatchKeyKind::ALL.iter();
-    // What another pair of the same pattern showed says nothing of this one.
-    let by_pattern = levels.is_supposed();
-    let looked_at = linked.looked_at.get(&at).copied().filter(|_| by_pattern);
-    let shown = if by_pattern { looked_at } else { Some(levels) };
-    let fields = ComparisonField::ALL.iter().filter_map(|field| {
-        let level = shown?.get(*field)?;
-        Some(FieldReport { field: *field, level, bits: tenth(weights.bits(*field, level)) })
-    });
-    let fields: Vec<FieldReport> = fields.collect();
-    let (prior, bits) = (tenth(weights.prior_bits()), linked.decision.bits[at]);
-    // What the pairs around it say is the same, whatever decided.
-    let weight = |levels| weights.score(levels, pair.strong_ids().agreeing);
-    let around = bits.map_or(0.0, |bits| bits - weight(levels));
-    let looked_at = looked_at.map(|seen| tenth(weight(seen) + around));
-    let bits = bits.map(tenth);
-    let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
-    LinkReport {
-        agencies: [agency(pair.a), agency(pair.b)],
-        bits,
-        prior,
-        kinds: kinds
-            .filter(|kind| pair.kinds >> kind.index() & 1 == 1)
-            .map(ToString::to_string)
-            .collect(),
-        by_pattern,
-        looked_at,
-        fields,
-        context: looked_at.or(bits).map_or(0.0, |bits| tenth(bits - told)),
-    }
-}
-
-fn tenth(bits: f64) -> f64 {
-    (bits * 10.0).round() / 10.0
 }
 
 /// A score as a number.

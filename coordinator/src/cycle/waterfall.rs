@@ -26,14 +26,18 @@ fn steps(link: &LinkReport) -> Vec<Step> {
         .fields
         .iter()
         .map(|field| (format!("{} (level {})", field.field, field.level), field.bits));
-    let rest = match (link.by_pattern, link.looked_at) {
+    let parts = link.rest.iter().map(|rest| (rest.what.in_words().to_owned(), rest.bits));
+    let undivided = match (link.by_pattern, link.looked_at) {
         (true, None) => "pattern of its match-keys",
+        // Earlier versions kept it undivided.
         _ => "numbers, relatives, rivals",
     };
+    let whole = link.rest.is_empty() && link.context != 0.0;
     let mut from = 0.0;
     std::iter::once(("odds of any two records".to_owned(), link.prior))
         .chain(fields)
-        .chain(std::iter::once((rest.to_owned(), link.context)))
+        .chain(parts)
+        .chain(whole.then(|| (undivided.to_owned(), link.context)))
         .map(|(name, bits)| {
             let step = Step { name, bits, from };
             from += bits;
@@ -88,9 +92,26 @@ pub fn text(link: &LinkReport) -> String {
         _ => {}
     }
     if let Some(bits) = link.looked_at.or(link.bits) {
-        line(&format!("{:<28} {bits:+7.1}  bits: link from 0 on", "match weight"));
+        line(&format!("{:<28} {bits:+7.1}  bits: {}", "match weight", link_from(link)));
     }
     out
+}
+
+/// Says from which weight on a pair is a link, and why from that.
+fn link_from(link: &LinkReport) -> String {
+    match (link.link_from, &link.guard) {
+        (Some(from), Some(guard)) => format!("link from {from} on, as {guard}"),
+        (Some(from), None) => format!("link from {from} on"),
+        (None, _) => "no link by whatever weight".to_owned(),
+    }
+}
+
+/// Says why two records are no link by themselves.
+pub fn without_weight(link: &LinkReport) -> String {
+    match &link.guard {
+        Some(guard) => format!("no link by itself, as {guard}"),
+        None => "joined by other records".to_owned(),
+    }
 }
 
 /// Returns the evidence of every link as one SVG picture.
@@ -108,7 +129,7 @@ pub fn svg(links: &[LinkReport]) -> String {
                 )
             }
             Some(bits) => format!("{a} – {b}: {bits:+.1} bits"),
-            None => format!("{a} – {b}: joined by other records"),
+            None => format!("{a} – {b}: {}", without_weight(link)),
         };
         let kinds = link.kinds.join(", ");
         let _ = writeln!(
@@ -144,10 +165,11 @@ pub fn svg(links: &[LinkReport]) -> String {
         if let Some(total) = link.looked_at.or(link.bits) {
             let _ = writeln!(
                 body,
-                "<text x='16' y='{0:.1}' font-weight='bold'>match weight; a link from 0 on</text>\
+                "<text x='16' y='{0:.1}' font-weight='bold'>match weight; a {2}</text>\
                  <text x='{1:.1}' y='{0:.1}' font-weight='bold'>{total:+.1}</text>",
                 top + 15.0,
-                WIDTH - 60.0
+                WIDTH - 60.0,
+                link_from(link)
             );
             top += LINE;
         }
@@ -165,7 +187,10 @@ pub fn svg(links: &[LinkReport]) -> String {
 mod tests {
     use causeway_proto::linkage::levels::ComparisonField;
 
-    use super::{super::report::FieldReport, *};
+    use super::{
+        super::report::{FieldReport, Rest, RestReport},
+        *,
+    };
 
     fn link() -> LinkReport {
         LinkReport {
@@ -180,6 +205,9 @@ mod tests {
                 FieldReport { field: ComparisonField::ALL[1], level: 0, bits: -2.5 },
             ],
             context: 8.0,
+            rest: vec![],
+            link_from: Some(0.0),
+            guard: None,
         }
     }
 
@@ -191,6 +219,22 @@ mod tests {
         let text = text(&link());
         assert_eq!(text.lines().count(), 5, "{text}");
         assert!(text.contains("+10.5") && text.contains("-12.0"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_field_stands_by_itself_and_a_guard_says_why_it_asks_for_more() {
+        let part = |what, bits| RestReport { what, bits };
+        let rest = vec![part(Rest::Relatives, -9.0), part(Rest::OnlyCandidates, 17.0)];
+        let guard = Some("twins look like this".to_owned());
+        let doubtful = LinkReport { rest, guard, link_from: Some(2.0), ..link() };
+        let parts = steps(&doubtful);
+        let names: Vec<&str> = parts.iter().skip(3).map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["relatives look like this", "no other candidate"]);
+        let last = parts.last().unwrap();
+        assert!((last.from + last.bits - 4.0).abs() < 1e-9);
+        let text = text(&doubtful);
+        assert!(text.ends_with("+4.0  bits: link from 2 on, as twins look like this\n"), "{text}");
+        assert!(svg(&[doubtful]).contains("a link from 2 on, as twins look like this"));
     }
 
     #[test]

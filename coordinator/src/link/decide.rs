@@ -235,9 +235,21 @@ impl Decision {
 
     /// A pair's match weight after the guards, with what the other pairs of its records say.
     fn weigh(&self, of: &Candidates<'_>, at: usize) -> Option<f64> {
+        guards::guarded(self.verdicts[at], self.alone[at] + self.only_candidates(of, at))
+    }
+
+    /// Returns what the guards say of a pair.
+    pub fn verdict(&self, at: usize) -> Verdict {
+        self.verdicts[at]
+    }
+
+    /// Returns what it says in bits that a record of a pair, or both, has no other candidate at the other's agency.
+    pub fn only_candidates(&self, of: &Candidates<'_>, at: usize) -> f64 {
         /// Nothing that other pairs say makes a link of less.
         const HOPELESS: f64 = -20.0;
-        let pair = &of.pairs[at];
+        if !may_link(self.verdicts[at]) || self.alone[at] < HOPELESS {
+            return 0.0;
+        }
         let only = |mine: u32, theirs: u32| match self.is_only_one(of, at, mine, theirs) {
             true => {
                 let (mine, theirs) = (of.records.agency(mine), of.records.agency(theirs));
@@ -245,13 +257,9 @@ impl Decision {
             }
             false => 0.0,
         };
+        let Pair { a, b, .. } = of.pairs[at];
         // Summed first, so that the result does not depend on which record is called which.
-        let uniqueness = match may_link(self.verdicts[at]) && self.alone[at] >= HOPELESS {
-            true => only(pair.a, pair.b) + only(pair.b, pair.a),
-            false => 0.0,
-        };
-        let bits = self.alone[at] + uniqueness;
-        guards::guarded(self.verdicts[at], bits)
+        only(a, b) + only(b, a)
     }
 
     /// Returns whether no other record of the other's agency fits: a stranger would have had to miss

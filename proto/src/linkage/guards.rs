@@ -121,12 +121,22 @@ pub fn birth_disputed(
 /// A pair that may be twins, or that an initial leaves open, speaks neither for one person nor
 /// against, like one that was never compared: other records have to decide.
 pub fn guarded(verdict: Verdict, bits: f64) -> Option<f64> {
+    let least = least_bits(verdict)?;
     match verdict {
         Verdict::Open => Some(bits),
-        Verdict::Doubtful(_) if bits >= CLEAR_BITS => Some(bits),
-        Verdict::HouseholdOnly if bits >= NO_RELATIVES_BITS => Some(bits),
-        Verdict::Doubtful(Doubt::Generations) | Verdict::Veto => None,
-        Verdict::Doubtful(_) | Verdict::HouseholdOnly => Some(bits.min(ABSENT_BITS)),
+        _ if bits >= least => Some(bits),
+        Verdict::Doubtful(Doubt::Generations) => None,
+        _ => Some(bits.min(ABSENT_BITS)),
+    }
+}
+
+/// Returns the weight in bits from which a pair is linked; `None` where none is enough.
+pub fn least_bits(verdict: Verdict) -> Option<f64> {
+    match verdict {
+        Verdict::Open => Some(0.0),
+        Verdict::Doubtful(_) => Some(CLEAR_BITS),
+        Verdict::HouseholdOnly => Some(NO_RELATIVES_BITS),
+        Verdict::Veto => None,
     }
 }
 

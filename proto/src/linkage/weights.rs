@@ -77,7 +77,7 @@ const ONE_PHONE: f64 = 0.5;
 const LENT_SHARE: f64 = 0.01;
 /// Weight in bits of one national number that agrees: 1 in 60 million strangers by chance, kept
 /// far below that because numbers get attached to the wrong person too.
-const STRONG_ID_BITS: f64 = 18.0;
+pub const STRONG_ID_BITS: f64 = 18.0;
 /// How many sampled pairs of strangers weigh as much as the prior.
 const PRIOR_STRANGERS: f64 = 20_000.0;
 /// Before anything is seen, in so many pairs so many matches.

@@ -93,7 +93,8 @@ impl Judgement {
             }
             None if joined => "they share no match-key; other records of the same person join them",
             None => "they share no match-key, so nobody compared them",
-            Some(None) => "a guard forbids it, such as a national number that differs or a dispute",
+            Some(None) if joined => "other records of the same person join them",
+            Some(None) => "a guard forbids it",
             Some(Some(bits)) if bits >= 0.0 && joined => "by their own match weight",
             Some(Some(bits)) if bits >= 0.0 => {
                 "their match weight would do, and another candidate is better or as good"

@@ -135,7 +135,7 @@ impl fmt::Display for LinkReport {
         let [a, b] = &self.agencies;
         match self.bits {
             Some(bits) => writeln!(f, "\n  link {a} - {b}: {bits:+.1} bits")?,
-            None => writeln!(f, "\n  link {a} - {b}: joined by other records")?,
+            None => writeln!(f, "\n  link {a} - {b}: {}", waterfall::without_weight(self))?,
         }
         writeln!(f, "    shared match-keys: {}", self.kinds.join(", "))?;
         write!(f, "{}", waterfall::text(self))

@@ -108,8 +108,10 @@ pub(super) fn move_away(
     if !again {
         // Two processes do not write into one draft.
         let draft = away.join(format!(".{name}.receipt.{}.tmp", std::process::id()));
-        fs::write(&draft, receipt_text(&file, hash, result))?;
-        fs::rename(&draft, &receipt)?;
+        let text = receipt_text(&file, hash, result);
+        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &receipt));
+        // Where a folder is full, a draft would take the room that the next attempt needs.
+        written.or_else(|error| remove(&draft).and(Err(error)))?;
     }
     let moved = fs::rename(path, away.join(&name));
     // Without its file, a receipt tells of nothing.

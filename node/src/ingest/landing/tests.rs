@@ -334,3 +334,17 @@ fn a_receipt_does_not_stay_without_its_file() {
     away::move_away(&path, &[0; 32], &receipt).unwrap_err();
     assert_eq!(fs::read_dir(folder.path().join("done")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_receipt_that_cannot_be_put_in_its_place_leaves_no_draft() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenants-1.csv");
+    fs::write(&path, "NAME\n").unwrap();
+    let done = folder.path().join("done");
+    fs::create_dir_all(done.join("tenants-1.csv.receipt.json")).unwrap();
+    away::move_away(&path, &[0; 32], &Ok(Receipt::default())).unwrap_err();
+    let left: Vec<String> =
+        fs::read_dir(&done).unwrap().map(|entry| name_of(&entry.unwrap().path())).collect();
+    assert_eq!(left, ["tenants-1.csv.receipt.json"]);
+    assert!(path.exists());
+}
