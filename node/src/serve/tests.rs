@@ -1,18 +1,16 @@
 //! A sweep as a coordinator sees it, call by call.
 
 use causeway_proto::{
-    alert::{Alert, AlertChange, AlertSubject, Duty, Tier},
     catalogue::{AgencyKind, Purpose},
     day::Day,
-    ids::{AlertId, Handle, SweepId},
+    ids::{Handle, SweepId},
     kind::MatchKeyKind,
     linkage::{comparison::Comparison, levels::Levels},
     pb::{
-        self, alert_service_server::AlertService, comparison_service_server::ComparisonService,
-        dwelling_service_server::DwellingService, inbox_service_server::InboxService,
-        quality_service_server::QualityService, signal_service_server::SignalService,
-        stream_tokens_response::Column, sweep_service_server::SweepService,
-        token_service_server::TokenService,
+        self, comparison_service_server::ComparisonService,
+        dwelling_service_server::DwellingService, quality_service_server::QualityService,
+        signal_service_server::SignalService, stream_tokens_response::Column,
+        sweep_service_server::SweepService, token_service_server::TokenService,
     },
     quality::{Bits, CountLinked, LinkedCount, Subgroup},
     refusal,
@@ -78,7 +76,9 @@ const POLICY: &str = r#"
     detail = "code+day"
 "#;
 
+mod alerts;
 mod changes;
+mod counts;
 mod following;
 mod histories;
 mod hostile;
@@ -371,141 +371,4 @@ async fn a_comparison_agrees_inside_a_block_only() {
     wrong.slots = vec![1];
     let refused = police.node.compare(Request::new(wrong)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-}
-
-/// An alert about nobody yet.
-fn an_alert() -> Alert {
-    Alert {
-        id: AlertId::from_bytes([7; 16]),
-        revision: 1,
-        change: AlertChange::New,
-        sweep: SweepId::new(1, [9; 8]),
-        handles: vec![],
-        subject: AlertSubject::Household,
-        tier: Tier::T3,
-        duty: Duty::Lead,
-        news: vec![],
-        lines: vec![],
-        rules: vec![],
-        involved: vec![],
-        unknowns: vec![],
-        question: "?".into(),
-        limits: "Not proof.".into(),
-        as_at: day("2025-02-25"),
-        model_version: "m".into(),
-        link_confidence: "Sure.".into(),
-        hide_address: false,
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alert_is_kept_once_and_points_at_our_own_records() {
-    let police = Police::new().await;
-    police.open(1).await.unwrap();
-    let (handles, _) = police.people().await;
-    let alert = Alert { handles: handles.clone(), ..an_alert() };
-    // Delivery may come after the sweep was closed.
-    let close = Request::new(pb::CloseSweepRequest { sweep_id: sweep(1) });
-    police.node.close_sweep(close).await.unwrap();
-    let deliver =
-        |alert: &Alert| Request::new(pb::DeliverAlertRequest { alert: Some(alert.clone().into()) });
-    let first = police.node.deliver_alert(deliver(&alert)).await.unwrap().into_inner();
-    let again = police.node.deliver_alert(deliver(&alert)).await.unwrap().into_inner();
-    assert_eq!((first.duplicate, again.duplicate), (false, true));
-    let list = Request::new(pb::ListAlertsRequest::default());
-    let listed = police.node.list_alerts(list).await.unwrap().into_inner();
-    assert_eq!(listed.entries.len(), 1);
-    let mut references: Vec<_> =
-        listed.entries[0].records.iter().map(|record| record.reference.as_str()).collect();
-    references.sort_unstable();
-    assert_eq!(references, ["N-1", "N-2", "N-4"]);
-
-    // The next sweep brings the finding back, under new handles.
-    let opened = police.open(2).await.unwrap();
-    assert_eq!(opened.memos.len(), 3);
-    assert!(opened.memos.iter().all(|memo| memo.memo_id == [7; 16]));
-    let strange = Alert { handles: vec![Handle::from_bytes([1; 16])], ..alert };
-    let refused = police.node.deliver_alert(deliver(&strange)).await.unwrap_err();
-    assert_eq!(refusal::reason(&refused).as_deref(), Some("UNKNOWN_HANDLE"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worklist_that_watches_hears_of_every_alert_once_and_in_order() {
-    let police = Police::new().await;
-    police.open(1).await.unwrap();
-    let (handles, _) = police.people().await;
-    let deliver = async |id: u8, revision: u32| {
-        let id = AlertId::from_bytes([id; 16]);
-        let alert = Alert { id, revision, handles: handles.clone(), ..an_alert() };
-        let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
-        police.node.deliver_alert(Request::new(request)).await.unwrap();
-    };
-    let watch = async |after| {
-        let request = Request::new(pb::WatchInboxRequest { after });
-        police.node.watch_inbox(request).await.unwrap().into_inner()
-    };
-    let heard = |response: pb::WatchInboxResponse| {
-        let entry = response.entry.unwrap();
-        let alert = entry.alert.unwrap();
-        (alert.alert_id[0], alert.revision, entry.position)
-    };
-    deliver(1, 1).await;
-    deliver(2, 1).await;
-    deliver(1, 2).await;
-    let mut stream = watch(0).await;
-    let first = heard(stream.try_next().await.unwrap().unwrap());
-    let second = heard(stream.try_next().await.unwrap().unwrap());
-    assert_eq!([(first.0, first.1), (second.0, second.1)], [(2, 1), (1, 2)], "only the latest");
-    deliver(3, 1).await;
-    let third = heard(stream.try_next().await.unwrap().unwrap());
-    assert_eq!((third.0, third.1), (3, 1));
-    // Whoever was away goes on where it was.
-    let mut resumed = watch(second.2).await;
-    assert_eq!(heard(resumed.try_next().await.unwrap().unwrap()), third);
-    // Nobody has opened what was only announced.
-    let list = Request::new(pb::ListAlertsRequest::default());
-    let listed = police.node.list_alerts(list).await.unwrap().into_inner();
-    assert!(listed.entries.iter().all(|entry| entry.read_ms.is_none()));
-    police.node.drain();
-    let gone = resumed.try_next().await.unwrap_err();
-    assert_eq!(refusal::reason(&gone).as_deref(), Some("GOING_DOWN"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn blurred_bits_are_counted_once_by_kinds_of_many_people() {
-    let police = Police::new().await;
-    police.take_in_a_crowd().await;
-    let opened = police.open(1).await.unwrap();
-    assert!(opened.records >= 200, "{}", opened.records);
-    let counts = police.count(|at| at % 2 == 0).await.unwrap();
-    let of = |subgroup| counts.iter().find(|count| count.subgroup == subgroup).copied();
-    let women = of(Subgroup::Female).unwrap();
-    assert!((150..=250).contains(&women.records), "{women:?}");
-    assert!((50..=150).contains(&women.indicated), "{women:?}");
-    assert!(counts.iter().all(|count| count.records >= 20), "{counts:?}");
-
-    assert_eq!(police.count(|at| at % 2 == 0).await.unwrap(), counts, "asked again");
-    let refused = police.count(|at| at % 2 == 1).await.unwrap_err();
-    assert_eq!(refusal::reason(&refused).as_deref(), Some("COUNTED_ALREADY"));
-    let police = police.restarted().await;
-    let refused = police.count(|at| at % 2 == 1).await.unwrap_err();
-    assert_eq!(refusal::reason(&refused).as_deref(), Some("COUNTED_ALREADY"), "after a restart");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_may_refuse_to_tell_counts() {
-    let mut police = Police::new().await;
-    police.take_in_a_crowd().await;
-    let refusing = format!("{POLICY}\n[disclose]\nsubgroup_counts = false\n");
-    let path = police.folder.path().join("silent.toml");
-    std::fs::write(&path, refusing).unwrap();
-    let kind = AgencyKind::Police;
-    let policy = Policy::load(&path, &"police".parse().unwrap(), kind).unwrap();
-    let store = Store::open(&police.folder.path().join("node.db")).await.unwrap();
-    let feeds = vec![Feed::from_toml(PEOPLE).unwrap(), Feed::from_toml(EVENTS).unwrap()];
-    let ring = keyring(&police.folder);
-    police.node = Node::new(kind, (store, ring), policy, (feeds, None), (|| 1, true));
-    police.open(1).await.unwrap();
-    let refused = police.count(|at| at % 2 == 0).await.unwrap_err();
-    assert_eq!(refusal::reason(&refused).as_deref(), Some("POLICY_REFUSES"));
 }

@@ -17,6 +17,11 @@
 //! | email | 0; 1 D >= .55; 2 part before the @ or D >= .75; 3 equal |
 //! | phone | 0; 1 D >= .7; 2 equal |
 
+mod names;
+
+use self::names::{
+    forename, formal_shared, known_by_middle, middle, names_swapped, shortened, surname,
+};
 use super::comparison::{Atom, Comparison, Presence, Word};
 use crate::wire::wire_enum;
 
@@ -212,24 +217,8 @@ impl std::fmt::Debug for Levels {
 
 const GENERATIONS: [Atom; 4] =
     [Atom::Generation0, Atom::Generation1, Atom::Generation2, Atom::Generation3];
-const FORMAL: [Atom; 5] =
-    [Atom::Forename, Atom::Formal0, Atom::Formal1, Atom::Formal2, Atom::Formal3];
-/// A surname and its parts, which are noise where there is one part only.
-const SURNAME_PARTS: [Atom; 3] = [Atom::Surname, Atom::SurnameFirst, Atom::SurnameLast];
-/// From here on a further form of a name is like another one. A record without further forms has noise
-/// there, which is less like anything in all but one of a million cases.
-const LEAST_OF_FURTHER_FORMS: f64 = 0.6;
-const FORENAMES: [Atom; 3] = [Atom::Forename, Atom::ForenameOther0, Atom::ForenameOther1];
-const FORENAME_WORDS: [Word; 3] = [Word::Forename, Word::ForenameOther0, Word::ForenameOther1];
-const SURNAMES: [Atom; 3] = [Atom::Surname, Atom::SurnameOther0, Atom::SurnameOther1];
-const SURNAME_WORDS: [Word; 3] = [Word::Surname, Word::SurnameOther0, Word::SurnameOther1];
-
 fn same(a: &Comparison, b: &Comparison, atom: Atom) -> bool {
     a.atom(atom) == b.atom(atom)
-}
-
-fn shares(a: &Comparison, b: &Comparison, atoms: &[Atom]) -> bool {
-    atoms.iter().any(|x| atoms.iter().any(|y| a.atom(*x) == b.atom(*y)))
 }
 
 /// Estimates the Dice coefficient of two sets of letter pairs: 1 for the same set, 0 for none in
@@ -247,15 +236,6 @@ fn dice(equal: u32) -> f64 {
     2.0 * jaccard / (1.0 + jaccard)
 }
 
-/// The best Dice coefficient between any two forms of a name.
-fn best_dice(a: &Comparison, b: &Comparison, words: &[Word]) -> f64 {
-    let pairs = words.iter().flat_map(|x| words.iter().map(move |y| (*x, *y))).skip(1);
-    let further = pairs.map(|(x, y)| (a.word(x) ^ b.word(y)).count_zeros()).max().map(dice);
-    let further = further.filter(|similarity| *similarity >= LEAST_OF_FURTHER_FORMS);
-    let first = alike(a.word(words[0]), b.word(words[0]));
-    further.map_or(first, |further| further.max(first))
-}
-
 /// Returns 0, or the number of thresholds reached, or one more when equal.
 ///
 /// Atoms of different values are the same in one of 65,536 cases, which is more often than strangers
@@ -264,84 +244,6 @@ fn fuzzy(a: &Comparison, b: &Comparison, atom: Atom, word: Word, steps: &[f64]) 
     let similarity = alike(a.word(word), b.word(word));
     let reached = steps.iter().filter(|step| similarity >= **step).count();
     reached + usize::from(reached == steps.len() && same(a, b, atom))
-}
-
-fn names_swapped(a: &Comparison, b: &Comparison) -> bool {
-    if same(a, b, Atom::Forename) || same(a, b, Atom::Surname) {
-        return false;
-    }
-    let crossed = |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::Surname);
-    let near = |x: &Comparison, y: &Comparison| {
-        alike(x.word(Word::Forename), y.word(Word::Surname)) >= 0.6
-    };
-    (crossed(a, b) && crossed(b, a)) || (near(a, b) && near(b, a))
-}
-
-/// Returns whether one is known by the other's initial only, or both by the same.
-fn shortened(a: &Comparison, b: &Comparison, shared: Presence) -> bool {
-    let crossed =
-        |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::ForenameInitial);
-    let both = shared.has(Presence::FORENAME_INITIAL) && same(a, b, Atom::Forename);
-    both || crossed(a, b) || crossed(b, a)
-}
-
-/// Returns whether one goes by the other's middle name. Otherwise the atom holds noise.
-fn known_by_middle(a: &Comparison, b: &Comparison) -> bool {
-    let crossed = |x: &Comparison, y: &Comparison| x.atom(Atom::Forename) == y.atom(Atom::Middle);
-    !same(a, b, Atom::Forename) && (crossed(a, b) || crossed(b, a))
-}
-
-fn formal_shared(a: &Comparison, b: &Comparison) -> bool {
-    shares(a, b, &FORMAL)
-}
-
-fn forename(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
-    if same(a, b, Atom::Forename) {
-        // An initial that equals an initial says little, however rare the letter.
-        return match shared.has(Presence::FORENAME_INITIAL) {
-            true => 4,
-            false => 5,
-        };
-    }
-    if shares(a, b, &FORENAMES) {
-        return 5;
-    }
-    if formal_shared(a, b) || shortened(a, b, shared) || known_by_middle(a, b) {
-        return 4;
-    }
-    let similarity = best_dice(a, b, &FORENAME_WORDS);
-    if similarity >= 0.65 || (similarity >= 0.3 && same(a, b, Atom::ForenameSound)) {
-        3
-    } else if similarity >= 0.45 {
-        2
-    } else {
-        usize::from(same(a, b, Atom::ForenameInitial))
-    }
-}
-
-fn surname(a: &Comparison, b: &Comparison) -> usize {
-    if same(a, b, Atom::Surname) {
-        return 4 + usize::from(same(a, b, Atom::SurnameRare));
-    }
-    if shares(a, b, &SURNAMES) {
-        return 4;
-    }
-    let similarity = best_dice(a, b, &SURNAME_WORDS);
-    if similarity >= 0.7 || shares(a, b, &SURNAME_PARTS) {
-        3
-    } else if similarity >= 0.55 || same(a, b, Atom::SurnameSound) {
-        2
-    } else {
-        usize::from(similarity >= 0.4)
-    }
-}
-
-fn middle(a: &Comparison, b: &Comparison, shared: Presence) -> usize {
-    if !same(a, b, Atom::MiddleInitial) {
-        return 0;
-    }
-    let long = shared.has(Presence::MIDDLE_LONG);
-    1 + usize::from(long && alike(a.word(Word::Middle), b.word(Word::Middle)) >= 0.7)
 }
 
 fn birth(a: &Comparison, b: &Comparison, shared: Presence) -> Option<usize> {

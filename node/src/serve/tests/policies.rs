@@ -5,7 +5,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-use causeway_proto::pb::change_service_server::ChangeService;
+use causeway_proto::pb::{
+    alert_service_server::AlertService, change_service_server::ChangeService,
+};
 
 use super::{
     following::{Agency, Follower, id},
