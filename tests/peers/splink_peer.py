@@ -15,7 +15,7 @@ import duckdb
 import records
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-from splink.internals.exceptions import EMTrainingException
+from splink.internals.exceptions import SplinkException
 
 THOROUGH = 150_000
 # Weights of more pairs than so many records have do not fit into memory as Python's numbers.
@@ -24,6 +24,8 @@ CONSTRAINED = 2_000_000
 AFFORDABLE = 25
 # A column that is filled less often says nothing.
 FILLED = 0.02
+# The share of pairs that match, if none is found for certain: Splink's own default.
+FEWEST = 1e-4
 THRESHOLDS = [0.5, 0.95, 0.99]
 
 ADDRESS = {
@@ -177,8 +179,13 @@ def pairs(data, parts):
 def train(linker, filled, small):
     certain = [["forename", "surname", "dob" if "dob" in filled else "postcode"]]
     certain += [[name] for name in (*records.STRONG, "email") if name in filled]
-    linker.training.estimate_probability_two_random_records_match(
-        [block_on(*rule) for rule in certain], recall=0.7)
+    certain = [block_on(*rule) for rule in certain if columns(rule) <= filled]
+    if certain:
+        linker.training.estimate_probability_two_random_records_match(certain, recall=0.7)
+    # Where no two records agree for certain it comes to nought, by which nothing can be learnt.
+    model = linker._settings_obj
+    if not model._probability_two_random_records_match:
+        model._probability_two_random_records_match = FEWEST
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
     # Whole columns: a comparison is not trained by a rule that uses any of its own.
     sessions = [["forename", "dob"], ["surname", "postcode"], ["dob", "postcode"]]
@@ -187,7 +194,8 @@ def train(linker, filled, small):
     sessions += [[name] for name in records.STRONG]
     for rule in sessions:
         if columns(rule) <= filled:
-            # A rule without a pair, such as a number that one agency alone has, teaches nothing.
-            with contextlib.suppress(EMTrainingException):
+            # A rule without a pair, such as a number that one agency alone has, teaches nothing, nor does one that
+            # uses every column there is.
+            with contextlib.suppress(SplinkException):
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     block_on(*rule), estimate_without_term_frequencies=True)

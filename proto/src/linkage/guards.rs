@@ -64,6 +64,9 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
     if personal {
         return Verdict::Open;
     }
+    if nothing_but_a_date(levels) {
+        return Verdict::HouseholdOnly;
+    }
     if generations(levels) {
         return Verdict::Doubtful(Doubt::Generations);
     }
@@ -81,18 +84,18 @@ pub fn verdict(levels: Levels, ids: StrongIds) -> Verdict {
     }
     let thin = levels.initial_only() || levels.get(F::Forename).is_none();
     match levels.get(F::Birth) {
-        _ if nothing_but_a_date(levels) => Verdict::HouseholdOnly,
         None if thin => Verdict::HouseholdOnly,
         Some(..4) if thin => Verdict::Doubtful(Doubt::Initial),
         _ => Verdict::Open,
     }
 }
 
-/// Returns whether two records have no name to compare, and no number or address of somebody's own is alike.
+/// Returns whether two records have no name to compare and live elsewhere, as far as is known, and no number or
+/// address of somebody's own is alike.
 fn nothing_but_a_date(levels: Levels) -> bool {
     let nameless = [F::Forename, F::Surname].iter().all(|field| levels.get(*field).is_none());
-    let alike = [F::OtherId, F::Email].iter().any(|field| levels.at_least(*field, 2));
-    nameless && !alike && !levels.at_least(F::Phone, 1)
+    let alike = [(F::Address, 1), (F::OtherId, 2), (F::Email, 2), (F::Phone, 1)];
+    nameless && !alike.iter().any(|(field, level)| levels.at_least(*field, *level))
 }
 
 /// Returns whether parent and child of one name look like this.
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(verdict(nameless, none), Verdict::HouseholdOnly);
         assert_eq!(verdict(nameless.with(F::Surname, 2), none), Verdict::Open);
         assert_eq!(verdict(nameless.with(F::Email, 2), none), Verdict::Open);
+        assert_eq!(verdict(nameless.with(F::Address, 1), none), Verdict::Open);
         let same_number = StrongIds { agreeing: 1, conflicting: 0 };
         assert_eq!(verdict(nameless, same_number), Verdict::Open);
     }
