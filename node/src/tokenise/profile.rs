@@ -1,6 +1,6 @@
 //! One local person in agreed spelling: every form that a match-key or a comparison may use.
 
-use std::fmt;
+use std::{cmp::Reverse, collections::HashMap, fmt, hash::Hash};
 
 use causeway_proto::day::Day;
 
@@ -74,7 +74,7 @@ pub struct Sounded {
 }
 
 /// A birth date of which parts may be missing.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Birth {
     /// Year.
     pub year: Option<i16>,
@@ -107,7 +107,7 @@ impl Profile {
     pub fn of(records: &[&Person]) -> Self {
         let mut records = records.to_vec();
         // A stable sort: of records that say as much, the first given leads.
-        records.sort_by_key(|person| std::cmp::Reverse(fullness(person)));
+        records.sort_by_key(|person| Reverse(fullness(person)));
         let names: Vec<&Name> = records.iter().flat_map(|person| &person.names).collect();
         let forenames = forms(names.iter().filter_map(|name| name.forename.as_deref()));
         let surnames = forms(names.iter().filter_map(|name| name.surname.as_deref()));
@@ -184,30 +184,29 @@ fn fullness(person: &Person) -> (usize, usize) {
 /// The address that says most; of those that say as much one where the person still lives, who moved there last,
 /// and with most in common with the others.
 fn address<'a>(records: &[&'a Person]) -> Option<&'a Address> {
-    let has_in_common = |x: &Address, y: &Address| {
-        let same = [x.postcode == y.postcode, x.house == y.house, x.street == y.street];
-        same.into_iter().filter(|same| *same).count()
-    };
+    let parts = |address: &'a Address| [&address.postcode, &address.house, &address.street];
+    let mut votes: HashMap<(usize, &Option<String>), usize> = HashMap::new();
+    for part in records.iter().flat_map(|person| parts(&person.address).into_iter().enumerate()) {
+        *votes.entry(part).or_default() += 1;
+    }
     let leading = records.iter().max_by_key(|person| {
         let Person { address, residence_from, residence_to, .. } = person;
         let says =
             (address.postcode.is_some() && address.house.is_some(), address.street.is_some());
-        let votes = records.iter().map(|other| has_in_common(address, &other.address));
+        let votes = parts(address).into_iter().enumerate().map(|part| votes[&part]);
         (says, residence_to.is_none(), *residence_from, votes.sum::<usize>())
     });
     leading.map(|person| &person.address)
 }
 
 /// Each of some values once: what is said most often first, and of what is said as often the first given.
-fn by_votes<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut counts: Vec<(T, usize)> = Vec::new();
-    for value in values {
-        match counts.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((value, 1)),
-        }
+fn by_votes<T: Eq + Hash>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut counts: HashMap<T, (usize, usize)> = HashMap::new();
+    for (place, value) in values.enumerate() {
+        counts.entry(value).or_insert((0, place)).0 += 1;
     }
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut counts: Vec<(T, (usize, usize))> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, (count, first))| (Reverse(*count), *first));
     counts.into_iter().map(|(value, _)| value).collect()
 }
 

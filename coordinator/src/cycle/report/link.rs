@@ -133,7 +133,7 @@ pub fn link(name: impl Fn(usize) -> AgencyId, linked: &Linked, at: usize) -> Lin
     ];
     rest.iter_mut().for_each(|(_, bits)| *bits = tenth(*bits));
     let others: f64 = rest.iter().map(|(_, bits)| bits).sum();
-    let all = looked_at.or(bits).or(shown.map(|shown| alone(shown) + others));
+    let all = looked_at.or(bits).or(shown.map(|shown| alone(shown) + only));
     let context = all.map_or(0.0, |all| tenth(all - told));
     rest.insert(1, (Rest::Relatives, tenth(context - others)));
     rest.retain(|(_, bits)| shown.is_some() && *bits != 0.0);
@@ -176,16 +176,41 @@ mod tests {
     use super::*;
     use crate::link::{Pair, clear::Clear, decide, taken::tests::two_agencies};
 
-    #[test]
-    fn the_parts_of_a_match_weight_add_up_to_it() {
+    /// Every pair of two agencies, with what their national numbers say.
+    fn links(numbers: u8) -> Vec<LinkReport> {
         let (records, looked_at, weights) = two_agencies();
-        let pairs: Vec<Pair> = looked_at.iter().map(|(pair, _)| *pair).collect();
+        let pairs = looked_at.iter().map(|(pair, _)| Pair { numbers, ..*pair });
+        let pairs: Vec<Pair> = pairs.collect();
         let levels: Vec<_> = looked_at.iter().map(|(_, levels)| *levels).collect();
         let decision = decide::decide(&records, &pairs, &levels, weights);
         let linked = Linked::new(records, pairs, levels, 0, Clear::default(), decision);
         let name = |at: usize| ["police", "housing"][at].parse().unwrap();
-        let links: Vec<LinkReport> =
-            (0..linked.pairs.len()).map(|at| link(name, &linked, at)).collect();
+        (0..linked.pairs.len()).map(|at| link(name, &linked, at)).collect()
+    }
+
+    #[test]
+    fn a_number_that_agrees_beside_one_that_differs_counts_once() {
+        let all = |numbers: u8| {
+            let links = links(numbers);
+            let one = links.iter().find(|link| link.fields.iter().all(|field| field.bits > 0.0));
+            one.expect("some are one person").clone()
+        };
+        let of = |link: &LinkReport, what| {
+            link.rest.iter().find(|rest| rest.what == what).map_or(0.0, |rest| rest.bits)
+        };
+        let (differs, agrees_too) = (all(1 << 4), all(1 | 1 << 4));
+        assert_eq!(
+            (agrees_too.bits, of(&agrees_too, Rest::NationalNumbers)),
+            (None, STRONG_ID_BITS)
+        );
+        assert!(agrees_too.guard.is_some() && agrees_too.link_from.is_none());
+        let [without, with] = [&differs, &agrees_too].map(|link| of(link, Rest::Relatives));
+        assert!((with - without).abs() < 0.01, "{without} {with}");
+    }
+
+    #[test]
+    fn the_parts_of_a_match_weight_add_up_to_it() {
+        let links = links(0);
         for link in &links {
             let fields = link.fields.iter().map(|field| field.bits);
             let parts = fields.chain(link.rest.iter().map(|rest| rest.bits));
