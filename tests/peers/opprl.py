@@ -10,15 +10,13 @@ from collections import defaultdict
 
 import cluster
 import pandas as pd
+import records
 from pyspark.sql import SparkSession
 from spindle_token import generate_pem_keys, tokenize
 from spindle_token.opprl import OpprlV2 as Opprl
 
 # Beyond this a token is a default value and no person.
 MOST_EQUAL = 500
-# A column that is filled less often says nothing.
-FILLED = 0.02
-
 # Names as they are or as they sound, with the date of birth and the sex, or where there is no column of it without.
 WITH_SEX = [Opprl.token1, Opprl.token2, Opprl.token3]
 WITHOUT_SEX = [Opprl.token4, Opprl.token5, Opprl.token6]
@@ -31,7 +29,7 @@ FURTHER = {
 
 
 def link(frame, seconds):
-    filled = {name for name in frame.columns if (frame[name] != "").mean() > FILLED}
+    filled = {name for name in frame.columns if (frame[name] != "").mean() > records.FILLED}
     names = WITH_SEX if "sex" in filled else WITHOUT_SEX
     further = [token for name, tokens in FURTHER.items() if name in filled for token in tokens]
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +67,7 @@ def made(frame, tokens, folder):
     spark.stop()
 
 
-def joined(records, tokens, folder):
+def joined(count, tokens, folder):
     """Whoever shares a token is one person."""
     links = []
     for token in tokens:
@@ -79,4 +77,4 @@ def joined(records, tokens, folder):
             groups[value].append(at)
         chains = (group for group in groups.values() if len(group) <= MOST_EQUAL)
         links += [pair for group in chains for pair in zip(group, group[1:])]
-    return cluster.components(records, links)
+    return cluster.components(count, links)

@@ -11,6 +11,8 @@ FIELDS = [
     "nhs", "upn", "nino", "other_id", "phone", "email",
 ]
 STRONG = ["nhs", "upn", "nino", "other_id"]
+# A column that is filled less often says nothing.
+FILLED = 0.02
 
 # An agency knows whether it writes people down twice; this much counts as never.
 SELDOM_TWICE = 0.01

@@ -22,8 +22,6 @@ THOROUGH = 150_000
 CONSTRAINED = 2_000_000
 # A blocking rule may bring so many pairs for each record.
 AFFORDABLE = 25
-# A column that is filled less often says nothing.
-FILLED = 0.02
 # The share of pairs that match, if none is found for certain: Splink's own default.
 FEWEST = 1e-4
 THRESHOLDS = [0.5, 0.95, 0.99]
@@ -87,7 +85,7 @@ def prepared(frame):
     data["fullname"] = (data.forename + " " + data.surname).where(both, None)
     data["initial"] = data.middle.str[:1]
     data["agency"] = "agency_" + data.agency.astype(str)
-    return data, {name for name in data.columns if data[name].notna().mean() > FILLED}
+    return data, {name for name in data.columns if data[name].notna().mean() > records.FILLED}
 
 
 def tables(api, data):

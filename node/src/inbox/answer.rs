@@ -219,13 +219,8 @@ fn pause_after(attempts: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use causeway_proto::{
-        alert::{AlertChange, AlertSubject, Duty, Tier},
-        ids::{AlertId, SweepId},
-    };
-
     use super::*;
-    use crate::inbox::{Standing, letter};
+    use crate::inbox::{Standing, an_alert, letter};
 
     const DAY_MS: u64 = 86_400_000;
 
@@ -233,29 +228,9 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// An alert as at 25 February 2025 that came on another day.
+    /// An alert that came on another day.
     fn shown(received: &str) -> Shown {
-        let alert = Alert {
-            id: AlertId::from_bytes([7; 16]),
-            revision: 1,
-            change: AlertChange::New,
-            sweep: SweepId::new(1, [9; 8]),
-            handles: vec![],
-            subject: AlertSubject::Household,
-            tier: Tier::T3,
-            duty: Duty::Lead,
-            news: vec![],
-            lines: vec![],
-            rules: vec![],
-            involved: vec![],
-            unknowns: vec![],
-            question: "?".into(),
-            limits: "Not proof.".into(),
-            as_at: day("2025-02-25"),
-            model_version: "m".into(),
-            link_confidence: "Sure.".into(),
-            hide_address: false,
-        };
+        let alert = an_alert();
         let received_ms = u64::try_from(day(received).number()).unwrap() * DAY_MS;
         let (records, read_ms) = (vec![], Some(received_ms));
         Shown { position: 1, alert, records, received_ms, read_ms, review: None, action_seen: None }

@@ -220,3 +220,34 @@ async fn action_seen(
     let acts = events.iter().filter(|event| event.code.shows_action() && event.start > told);
     Ok(acts.map(|event| event.start).min())
 }
+
+/// An alert of 25 February 2025 about nobody yet.
+#[cfg(test)]
+pub(crate) fn an_alert() -> Alert {
+    use causeway_proto::{
+        alert::{AlertChange, AlertSubject, Duty, Tier},
+        ids::{AlertId, SweepId},
+    };
+
+    Alert {
+        id: AlertId::from_bytes([7; 16]),
+        revision: 1,
+        change: AlertChange::New,
+        sweep: SweepId::new(1, [9; 8]),
+        handles: vec![],
+        subject: AlertSubject::Household,
+        tier: Tier::T3,
+        duty: Duty::Lead,
+        news: vec![],
+        lines: vec![],
+        rules: vec![],
+        involved: vec![],
+        unknowns: vec![],
+        question: "?".into(),
+        limits: "Not proof.".into(),
+        as_at: "2025-02-25".parse().unwrap(),
+        model_version: "m".into(),
+        link_confidence: "Sure.".into(),
+        hide_address: false,
+    }
+}

@@ -126,17 +126,17 @@ pub fn link(name: impl Fn(usize) -> AgencyId, linked: &Linked, at: usize) -> Lin
     let bits = bits.map(tenth);
 
     let told = prior + fields.iter().map(|field| field.bits).sum::<f64>();
-    let mut rest = vec![
-        (Rest::NationalNumbers, STRONG_ID_BITS * f64::from(agreeing)),
+    let all = looked_at.or(bits).or(shown.map(|shown| alone(shown) + only));
+    let context = all.map_or(0.0, |all| tenth(all - told));
+    let numbers = STRONG_ID_BITS * f64::from(agreeing);
+    let [numbers, only, held_back] = [numbers, only, held_back].map(tenth);
+    let rest = [
+        (Rest::NationalNumbers, numbers),
+        (Rest::Relatives, tenth(context - numbers - only - held_back)),
         (Rest::OnlyCandidates, only),
         (Rest::Guard, held_back),
     ];
-    rest.iter_mut().for_each(|(_, bits)| *bits = tenth(*bits));
-    let others: f64 = rest.iter().map(|(_, bits)| bits).sum();
-    let all = looked_at.or(bits).or(shown.map(|shown| alone(shown) + only));
-    let context = all.map_or(0.0, |all| tenth(all - told));
-    rest.insert(1, (Rest::Relatives, tenth(context - others)));
-    rest.retain(|(_, bits)| shown.is_some() && *bits != 0.0);
+    let rest = rest.into_iter().filter(|(_, bits)| shown.is_some() && *bits != 0.0);
     let agency = |record| name(records.agency(record));
     LinkReport {
         agencies: [agency(pair.a), agency(pair.b)],
@@ -147,7 +147,7 @@ pub fn link(name: impl Fn(usize) -> AgencyId, linked: &Linked, at: usize) -> Lin
         looked_at,
         fields,
         context,
-        rest: rest.into_iter().map(|(what, bits)| RestReport { what, bits }).collect(),
+        rest: rest.map(|(what, bits)| RestReport { what, bits }).collect(),
         link_from: guards::least_bits(verdict),
         guard: in_words(verdict).map(str::to_owned),
     }

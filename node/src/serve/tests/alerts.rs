@@ -1,37 +1,13 @@
 //! An alert that is delivered, and a worklist that hears of it.
 
 use causeway_proto::{
-    alert::{Alert, AlertChange, AlertSubject, Duty, Tier},
+    alert::Alert,
     ids::AlertId,
     pb::{alert_service_server::AlertService, inbox_service_server::InboxService},
 };
 
 use super::*;
-
-/// An alert about nobody yet.
-pub(super) fn an_alert() -> Alert {
-    Alert {
-        id: AlertId::from_bytes([7; 16]),
-        revision: 1,
-        change: AlertChange::New,
-        sweep: SweepId::new(1, [9; 8]),
-        handles: vec![],
-        subject: AlertSubject::Household,
-        tier: Tier::T3,
-        duty: Duty::Lead,
-        news: vec![],
-        lines: vec![],
-        rules: vec![],
-        involved: vec![],
-        unknowns: vec![],
-        question: "?".into(),
-        limits: "Not proof.".into(),
-        as_at: day("2025-02-25"),
-        model_version: "m".into(),
-        link_confidence: "Sure.".into(),
-        hide_address: false,
-    }
-}
+use crate::inbox::an_alert;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_is_kept_once_and_points_at_our_own_records() {

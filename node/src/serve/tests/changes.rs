@@ -267,7 +267,7 @@ async fn an_alert_finds_the_records_of_a_row_that_was_replaced_and_nobody_else_d
         change: AlertChange::New,
         sweep: sweep(1),
         handles: handles.clone(),
-        ..super::alerts::an_alert()
+        ..crate::inbox::an_alert()
     };
     let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
     agency.node.deliver_alert(Request::new(request)).await.unwrap();

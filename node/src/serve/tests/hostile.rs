@@ -92,7 +92,7 @@ async fn deliver(agency: &Agency, id: u8, counter: u64, change: AlertChange, han
         change,
         sweep: sweep(counter),
         handles: handles.to_vec(),
-        ..super::alerts::an_alert()
+        ..crate::inbox::an_alert()
     };
     let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
     agency.node.deliver_alert(Request::new(request)).await.unwrap();
