@@ -14,6 +14,8 @@ use causeway_proto::day::Day;
 const LIFETIME: i32 = 120;
 /// The first year that a sweep may speak of.
 const FIRST_YEAR: i16 = 2000;
+/// No more of the years of birth than this are taken for mistyped ones.
+const MOST_MISTYPED: f64 = 0.05;
 /// The share of those births that has to lie before the day that a folder speaks of.
 const PLAUSIBLE: f64 = 0.995;
 
@@ -28,6 +30,8 @@ pub struct StandardAgency {
     pub rows: Vec<Vec<String>>,
     /// Who each record's person is, by the record's own number.
     pub truth: BTreeMap<String, String>,
+    /// Of a register of the past, the first year of birth in it.
+    pub born_from: Option<i16>,
 }
 
 /// Reads every CSV file of a folder, in the order of their names.
@@ -44,28 +48,21 @@ pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<StandardAgency>> {
     files.sort();
     let read = |file: &PathBuf| read(file).with_context(|| file.display().to_string());
     let mut agencies: Vec<StandardAgency> = files.iter().map(read).collect::<Result<_, _>>()?;
-    bring_to_our_time(&mut agencies);
+    let born_from = born_from(&agencies);
+    agencies.iter_mut().for_each(|agency| agency.born_from = born_from);
     Ok(agencies)
 }
 
-/// Moves births on where the first are of people whom no sweep can speak of any more: a node believes in
-/// nobody who would be older than a lifetime. By leap years, so that every day stays one.
-fn bring_to_our_time(agencies: &mut [StandardAgency]) {
-    let Some((first, _)) = lifetime(years(agencies).collect()) else { return };
-    let too_early = i32::from(FIRST_YEAR) - LIFETIME - i32::from(first);
-    let years = (too_early.max(0) + 3) / 4 * 4;
-    if years == 0 {
-        return;
-    }
-    for agency in agencies {
-        let Some(dob) = agency.dob() else { continue };
-        for row in &mut agency.rows {
-            let year = row[dob].get(..4).and_then(|year| year.parse::<i32>().ok());
-            if let Some(year) = year {
-                row[dob].replace_range(..4, &format!("{:04}", year + years));
-            }
-        }
-    }
+/// Returns the first year of birth, but for typing errors, where people were born before the lifetime that ends on
+/// the day that the folder speaks of: a node does not believe in such a year unless it is told to.
+fn born_from(agencies: &[StandardAgency]) -> Option<i16> {
+    let (_, last) = lifetime(years(agencies).collect())?;
+    let first = (last.max(FIRST_YEAR - 1) + 1 - LIFETIME as i16).min(1900);
+    let mut born: Vec<i16> = years(agencies).filter(|year| (1000..=last).contains(year)).collect();
+    born.sort_unstable();
+    let early = born.partition_point(|year| *year < first) as f64;
+    let is_of_the_past = early > born.len() as f64 * MOST_MISTYPED;
+    is_of_the_past.then(|| born[(born.len() as f64 * (1.0 - PLAUSIBLE)) as usize])
 }
 
 fn read(file: &Path) -> anyhow::Result<StandardAgency> {
@@ -85,7 +82,7 @@ fn read(file: &Path) -> anyhow::Result<StandardAgency> {
         rows.push(row);
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(StandardAgency { name, header, rows, truth })
+    Ok(StandardAgency { name, header, rows, truth, born_from: None })
 }
 
 /// Writes an agency's export without the truth, and the mapping that reads it. Returns the feed's
@@ -105,19 +102,21 @@ pub fn export(
     }
     writer.flush()?;
     let kept: Vec<&str> = kept.iter().map(|at| header[*at].as_str()).collect();
-    let text = self::mapping(&kept);
+    let text = self::mapping(&kept, agency.born_from);
     fs::write(&mapping, text)?;
     Ok(("people".into(), mapping, file))
 }
 
-/// Returns the mapping of an export with these of the standard columns.
-pub fn mapping(header: &[&str]) -> String {
+/// Returns the mapping of an export with these of the standard columns, and of births from this year on where they
+/// are of the past.
+pub fn mapping(header: &[&str], born_from: Option<i16>) -> String {
     let ours = header.iter().filter(|column| !["local_id", "truth_id"].contains(column));
     let columns: String = ours.map(|column| format!("{column} = \"{column}\"\n")).collect();
+    let born_from = born_from.map(|year| format!("born_from = {year}\n")).unwrap_or_default();
     format!(
         "id = \"people\"\nabout = \"people\"\ndates = [\"%Y-%m-%d\", \"%Y-%m\", \"%Y\"]\nkey = [\"local_id\"]\n\
-         max_quarantine_pct = 50\naccept_test_ranges = true\nyear_only_first_january = false\n\n\
-         [columns]\n{columns}"
+         max_quarantine_pct = 50\naccept_test_ranges = true\nyear_only_first_january = false\n\
+         {born_from}\n[columns]\n{columns}"
     )
 }
 
@@ -192,23 +191,23 @@ mod tests {
     fn agency(dobs: &[&str]) -> StandardAgency {
         let rows = dobs.iter().map(|dob| vec![(*dob).to_owned()]).collect();
         let (name, truth) = ("a".to_owned(), BTreeMap::new());
-        StandardAgency { name, header: vec!["dob".into()], rows, truth }
+        StandardAgency { name, header: vec!["dob".into()], rows, truth, born_from: None }
     }
 
     #[test]
     fn people_of_any_century_can_be_linked() {
-        let day = |dobs: &[&str]| -> (String, Vec<String>) {
-            let mut agencies = [agency(dobs)];
-            bring_to_our_time(&mut agencies);
-            let born = agencies[0].rows.iter().map(|row| row[0].clone()).collect();
-            (as_at(&agencies).unwrap().to_string(), born)
+        let read = |dobs: &[&str]| {
+            let agencies = [agency(dobs)];
+            (as_at(&agencies).unwrap().to_string(), born_from(&agencies))
         };
-        let as_written = |dobs: [&str; 2]| dobs.map(str::to_owned).to_vec();
-        let grown_ups = ["1931-02-03", "1985"];
-        assert_eq!(day(&grown_ups), ("2000-12-31".into(), as_written(grown_ups)));
-        let children = ["2001-05-06", "2011-07-08"];
-        assert_eq!(day(&children), ("2012-12-31".into(), as_written(children)));
-        let long_dead = (String::from("2000-12-31"), as_written(["1882-02-03", "1944-02-29"]));
-        assert_eq!(day(&["1786-02-03", "1848-02-29"]), long_dead);
+        assert_eq!(read(&["1931-02-03", "1985"]), ("2000-12-31".into(), None));
+        assert_eq!(read(&["2001-05-06", "2011-07-08"]), ("2012-12-31".into(), None));
+        assert_eq!(read(&["1786-02-03", "1848-02-29"]), ("2000-12-31".into(), Some(1786)));
+        let of_any = ["1630-08-01", "1861-03-04", "1872-05-06", "1944-02-29"];
+        assert_eq!(read(&of_any), ("2000-12-31".into(), Some(1630)));
+        assert_eq!(read(&["", "soon"]).1, None);
+        let mistyped = ["1099-01-02"].into_iter().chain([["1950-03-04"; 10]; 3].concat());
+        assert_eq!(read(&mistyped.collect::<Vec<_>>()).1, None);
+        assert!(mapping(&["dob"], Some(1630)).contains("\nborn_from = 1630\n"));
     }
 }

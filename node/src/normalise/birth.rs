@@ -158,13 +158,12 @@ fn of_no_day(written: Written, rules: &Rules) -> Birth {
 
 /// Returns why a day cannot be somebody's date of birth.
 fn doubt(day: Day, rules: &Rules) -> Option<Note> {
-    let (year, ..) = day.ymd();
     let ahead = day.since(rules.as_at);
     if PLACEHOLDERS.contains(&day.ymd()) {
         Some(Note::BirthPlaceholder)
     } else if (1..=EXPECTED_DAYS).contains(&ahead) {
         Some(Note::BirthExpected)
-    } else if year < 1900 || ahead > 0 || day.years_until(rules.as_at) > OLDEST_YEARS {
+    } else if ahead > 0 || is_before_our_time(day, rules) {
         Some(Note::BirthImplausible)
     } else {
         None
@@ -175,7 +174,17 @@ fn is_plausible_year(year: i16, rules: &Rules) -> bool {
     let (this_year, ..) = rules.as_at.ymd();
     let oldest = i32::from(this_year) - OLDEST_YEARS;
     // 1900 and 1901 stand for "not known" as years, too.
-    year > 1901 && i32::from(year) >= oldest && year <= this_year
+    let first = rules.born_from.map_or_else(|| oldest.max(1902), i32::from);
+    (first..=i32::from(this_year)).contains(&i32::from(year))
+}
+
+/// Returns whether nobody whom the feed may speak of was born that long ago.
+fn is_before_our_time(day: Day, rules: &Rules) -> bool {
+    let (year, ..) = day.ymd();
+    match rules.born_from {
+        Some(first) => year < first,
+        None => year < 1900 || day.years_until(rules.as_at) > OLDEST_YEARS,
+    }
 }
 
 fn digits(year: i16, month: i8, day: i8) -> [u8; 8] {
@@ -322,6 +331,28 @@ mod tests {
         (rules.year_only_first_january, rules.month_only_fifteenth) = (false, true);
         assert!(date("2008-04-15", &rules) == YearMonth(2008, 4));
         assert!(date("2008-01-01", &rules) == Full(day("2008-01-01")));
+    }
+
+    #[test]
+    fn a_register_of_the_past_says_when_it_begins() {
+        let mut rules = Rules::example();
+        rules.born_from = Some(1700);
+        let read = |text| {
+            let mut notes = Notes::default();
+            (read(text, &rules, &mut notes).date, notes.iter().next())
+        };
+        assert!(read("1786-02-03") == (Full(day("1786-02-03")), None));
+        assert!(read("1786") == (Year(1786), Some(Note::BirthPartial)));
+        assert!(read("1786-02-30") == (Year(1786), Some(Note::BirthImpossible)));
+        assert!(read("1987-04-06") == (Full(day("1987-04-06")), None));
+        for (text, why) in [
+            ("1699-12-31", Note::BirthImplausible),
+            ("1699", Note::BirthImplausible),
+            ("2029-02-01", Note::BirthImplausible),
+            ("1800-01-01", Note::BirthPlaceholder),
+        ] {
+            assert!(read(text) == (Missing, Some(why)), "{text}");
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Rules {
     pub year_only_first_january: bool,
     /// A birth on the 15th means that only year and month are known, as in children's services.
     pub month_only_fifteenth: bool,
+    /// The first year of birth that a register of the past may speak of.
+    pub born_from: Option<i16>,
     /// Takes identifiers from ranges that are never issued. For tests and demonstrations only.
     pub accept_test_ranges: bool,
 }
@@ -70,6 +72,7 @@ impl Rules {
             as_at,
             year_only_first_january: mapping.year_only_first_january,
             month_only_fifteenth: mapping.month_only_fifteenth,
+            born_from: mapping.born_from,
             accept_test_ranges: mapping.accept_test_ranges,
         }
     }
@@ -212,6 +215,7 @@ impl Rules {
             as_at: "2025-11-01".parse().unwrap(),
             year_only_first_january: true,
             month_only_fifteenth: false,
+            born_from: None,
             accept_test_ranges: true,
         }
     }

@@ -33,6 +33,7 @@ use crate::extract::settings::Database;
 ///     freshness_h = 36
 ///     year_only_first_january = true
 ///     month_only_fifteenth = false
+///     born_from = 1850
 ///     accept_test_ranges = false
 ///
 ///     [columns]
@@ -154,6 +155,9 @@ pub struct Mapping {
     /// A birth on the 15th stands for its month, as in children's services.
     #[serde(default)]
     pub month_only_fifteenth: bool,
+    /// For a register of the past: the first year in which anybody in it was born, 1000 at the earliest. Otherwise
+    /// a date before 1900, or one that would make somebody older than 120, counts as not known.
+    pub born_from: Option<i16>,
     /// Takes NHS numbers and NINOs that are never issued. For tests and demonstrations only.
     #[serde(default)]
     pub accept_test_ranges: bool,

@@ -61,7 +61,7 @@ pub(super) fn write(
         };
         let feeds = vec![file("people"), file("events")];
         people(crowd, at, planted, Edition::First, &feeds[0].file)?;
-        fs::write(&feeds[0].mapping, standard::mapping(&people::HEADER))?;
+        fs::write(&feeds[0].mapping, standard::mapping(&people::HEADER, None))?;
         events(crowd, at, planted, 0, &feeds[1].file)?;
         let codes: String = own(kind).map(|code| format!("{code} = \"{code}\"\n")).collect();
         fs::write(&feeds[1].mapping, format!("{EVENTS}{codes}"))?;

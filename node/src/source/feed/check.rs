@@ -49,6 +49,10 @@ pub(super) fn numbers(mapping: &Mapping) -> Result<(), Problem> {
     if mapping.pivot.is_some_and(|pivot| pivot > 99) {
         return Err(problem("pivot", "use 0 to 99"));
     }
+    if mapping.born_from.is_some_and(|year| !(1000..1900).contains(&year)) {
+        let fix = "use 1000 to 1899, and only for a register of the past: without it, births before 1900 are not known";
+        return Err(problem("born_from", fix));
+    }
     let one_sign = |text: &str| text.len() == 1 && text.is_ascii();
     if mapping.delimiter != "tab" && !one_sign(&mapping.delimiter) {
         return Err(problem("delimiter", "use one sign, such as `,` or `|`, or `tab`"));

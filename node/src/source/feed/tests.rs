@@ -48,6 +48,7 @@ fn a_setting_that_makes_no_sense_names_its_key_and_a_fix() {
         (PEOPLE, "key = [\"REF\"]", "key = []", "`key`: name the columns"),
         (PEOPLE, "key", "max_drop_pct = 0\nkey", "`max_drop_pct`: use 1 to 100"),
         (PEOPLE, "key", "max_quarantine_pct = 0\nkey", "`max_quarantine_pct`: use 1 to 50"),
+        (PEOPLE, "key", "born_from = 1950\nkey", "`born_from`: use 1000 to 1899"),
         (PEOPLE, "key", "freshness_h = 0\nkey", "`freshness_h`: use at least 1"),
         (PEOPLE, "key", "delimiter = \"::\"\nkey", "`delimiter`: use one sign"),
         (PEOPLE, "key", "delimiter = '\"'\nkey", "`quote`: is the same sign"),

@@ -157,6 +157,7 @@ fn the_node_reads_nearly_all_of_it() {
         as_at: day("2025-11-01"),
         year_only_first_january: true,
         month_only_fifteenth: false,
+        born_from: None,
         accept_test_ranges: true,
     };
     let people = town(1);
