@@ -21,7 +21,8 @@ SELDOM_TWICE = 0.01
 def load(folder):
     """Returns one frame with every agency's records; `id` is a record's place, `agency` its file's."""
     frames = []
-    for agency, path in enumerate(sorted(Path(folder).glob("*.csv"))):
+    files = (path for path in Path(folder).iterdir() if path.suffix.lower() == ".csv")
+    for agency, path in enumerate(sorted(files)):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         for field in FIELDS:
             if field not in frame:

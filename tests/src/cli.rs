@@ -109,9 +109,9 @@ Example: town up --dir /tmp/town")]
     #[command(after_help = "\
 The folder holds one CSV file per agency with the columns local_id and truth_id, and any of these:
 title,forename,middle,surname,alias,dob,sex,address,house,street,town,postcode,
-uprn,nhs,upn,nino,other_id,phone,email
+uprn,nhs,upn,nino,other_id,phone,email. Other columns are left out, and named. Dates are written 1987-04-06.
 `local_id` is the record's number at its agency, and `truth_id` says who its person is. The truth is for
-measuring and never reaches a node.
+measuring and never reaches a node; a record without one is nobody else's.
 
 Examples:
   town link data/febrl4 --json

@@ -11,6 +11,7 @@ pub mod mariadb;
 pub mod needles;
 pub mod ports;
 pub mod postgres;
+pub mod progress;
 pub mod standard;
 pub mod stored;
 pub mod town;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 pub use self::explain::{Explained, RecordName};
 use crate::{
+    progress::say,
     standard::{self, StandardAgency},
     town::{Agency, FeedFile, Plan, Town, process::Launcher},
     truth::{self, Quality},
@@ -83,6 +84,14 @@ pub fn link(
     }
     let sources = standard::read_folder(data)?;
     anyhow::ensure!(!sources.is_empty(), "{} holds no CSV file", data.display());
+    for source in &sources {
+        for column in &source.left_out {
+            say(&format!(
+                "{}: the column `{column}` is none of the standard ones and is left out",
+                source.name
+            ));
+        }
+    }
     let explain = details.explain.map(|pair| explain::find(&sources, pair)).transpose()?;
     let agencies = agencies(&sources, folder)?;
     let plan = Plan {
@@ -96,6 +105,8 @@ pub fn link(
     let ingesting = Instant::now();
     town.ingest()?;
     let ingest = ingesting.elapsed().as_secs_f64();
+    let records: usize = sources.iter().map(|source| source.rows.len()).sum();
+    say(&format!("{records} records of {} agencies taken in in {ingest:.1} s", sources.len()));
     town.start_nodes()?;
     let links = folder.join("links.csv");
     let as_at = standard::as_at(&sources)?.to_string();

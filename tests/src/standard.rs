@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use causeway_node::clock;
+use causeway_node::{clock, source::PersonField};
 use causeway_proto::day::Day;
 
 /// People who live at one time were born within so many years, but for typing errors.
@@ -19,13 +19,18 @@ const MOST_MISTYPED: f64 = 0.05;
 /// The share of those births that has to lie before the day that a folder speaks of.
 const PLAUSIBLE: f64 = 0.995;
 
+/// Columns that say nothing of a person.
+const OURS: [&str; 2] = ["local_id", "truth_id"];
+
 /// One agency's file.
 #[derive(Clone, Debug)]
 pub struct StandardAgency {
     /// The file's name, without `.csv`.
     pub name: String,
-    /// The columns' names.
+    /// The columns' names: those that a mapping knows, and `local_id` and `truth_id`.
     pub header: Vec<String>,
+    /// Columns of the file that are none of these and were left out.
+    pub left_out: Vec<String>,
     /// The records.
     pub rows: Vec<Vec<String>>,
     /// Who each record's person is, by the record's own number.
@@ -41,7 +46,7 @@ pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<StandardAgency>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "csv") {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
             files.push(path);
         }
     }
@@ -67,7 +72,12 @@ fn born_from(agencies: &[StandardAgency]) -> Option<i16> {
 
 fn read(file: &Path) -> anyhow::Result<StandardAgency> {
     let mut reader = csv::Reader::from_path(file)?;
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let known = |column: &str| {
+        OURS.contains(&column) || PersonField::ALL.iter().any(|field| field.as_str() == column)
+    };
+    let columns = reader.headers()?.clone();
+    let (header, left_out): (Vec<String>, _) =
+        columns.iter().map(str::to_owned).partition(|column| known(column));
     let (mut rows, mut truth) = (Vec::new(), BTreeMap::new());
     let place = |name| header.iter().position(|column| column == name);
     let local = place("local_id")
@@ -75,14 +85,16 @@ fn read(file: &Path) -> anyhow::Result<StandardAgency> {
     let person =
         place("truth_id").context("has no column `truth_id`: who each record's person is")?;
     for row in reader.records() {
-        let row: Vec<String> = row?.iter().map(str::to_owned).collect();
+        let row = row?;
+        let kept = row.iter().zip(&columns).filter(|(_, column)| known(column));
+        let row: Vec<String> = kept.map(|(value, _)| value.to_owned()).collect();
         if truth.insert(row[local].clone(), row[person].clone()).is_some() {
             bail!("holds the local_id `{}` twice: it is a record's own number", row[local]);
         }
         rows.push(row);
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(StandardAgency { name, header, rows, truth, born_from: None })
+    Ok(StandardAgency { name, header, left_out, rows, truth, born_from: None })
 }
 
 /// Writes an agency's export without the truth, and the mapping that reads it. Returns the feed's
@@ -110,7 +122,7 @@ pub fn export(
 /// Returns the mapping of an export with these of the standard columns, and of births from this year on where they
 /// are of the past.
 pub fn mapping(header: &[&str], born_from: Option<i16>) -> String {
-    let ours = header.iter().filter(|column| !["local_id", "truth_id"].contains(column));
+    let ours = header.iter().filter(|column| !OURS.contains(column));
     let columns: String = ours.map(|column| format!("{column} = \"{column}\"\n")).collect();
     let born_from = born_from.map(|year| format!("born_from = {year}\n")).unwrap_or_default();
     format!(
@@ -191,7 +203,20 @@ mod tests {
     fn agency(dobs: &[&str]) -> StandardAgency {
         let rows = dobs.iter().map(|dob| vec![(*dob).to_owned()]).collect();
         let (name, truth) = ("a".to_owned(), BTreeMap::new());
-        StandardAgency { name, header: vec!["dob".into()], rows, truth, born_from: None }
+        let (header, left_out) = (vec!["dob".into()], Vec::new());
+        StandardAgency { name, header, left_out, rows, truth, born_from: None }
+    }
+
+    #[test]
+    fn columns_that_no_mapping_knows_are_left_out_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "notes,local_id,dob,truth_id,Forename,forename\nx,1,1950-03-04,p,y,ivy\n";
+        fs::write(folder.path().join("a.CSV"), text).unwrap();
+        let [agency] = &read_folder(folder.path()).unwrap()[..] else { panic!("one file") };
+        assert_eq!(agency.header, ["local_id", "dob", "truth_id", "forename"]);
+        assert_eq!(agency.left_out, ["notes", "Forename"]);
+        assert_eq!(agency.rows, [["1", "1950-03-04", "p", "ivy"]]);
+        assert_eq!(agency.truth, BTreeMap::from([("1".to_owned(), "p".to_owned())]));
     }
 
     #[test]

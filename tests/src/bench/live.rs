@@ -15,9 +15,11 @@ use serde_json::Value;
 use super::{
     feeds,
     people::{Crowd, Edition},
-    tell,
 };
-use crate::town::{Town, process::Watched};
+use crate::{
+    progress::say,
+    town::{Town, process::Watched},
+};
 
 /// How long the coordinator may take over one burst.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -123,7 +125,7 @@ pub(super) fn live(town: &Town, crowd: &Crowd, planted: u64) -> anyhow::Result<L
         took.push(arrived.1.saturating_duration_since(taken_in).as_secs_f64() * 1000.0);
         known = arrived.0;
         if changed % 10 == 0 {
-            tell(&format!("{changed} changes became alerts"));
+            say(&format!("{changed} changes became alerts"));
         }
     }
     took.sort_by(f64::total_cmp);

@@ -20,7 +20,10 @@ use causeway_proto::kind::MatchKeyKind;
 use serde::Serialize;
 
 use self::live::{Changed, Live};
-use crate::town::{Node, Plan, Town, process::Launcher};
+use crate::{
+    progress::say,
+    town::{Node, Plan, Town, process::Launcher},
+};
 
 /// The day that the exports are of.
 const AS_AT: &str = "2025-02-25";
@@ -113,7 +116,7 @@ pub fn bench(
     let crowd = people::Crowd::new(settings.seed, settings.people);
     let exports = folder.join("exports");
     let agencies = feeds::write(&crowd, settings.agencies, settings.live, &exports)?;
-    tell(&format!("{} exports of {} people", settings.agencies, settings.people));
+    say(&format!("{} exports of {} people", settings.agencies, settings.people));
     let plan = Plan {
         agencies,
         as_at: AS_AT.parse()?,
@@ -131,7 +134,7 @@ pub fn bench(
     })?;
     let records = settings.people * settings.agencies as u64;
     let ingest = Full::of(records, began.elapsed().as_secs_f64());
-    tell(&format!("taken in at {:.0} records a second", ingest.records_per_second));
+    say(&format!("taken in at {:.0} records a second", ingest.records_per_second));
     town.start_nodes()?;
     places_enough(&town, settings)?;
     let (report, output) = town.coordinate(&["sweep", "--as-at", AS_AT])?;
@@ -144,7 +147,7 @@ pub fn bench(
     let step = |name: &str| steps.get(name).copied().unwrap_or(0.0);
     let to_persons = ["stream", "group", "compare", "cluster"].map(step).iter().sum();
     let mut full = Full::of(records, to_persons);
-    tell(&format!("swept at {:.0} records a second", full.records_per_second));
+    say(&format!("swept at {:.0} records a second", full.records_per_second));
     let mut peaks = BTreeMap::from([("nodes".to_owned(), town.nodes_peak_mib())]);
     let of_each = town.node_peaks_mib().into_iter().zip(town.nodes());
     peaks.extend(of_each.map(|(mib, node)| (format!("node {}", node.agency.id), mib)));
@@ -152,7 +155,7 @@ pub fn bench(
     let mut open = town.watch(&["--as-at", AS_AT])?;
     open.next(PATIENCE)?;
     let change_1pct = live::change(&town, &crowd, settings.live, &open)?;
-    tell(&format!("1 % changed in {:.2} s", change_1pct.seconds));
+    say(&format!("1 % changed in {:.2} s", change_1pct.seconds));
     let live = match settings.live {
         0 => None,
         samples => Some(live::live(&town, &crowd, samples)?),
@@ -300,9 +303,4 @@ fn stream_share(town: &Town, records: u64, seconds: f64) -> anyhow::Result<Strea
         raw_tls_bytes_per_second: raw,
         share_of_raw_tls: reached / raw,
     })
-}
-
-fn tell(what: &str) {
-    // Progress that nobody can read is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "{what}");
 }

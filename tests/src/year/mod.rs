@@ -10,7 +10,6 @@ mod print;
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -25,6 +24,7 @@ pub use self::print::print;
 use crate::{
     data::exports,
     demo::{self, Clock, Raised, Truths},
+    progress::say,
     town::{FeedFile, Town, process::Launcher},
 };
 
@@ -249,9 +249,4 @@ fn tell(push: &Push) {
         push.reason,
         recipients.join(", ")
     ));
-}
-
-fn say(line: &str) {
-    // Progress that nobody can read is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
