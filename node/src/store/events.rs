@@ -8,7 +8,7 @@ use causeway_proto::{
 };
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, fixed, records::Known, unsigned};
+use super::{INSERT_ROWS, StoreError, fixed, many, records::Known, unsigned};
 
 /// One event or state of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,20 +134,13 @@ pub async fn set_missed(
     missed: u32,
     seen: Option<Day>,
 ) -> Result<(), StoreError> {
-    for ids in ids.chunks(INSERT_ROWS) {
-        QueryBuilder::new("update event set missed = ")
-            .push_bind(missed)
-            .push(", seen_day = ")
-            .push_bind(seen.map(Day::number))
-            .push(" where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
+    let update = || {
+        let mut update = QueryBuilder::new("update event set missed = ");
+        update.push_bind(missed).push(", seen_day = ").push_bind(seen.map(Day::number));
+        update.push(" where id in ");
+        update
+    };
+    many::execute(conn, update, ids).await
 }
 
 /// Ends those of these events that are states and still last on the day they were last seen, and
@@ -209,16 +202,7 @@ pub async fn doubt(
 
 /// Removes events.
 pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
-    for ids in ids.chunks(INSERT_ROWS) {
-        QueryBuilder::new("delete from event where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
+    many::execute(conn, || QueryBuilder::new("delete from event where id in "), ids).await
 }
 
 /// What the join of events, records and persons gives.
@@ -263,9 +247,8 @@ pub async fn of_persons(
     persons: &[i64],
     as_at: Day,
 ) -> Result<Vec<PersonEvent>, StoreError> {
-    let mut events = Vec::new();
-    for persons in persons.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        let mut query = QueryBuilder::new(
             "select person.id, person.row, event.feed, reference, system, code, suspect,
              start_day, end_day, confidence, arrived_day,
              (select min(deceased) from record as r where r.person = person.id)
@@ -273,20 +256,12 @@ pub async fn of_persons(
              join record on record.person = person.id
              join event on event.record_feed = record.feed and event.record_key = record.key
              where event.start_day <= ",
-        )
-        .push_bind(as_at.number())
-        .push(" and event.feed not in (select feed from retired_feed) and person.id in ")
-        .push_tuples(persons, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        for row in rows {
-            events.push(read(row)?);
-        }
-    }
-    Ok(events)
+        );
+        query.push_bind(as_at.number());
+        query.push(" and event.feed not in (select feed from retired_feed) and person.id in ");
+        query
+    };
+    many::fetch(conn, query, persons).await?.into_iter().map(read).collect()
 }
 
 fn read(row: Row) -> Result<PersonEvent, StoreError> {
@@ -313,19 +288,9 @@ pub async fn records_of(
     conn: &mut SqliteConnection,
     ids: &[i64],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let mut records = Vec::new();
-    for ids in ids.chunks(INSERT_ROWS) {
-        let rows: Vec<(String, String)> =
-            QueryBuilder::new("select distinct record_feed, record_key from event where id in ")
-                .push_tuples(ids, |mut values, id| {
-                    values.push_bind(id);
-                })
-                .build_query_as()
-                .fetch_all(&mut *conn)
-                .await?;
-        records.extend(rows);
-    }
-    Ok(records)
+    let query =
+        || QueryBuilder::new("select distinct record_feed, record_key from event where id in ");
+    many::fetch(conn, query, ids).await
 }
 
 /// Returns which records the events with these keys belong to, as feed and key.
@@ -334,21 +299,13 @@ pub async fn records_by_key(
     feed: &str,
     keys: &[&str],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let mut records = Vec::new();
-    for keys in keys.chunks(INSERT_ROWS) {
-        let rows: Vec<(String, String)> =
-            QueryBuilder::new("select distinct record_feed, record_key from event where feed = ")
-                .push_bind(feed)
-                .push(" and key in ")
-                .push_tuples(keys, |mut values, key| {
-                    values.push_bind(*key);
-                })
-                .build_query_as()
-                .fetch_all(&mut *conn)
-                .await?;
-        records.extend(rows);
-    }
-    Ok(records)
+    let query = || {
+        let mut query =
+            QueryBuilder::new("select distinct record_feed, record_key from event where feed = ");
+        query.push_bind(feed).push(" and key in ");
+        query
+    };
+    many::fetch(conn, query, keys).await
 }
 
 /// Returns how many events of a feed are said of somebody who is in no feed about people.

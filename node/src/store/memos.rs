@@ -1,9 +1,9 @@
 //! The `memo` table: findings that this node keeps with its own records.
 
 use causeway_proto::{day::Day, ids::MemoId, sweep::MemoKind};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, fixed, signed, unsigned};
+use super::{INSERT_ROWS, StoreError, fixed, many, signed, unsigned};
 
 /// How long a finding about an alert is kept when nobody renews it.
 pub const KEPT_MS: u64 = 400 * 86_400_000;
@@ -151,17 +151,13 @@ pub async fn with_rows(conn: &mut SqliteConnection) -> Result<Vec<OfRow>, StoreE
 
 /// Returns the findings about the people of some rows.
 pub async fn of_rows(conn: &mut SqliteConnection, rows: &[u64]) -> Result<Vec<OfRow>, StoreError> {
-    let mut found = Vec::new();
-    for rows in rows.chunks(INSERT_ROWS) {
-        let mut some: QueryBuilder<Sqlite> = QueryBuilder::new(WITH_ROWS);
-        some.push(" where person.row in ").push_tuples(rows, |mut values, row| {
-            values.push_bind(signed(*row));
-        });
-        for row in some.build_query_as().fetch_all(&mut *conn).await? {
-            found.push(read(row)?);
-        }
-    }
-    Ok(found)
+    let rows: Vec<i64> = rows.iter().map(|row| signed(*row)).collect();
+    let query = || {
+        let mut query = QueryBuilder::new(WITH_ROWS);
+        query.push(" where person.row in ");
+        query
+    };
+    many::fetch(conn, query, &rows).await?.into_iter().map(read).collect()
 }
 
 type Row = (String, Vec<u8>, String, String, u32, i32, i64, Option<i64>, i64);

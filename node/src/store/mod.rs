@@ -12,6 +12,7 @@ pub mod events;
 pub mod imports;
 pub mod keyed;
 pub mod landed;
+mod many;
 pub mod memos;
 pub mod merged;
 pub mod persons;

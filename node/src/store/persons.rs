@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, signed, unsigned};
+use super::{INSERT_ROWS, StoreError, many, signed, unsigned};
 
 /// A person and where their match-keys stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,52 +37,20 @@ pub async fn put(conn: &mut SqliteConnection, persons: &[Person]) -> Result<(), 
 
 /// Removes persons that no record is left of.
 pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
-    for ids in ids.chunks(INSERT_ROWS) {
-        QueryBuilder::new("delete from person where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
+    many::execute(conn, || QueryBuilder::new("delete from person where id in "), ids).await
 }
 
 /// Returns persons by the rows of their match-keys; rows that are nobody's any more are left out.
 pub async fn by_row(conn: &mut SqliteConnection, rows: &[u64]) -> Result<Vec<Person>, StoreError> {
-    let mut persons = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(INSERT_ROWS) {
-        let found = QueryBuilder::new("select id, row from person where row in ")
-            .push_tuples(rows, |mut values, row| {
-                values.push_bind(signed(*row));
-            })
-            .build_query_as()
-            .fetch_all(&mut *conn)
-            .await?;
-        for person in found {
-            persons.push(read(person)?);
-        }
-    }
-    Ok(persons)
+    let rows: Vec<i64> = rows.iter().map(|row| signed(*row)).collect();
+    let query = || QueryBuilder::new("select id, row from person where row in ");
+    many::fetch(conn, query, &rows).await?.into_iter().map(read).collect()
 }
 
 /// Returns persons by their ids.
 pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Person>, StoreError> {
-    let mut persons = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(INSERT_ROWS) {
-        let found = QueryBuilder::new("select id, row from person where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build_query_as()
-            .fetch_all(&mut *conn)
-            .await?;
-        for person in found {
-            persons.push(read(person)?);
-        }
-    }
-    Ok(persons)
+    let query = || QueryBuilder::new("select id, row from person where id in ");
+    many::fetch(conn, query, ids).await?.into_iter().map(read).collect()
 }
 
 /// Returns the persons that some records belong to.
@@ -90,20 +58,11 @@ pub async fn of_records(
     conn: &mut SqliteConnection,
     records: &[i64],
 ) -> Result<Vec<i64>, StoreError> {
-    let mut persons = Vec::new();
-    for records in records.chunks(INSERT_ROWS) {
-        let rows: Vec<(i64,)> = QueryBuilder::new(
-            "select distinct person from record where person is not null and id in ",
-        )
-        .push_tuples(records, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        persons.extend(rows.into_iter().map(|(person,)| person));
-    }
-    Ok(persons)
+    let query = || {
+        QueryBuilder::new("select distinct person from record where person is not null and id in ")
+    };
+    let rows: Vec<(i64,)> = many::fetch(conn, query, records).await?;
+    Ok(rows.into_iter().map(|(person,)| person).collect())
 }
 
 /// Returns how many persons there are.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, fixed, unsigned};
+use super::{INSERT_ROWS, StoreError, fixed, many, unsigned};
 use crate::source::Restriction;
 
 /// A record as an export gives it.
@@ -129,32 +129,17 @@ pub async fn set_missed(
     ids: &[i64],
     missed: u32,
 ) -> Result<(), StoreError> {
-    for ids in ids.chunks(INSERT_ROWS) {
-        QueryBuilder::new("update record set missed = ")
-            .push_bind(missed)
-            .push(" where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
+    let update = || {
+        let mut update = QueryBuilder::new("update record set missed = ");
+        update.push_bind(missed).push(" where id in ");
+        update
+    };
+    many::execute(conn, update, ids).await
 }
 
 /// Removes records.
 pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
-    for ids in ids.chunks(INSERT_ROWS) {
-        QueryBuilder::new("delete from record where id in ")
-            .push_tuples(ids, |mut values, id| {
-                values.push_bind(id);
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    Ok(())
+    many::execute(conn, || QueryBuilder::new("delete from record where id in "), ids).await
 }
 
 /// Assigns records to persons.
@@ -180,20 +165,12 @@ pub async fn assign(
 
 /// Returns records by their numbers.
 pub async fn by_id(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Vec<Stored>, StoreError> {
-    let mut records = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select id, feed, key, fields, restricted, person from record where id in ",
         )
-        .push_tuples(ids, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        records.extend(rows.into_iter().map(read));
-    }
-    Ok(records)
+    };
+    Ok(many::fetch(conn, query, ids).await?.into_iter().map(read).collect())
 }
 
 /// Returns every record, in order.
@@ -211,22 +188,14 @@ pub async fn by_key(
     feed: &str,
     keys: &[&str],
 ) -> Result<Vec<Stored>, StoreError> {
-    let mut records = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        let mut query = QueryBuilder::new(
             "select id, feed, key, fields, restricted, person from record where feed = ",
-        )
-        .push_bind(feed)
-        .push(" and key in ")
-        .push_tuples(keys, |mut values, key| {
-            values.push_bind(*key);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        records.extend(rows.into_iter().map(read));
-    }
-    Ok(records)
+        );
+        query.push_bind(feed).push(" and key in ");
+        query
+    };
+    Ok(many::fetch(conn, query, keys).await?.into_iter().map(read).collect())
 }
 
 /// Returns every record of these persons.
@@ -234,20 +203,12 @@ pub async fn of_persons(
     conn: &mut SqliteConnection,
     persons: &[i64],
 ) -> Result<Vec<Stored>, StoreError> {
-    let mut records = Vec::with_capacity(persons.len());
-    for persons in persons.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select id, feed, key, fields, restricted, person from record where person in ",
         )
-        .push_tuples(persons, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        records.extend(rows.into_iter().map(read));
-    }
-    Ok(records)
+    };
+    Ok(many::fetch(conn, query, persons).await?.into_iter().map(read).collect())
 }
 
 /// Returns how many records there are.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError};
+use super::{INSERT_ROWS, StoreError, many};
 
 /// What is known of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +78,10 @@ type Row = (i64, i64, String, Text, Text, Text, String, Option<i32>, Option<i32>
 /// is replaced. A move that turns out to have been earlier cuts the stay shorter, or out.
 pub async fn leave(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), StoreError> {
     let dated: Vec<&Home> = homes.iter().filter(|home| home.from.is_some()).collect();
-    let mut settled: HashSet<i64> = HashSet::new();
-    for homes in dated.chunks(INSERT_ROWS) {
-        let rows: Vec<(i64,)> = QueryBuilder::new("select record from residence where record in ")
-            .push_tuples(homes, |mut values, home| {
-                values.push_bind(home.record);
-            })
-            .build_query_as()
-            .fetch_all(&mut *conn)
-            .await?;
-        settled.extend(rows.into_iter().map(|(record,)| record));
-    }
+    let records: Vec<i64> = dated.iter().map(|home| home.record).collect();
+    let query = || QueryBuilder::new("select record from residence where record in ");
+    let settled: Vec<(i64,)> = many::fetch(conn, query, &records).await?;
+    let settled: HashSet<i64> = settled.into_iter().map(|(record,)| record).collect();
     for home in dated.into_iter().filter(|home| settled.contains(&home.record)) {
         let Some(from) = home.from.map(Day::number) else { continue };
         sqlx::query(
@@ -123,26 +116,16 @@ pub async fn of_persons(
     conn: &mut SqliteConnection,
     persons: &[i64],
 ) -> Result<Vec<(i64, Home)>, StoreError> {
-    let mut homes = Vec::with_capacity(persons.len());
-    for persons in persons.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select record.person, record, state, property, building, flat, surnames, from_day, to_day
              from (select * from residence union all
              select record, state, property, building, flat, surnames, from_day, to_day
              from former_residence) as home
              join record on record.id = home.record where record.person in ",
         )
-        .push_tuples(persons, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        for row in rows {
-            homes.push(read(row)?);
-        }
-    }
-    Ok(homes)
+    };
+    many::fetch(conn, query, persons).await?.into_iter().map(read).collect()
 }
 
 /// Returns which of these buildings are known to have flats.
@@ -150,20 +133,13 @@ pub async fn divided(
     conn: &mut SqliteConnection,
     buildings: &[&str],
 ) -> Result<HashSet<String>, StoreError> {
-    let mut divided = HashSet::new();
-    for buildings in buildings.chunks(INSERT_ROWS) {
-        let rows: Vec<(String,)> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select distinct building from residence where flat is not null and building in ",
         )
-        .push_tuples(buildings, |mut values, building| {
-            values.push_bind(*building);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        divided.extend(rows.into_iter().map(|(building,)| building));
-    }
-    Ok(divided)
+    };
+    let rows: Vec<(String,)> = many::fetch(conn, query, buildings).await?;
+    Ok(rows.into_iter().map(|(building,)| building).collect())
 }
 
 /// Returns the homes of some records.
@@ -171,24 +147,14 @@ pub async fn of_records(
     conn: &mut SqliteConnection,
     records: &[i64],
 ) -> Result<HashMap<i64, Home>, StoreError> {
-    let mut homes = HashMap::with_capacity(records.len());
-    for records in records.chunks(INSERT_ROWS) {
-        let rows: Vec<Row> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select 0, record, state, property, building, flat, surnames, from_day, to_day
              from residence where record in ",
         )
-        .push_tuples(records, |mut values, id| {
-            values.push_bind(id);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        for row in rows {
-            let (_, home) = read(row)?;
-            homes.insert(home.record, home);
-        }
-    }
-    Ok(homes)
+    };
+    let rows: Vec<Row> = many::fetch(conn, query, records).await?;
+    rows.into_iter().map(|row| read(row).map(|(_, home)| (home.record, home))).collect()
 }
 
 /// Returns the persons that some record places in one of these buildings.
@@ -196,22 +162,15 @@ pub async fn residents(
     conn: &mut SqliteConnection,
     buildings: &[&str],
 ) -> Result<Vec<i64>, StoreError> {
-    let mut persons = Vec::new();
-    for buildings in buildings.chunks(INSERT_ROWS) {
-        let rows: Vec<(i64,)> = QueryBuilder::new(
+    let query = || {
+        QueryBuilder::new(
             "select distinct record.person from residence
              join record on record.id = residence.record
              where record.person is not null and building in ",
         )
-        .push_tuples(buildings, |mut values, building| {
-            values.push_bind(*building);
-        })
-        .build_query_as()
-        .fetch_all(&mut *conn)
-        .await?;
-        persons.extend(rows.into_iter().map(|(person,)| person));
-    }
-    Ok(persons)
+    };
+    let rows: Vec<(i64,)> = many::fetch(conn, query, buildings).await?;
+    Ok(rows.into_iter().map(|(person,)| person).collect())
 }
 
 fn read(row: Row) -> Result<(i64, Home), StoreError> {

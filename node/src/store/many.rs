@@ -1,0 +1,48 @@
+//! Statements about some of many rows, as many at a time as one statement may name.
+
+use sqlx::{Encode, FromRow, QueryBuilder, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
+
+use super::{INSERT_ROWS, StoreError};
+
+/// Executes a statement that ends in `in` for all of these values.
+pub(super) async fn execute<T>(
+    conn: &mut SqliteConnection,
+    statement: impl Fn() -> QueryBuilder<Sqlite>,
+    values: &[T],
+) -> Result<(), StoreError>
+where
+    T: Copy + for<'q> Encode<'q, Sqlite> + Type<Sqlite>,
+{
+    for some in values.chunks(INSERT_ROWS) {
+        among(statement(), some).build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Returns what a query that ends in `in` gives for all of these values.
+pub(super) async fn fetch<T, Row>(
+    conn: &mut SqliteConnection,
+    query: impl Fn() -> QueryBuilder<Sqlite>,
+    values: &[T],
+) -> Result<Vec<Row>, StoreError>
+where
+    T: Copy + for<'q> Encode<'q, Sqlite> + Type<Sqlite>,
+    Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    let mut rows = Vec::with_capacity(values.len());
+    for some in values.chunks(INSERT_ROWS) {
+        rows.extend(among(query(), some).build_query_as().fetch_all(&mut *conn).await?);
+    }
+    Ok(rows)
+}
+
+/// Appends values in brackets.
+fn among<T>(mut statement: QueryBuilder<Sqlite>, values: &[T]) -> QueryBuilder<Sqlite>
+where
+    T: Copy + for<'q> Encode<'q, Sqlite> + Type<Sqlite>,
+{
+    statement.push_tuples(values, |mut tuple, value| {
+        tuple.push_bind(*value);
+    });
+    statement
+}
