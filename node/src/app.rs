@@ -251,6 +251,13 @@ impl App {
                 }
             }
         }
+        let patience = Duration::from_secs(config.serve.drain_seconds);
+        let closed = async {
+            tasks.shutdown().await;
+            node.store.close().await;
+        };
+        // Whatever still reads is cut off with the process; nothing that was accepted hangs on it.
+        let _ = timeout(patience, closed).await;
         tracing::info!("node is down");
         Ok(())
     }

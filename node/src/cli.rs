@@ -256,7 +256,12 @@ async fn with_settings(args: &Args, config: NodeConfig, out: &mut dyn Write) -> 
     match &args.command {
         Command::Init(new) => init(args, new, out),
         Command::Check => check(args, &config, out).await,
-        Command::Ingest(ingest) => intake::take_in(args, ingest, config, out).await,
+        Command::Ingest(ingest) => {
+            let app = App::build(config).await?;
+            let done = intake::take_in(args, ingest, &app, out).await;
+            app.store().close().await;
+            done
+        }
         Command::Quarantine(Quarantine::List { feed }) => {
             let app = App::build(config).await?;
             intake::list_quarantine(args, feed.as_deref(), &app, out).await

@@ -10,7 +10,6 @@ use super::{Args, Ingest};
 use crate::{
     app::App,
     cause::in_one_line,
-    config::NodeConfig,
     ingest::{
         DryRun, IngestError, Receipt,
         landing::{self, Outcome},
@@ -26,13 +25,12 @@ const NO_FOLDER: &str = "There is no folder to look in: add [[intake]] with the 
 pub(super) async fn take_in(
     args: &Args,
     ingest: &Ingest,
-    config: NodeConfig,
+    app: &App,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let Ingest { feed, file, dry_run, as_at, .. } = ingest;
-    let app = App::build(config).await?;
     let Some(feed) = feed else {
-        return take_in_all(args, *as_at, &app, out).await;
+        return take_in_all(args, *as_at, app, out).await;
     };
     let file = file.as_deref();
     let name = file.map_or("the database".to_owned(), |file| file.display().to_string());

@@ -170,6 +170,16 @@ async fn an_export_is_of_no_day_to_come_and_of_none_before_the_last() {
     assert_eq!(ingest(&[&clock::today().plus(1).to_string()]).await, "");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_export_brought_is_in_the_file_itself_when_the_command_ends() {
+    let desk = Desk::new();
+    desk.write("some.csv", "REF,NAME\n1,A\n");
+    let some = desk.path("some.csv");
+    assert_eq!(desk.run(&["ingest", "tenants", some.to_str().unwrap()]).await.1, "");
+    assert!(desk.path("node.db").is_file());
+    assert!(!desk.path("node.db-wal").exists(), "the next one would have to go through it first");
+}
+
 /// Makes a store that SQLite may read and not write, whoever the user is.
 async fn read_only_store(path: &Path) {
     Store::open(path).await.unwrap().close().await;

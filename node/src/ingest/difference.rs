@@ -37,6 +37,7 @@ pub(super) fn is_read_anew(feed: &Feed, last: &Import) -> bool {
 }
 
 /// How a feed's rows are held against what is there.
+#[derive(Clone, Copy)]
 pub(super) struct How {
     mode: Mode,
     /// Every row counts as changed.
@@ -47,6 +48,11 @@ impl How {
     pub(super) fn of(feed: &Feed, last: Option<&Import>) -> Self {
         let anew = last.is_some_and(|last| is_read_anew(feed, last));
         Self { mode: feed.mapping().mode, anew }
+    }
+
+    /// Returns whether what is absent is as it was.
+    pub(super) fn is_of_changes(&self) -> bool {
+        self.mode == Mode::Delta
     }
 
     /// Holds what comes against what is there. A file that is the last one again says of nothing for the
@@ -60,6 +66,14 @@ impl How {
 /// The day that a feed's last good export speaks of.
 pub(super) fn last_day(last: Option<&Import>) -> Option<Day> {
     last.map(|last| last.as_at.unwrap_or_else(|| Day::of_unix_ms(last.taken_ms.cast_signed())))
+}
+
+/// Returns the keys of whatever a file of changes may concern: of its rows, and of those that are left out.
+pub(super) fn keys_of<'a>(
+    rows: impl Iterator<Item = &'a str>,
+    file: &'a SourceReport,
+) -> Vec<&'a str> {
+    rows.chain(file.keys_sensitive.iter()).chain(file.keys_left_out.iter()).collect()
 }
 
 /// Compares an export with what is there. Where it is read anew, every row counts as changed.

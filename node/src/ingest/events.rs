@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use causeway_proto::day::Day;
 use sqlx::SqliteConnection;
 
-use super::{Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, last_day};
+use super::{
+    Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare,
+    difference::keys_of, last_day,
+};
 use crate::{
     source::{Before, EventRow, Feed, FileRefused, Role, Rule, SourceReport},
     store::{
@@ -39,7 +42,13 @@ impl Intake<'_> {
         let judged = judged(&mut tx, feed, rows, before, &mut file).await?;
         let Believed { rows, merged, after_death } = judged.map_err(refuse)?;
         let person_feed = feed.mapping().person_feed.as_deref().unwrap_or_default();
-        let known = events::known(&mut tx, feed.id()).await?;
+        let known = match how.is_of_changes() {
+            true => {
+                let keys = keys_of(rows.iter().map(|row| row.key.as_str()), &file);
+                events::known_among(&mut tx, feed.id(), &keys).await?
+            }
+            false => events::known(&mut tx, feed.id()).await?,
+        };
         // Of what the first delivery brings, nobody can tell when it came.
         let arrived = last.as_ref().map(|_| self.as_at);
         let event = |row| event(row, person_feed, &merged, arrived);
@@ -69,6 +78,10 @@ impl Intake<'_> {
             persons.iter().map(|person| Change::Signals { row: person.row }).collect();
         changes::put(&mut tx, &signals).await?;
 
+        let of_nobody = match how.is_of_changes() {
+            true => of_nobody(&mut tx, person_feed, &difference.changed).await?,
+            false => events::of_nobody(&mut tx, feed.id()).await?,
+        };
         let receipt = Receipt {
             feed: feed.id().to_owned(),
             changed: difference.changed.len() as u64 - difference.anew,
@@ -79,7 +92,7 @@ impl Intake<'_> {
             ended: ended.len() as u64,
             left_out: difference.left_out.len() as u64,
             keyless: file.keyless,
-            of_nobody: events::of_nobody(&mut tx, feed.id()).await?,
+            of_nobody,
             after_death,
             file,
             ..Receipt::default()
@@ -137,6 +150,17 @@ fn alive(
         file.set_aside(row.line, None, Rule::AfterDeath);
     }
     rows
+}
+
+/// Counts those of some events whose person the feed about people does not have.
+async fn of_nobody(
+    conn: &mut SqliteConnection,
+    person_feed: &str,
+    some: &[Event],
+) -> Result<u64, StoreError> {
+    let keys: Vec<&str> = some.iter().map(|event| event.record.1.as_str()).collect();
+    let there = records::known_among(conn, person_feed, &keys).await?;
+    Ok(keys.iter().filter(|key| !there.contains_key(**key)).count() as u64)
 }
 
 fn event(row: EventRow, person_feed: &str, merged: &Merged, arrived: Option<Day>) -> Event {

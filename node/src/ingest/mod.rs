@@ -91,7 +91,8 @@ pub struct Receipt {
     pub persons_changed: u64,
     /// Events after the death of their person; left out.
     pub after_death: u64,
-    /// Events of the feed whose person no feed about people has: they wait for the person to come in.
+    /// Events of the feed whose person no feed about people has: they wait for the person to come in. Of changes,
+    /// only those that came with them.
     pub of_nobody: u64,
     /// What the file was like.
     pub file: SourceReport,

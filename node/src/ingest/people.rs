@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::{
     Delivery, DryRun, How, IngestError, Intake, Read, Receipt, before, compare, dedupe,
     dedupe::Piece,
+    difference::keys_of,
     drift,
     homes::Homes,
     mergers,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
-    source::{Before, Feed, FileRefused, PersonRow, SourceReport},
+    source::{Before, Feed, FileRefused, PersonRow, SourceReport, mapping::Mode},
     store::{
         StoreError,
         changes::{self, Change},
@@ -105,7 +106,7 @@ struct Believed {
     rows: Vec<PersonRow>,
     /// Rows that say that a record is part of another now.
     gone_over: Vec<PersonRow>,
-    /// What is known of the feed, by key.
+    /// What is known of the feed, by key; of changes, only what they may concern.
     known: HashMap<String, Known>,
 }
 
@@ -121,9 +122,16 @@ async fn judged(
     if let Err(refused) = file.judge(feed, before) {
         return Ok(Err(refused));
     }
-    let known = records::known(conn, feed.id()).await?;
     let (mut gone_over, rows): (Vec<PersonRow>, Vec<PersonRow>) =
         rows.into_iter().partition(|row| row.merged_into.is_some());
+    // A merger may lead to anybody, and how many there are at once is measured by all.
+    let known = match feed.mapping().mode == Mode::Delta && gone_over.is_empty() {
+        true => {
+            let keys = keys_of(rows.iter().map(|row| row.key.as_str()), file);
+            records::known_among(conn, feed.id(), &keys).await?
+        }
+        false => records::known(conn, feed.id()).await?,
+    };
     unfinished::keep_closed(conn, feed, &rows, &mut gone_over, file).await?;
     let gone_over = mergers::sound(conn, feed, &known, gone_over, &rows, file).await?;
     if let Err(refused) = mergers::judge(feed, &known, &gone_over) {

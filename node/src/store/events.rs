@@ -71,17 +71,34 @@ pub async fn known(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<HashMap<String, Known>, StoreError> {
-    sqlx::query_as::<_, (i64, String, Vec<u8>, u32, bool)>(
-        "select id, key, hash, missed, gone from event where feed = ?",
-    )
-    .bind(feed)
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|(id, key, hash, missed, gone)| {
-        Ok((key, Known { id, hash: fixed("event hash", hash)?, missed, gone }))
-    })
-    .collect()
+    sqlx::query_as("select id, key, hash, missed, gone from event where feed = ?")
+        .bind(feed)
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(read_known)
+        .collect()
+}
+
+/// Returns what is known of some events of a feed, by its key.
+pub async fn known_among(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    keys: &[&str],
+) -> Result<HashMap<String, Known>, StoreError> {
+    let query = || {
+        let mut query =
+            QueryBuilder::new("select id, key, hash, missed, gone from event where feed = ");
+        query.push_bind(feed).push(" and key in ");
+        query
+    };
+    many::fetch(conn, query, keys).await?.into_iter().map(read_known).collect()
+}
+
+fn read_known(
+    (id, key, hash, missed, gone): (i64, String, Vec<u8>, u32, bool),
+) -> Result<(String, Known), StoreError> {
+    Ok((key, Known { id, hash: fixed("event hash", hash)?, missed, gone }))
 }
 
 /// Stores new and changed events of a feed.

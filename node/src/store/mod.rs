@@ -34,7 +34,7 @@ pub use self::error::{Cause, StoreError};
 
 use causeway_certs::files::make_secret_database;
 use sqlx::{
-    Connection, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions, Connection, SqlSafeStr, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migrate, Migration, MigrationType, Migrator},
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -55,6 +55,8 @@ const INSERT_ROWS: usize = 2_000;
 const PAGE_BYTES: u32 = 16 << 10;
 /// How much of the file is read without copying: 16 GiB of address space, not of memory.
 const MAPPED_BYTES: &str = "17179869184";
+/// How large the write-ahead log stays once it is in the file: 64 MiB.
+const KEPT_LOG_BYTES: &str = "67108864";
 
 impl Store {
     /// Opens the store at `path`, creating and migrating it as needed.
@@ -72,7 +74,11 @@ impl Store {
             .page_size(PAGE_BYTES)
             .pragma("mmap_size", MAPPED_BYTES)
             .pragma("cache_size", "-65536")
-            .foreign_keys(true);
+            // What a large export was written to first goes back to the disk.
+            .pragma("journal_size_limit", KEPT_LOG_BYTES)
+            .foreign_keys(true)
+            // To read a million records takes seconds, and is nothing to be warned of.
+            .disable_statement_logging();
         Self::connect(SqlitePoolOptions::new(), options).await
     }
 
@@ -129,8 +135,9 @@ impl Store {
         Ok(self.pool.begin().await?)
     }
 
-    /// Closes the store and waits until the file is whole.
-    pub async fn close(self) {
+    /// Closes the store, for every handle on it, and waits until all is in the file itself. Whoever opens one that
+    /// was not closed has to go through its write-ahead log first.
+    pub async fn close(&self) {
         self.pool.close().await;
     }
 }

@@ -61,17 +61,27 @@ pub async fn known(
     conn: &mut SqliteConnection,
     feed: &str,
 ) -> Result<HashMap<String, Known>, StoreError> {
-    sqlx::query_as::<_, (i64, String, Vec<u8>, u32)>(
-        "select id, key, hash, missed from record where feed = ?",
-    )
-    .bind(feed)
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(|(id, key, hash, missed)| {
-        Ok((key, Known { id, hash: fixed("record hash", hash)?, missed, gone: false }))
-    })
-    .collect()
+    sqlx::query_as("select id, key, hash, missed from record where feed = ?")
+        .bind(feed)
+        .fetch_all(conn)
+        .await?
+        .into_iter()
+        .map(read_known)
+        .collect()
+}
+
+/// Returns what is known of some records of a feed, by its key.
+pub async fn known_among(
+    conn: &mut SqliteConnection,
+    feed: &str,
+    keys: &[&str],
+) -> Result<HashMap<String, Known>, StoreError> {
+    let query = || {
+        let mut query = QueryBuilder::new("select id, key, hash, missed from record where feed = ");
+        query.push_bind(feed).push(" and key in ");
+        query
+    };
+    many::fetch(conn, query, keys).await?.into_iter().map(read_known).collect()
 }
 
 /// Stores new and changed records of a feed; each keeps the person it had.
@@ -244,6 +254,12 @@ pub async fn deceased(
             Ok((key, Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"))?))
         })
         .collect()
+}
+
+fn read_known(
+    (id, key, hash, missed): (i64, String, Vec<u8>, u32),
+) -> Result<(String, Known), StoreError> {
+    Ok((key, Known { id, hash: fixed("record hash", hash)?, missed, gone: false }))
 }
 
 fn read((id, feed, key, fields, restricted, person): Row) -> Stored {
