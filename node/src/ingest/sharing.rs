@@ -1,6 +1,6 @@
 //! Whom changed records may concern: persons that share something with them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice::ChunksExact};
 
 use causeway_proto::{
     kind::MatchKeyKind,
@@ -62,31 +62,61 @@ async fn by_keys(
     pieces: &[&Piece],
     before: &[u64],
 ) -> Result<BTreeSet<u64>, StoreError> {
-    let mut rows = BTreeSet::new();
+    let (before, mut wanted) = (segments::by_segment(before), Vec::new());
     for kind in MatchKeyKind::ALL {
-        let mut columns = Vec::new();
-        for segment in 0..states.len().div_ceil(SEGMENT_ROWS) {
-            columns.push(segments::keys(conn, segment as u64, *kind).await?);
-        }
-        let keys_of = |row: u64| {
-            let column = columns.get((row / SEGMENT_ROWS as u64) as usize);
-            let keys = column.map_or(&[][..], |column| column.as_chunks::<KEY_BYTES>().0);
-            let from = (row % SEGMENT_ROWS as u64) as usize * kind.slots();
-            keys.get(from..from + kind.slots()).unwrap_or(&[])
-        };
-        let mut wanted: HashSet<Y> = pieces.iter().flat_map(|piece| piece.of_kind(*kind)).collect();
-        wanted.extend(before.iter().flat_map(|row| keys_of(*row)));
-        wanted.remove(&[0; KEY_BYTES]);
-        for (segment, column) in columns.iter().enumerate() {
-            for (at, key) in column.as_chunks::<KEY_BYTES>().0.iter().enumerate() {
-                let row = segment * SEGMENT_ROWS + at / kind.slots();
-                if wanted.contains(key) && states[row] & ALIVE != 0 {
-                    rows.insert(row as u64);
-                }
+        let mut keys: HashSet<Y> = pieces.iter().flat_map(|piece| piece.of_kind(*kind)).collect();
+        for (segment, places) in &before {
+            let column = segments::keys(conn, *segment, *kind).await?;
+            for at in places {
+                let of_one = by_row(&column, *kind).nth(*at);
+                keys.extend(of_one.ok_or(StoreError::Corrupt("row"))?);
             }
         }
+        wanted.push(Wanted::new(keys));
     }
+    let some = MatchKeyKind::ALL.iter().zip(&wanted).filter(|(_, wanted)| !wanted.keys.is_empty());
+    let kinds: Vec<MatchKeyKind> = some.map(|(kind, _)| *kind).collect();
+    let mut rows = BTreeSet::new();
+    segments::each_column(conn, &kinds, |segment, kind, column| {
+        let (wanted, first) = (&wanted[kind.index()], segment * SEGMENT_ROWS as u64);
+        let of_each = (first..).zip(by_row(column, kind));
+        let sharing = of_each.filter(|(row, keys)| {
+            states.get(*row as usize).is_some_and(|state| state & ALIVE != 0)
+                && keys.iter().any(|key| wanted.has(key))
+        });
+        rows.extend(sharing.map(|(row, _)| row));
+    })
+    .await?;
     Ok(rows)
+}
+
+/// Match-keys of one kind that are looked for.
+struct Wanted {
+    keys: HashSet<Y>,
+    /// Keys are random: their first two bytes rule out most.
+    begins: Vec<bool>,
+}
+
+impl Wanted {
+    fn new(mut keys: HashSet<Y>) -> Self {
+        keys.remove(&[0; KEY_BYTES]);
+        let mut begins = vec![false; 1 << 16];
+        keys.iter().for_each(|key| begins[beginning(key)] = true);
+        Self { keys, begins }
+    }
+
+    fn has(&self, key: &Y) -> bool {
+        self.begins[beginning(key)] && self.keys.contains(key)
+    }
+}
+
+fn beginning(key: &Y) -> usize {
+    usize::from(u16::from_le_bytes([key[0], key[1]]))
+}
+
+/// The keys of a column, row by row.
+fn by_row(column: &[u8], kind: MatchKeyKind) -> ChunksExact<'_, Y> {
+    column.as_chunks::<KEY_BYTES>().0.chunks_exact(kind.slots())
 }
 
 /// The sketches of some rows.

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::PersonFlags};
-use sqlx::SqliteConnection;
+use futures::TryStreamExt;
+use sqlx::{Row, SqliteConnection};
 
 use super::{StoreError, unsigned};
 use crate::tokenise::recipe::Y;
@@ -283,6 +284,29 @@ async fn picked<const N: usize>(
         );
     }
     Ok(picked)
+}
+
+/// Hands over the slots of some kinds: the segment's number, the kind, and its packed keys.
+pub async fn each_column(
+    conn: &mut SqliteConnection,
+    kinds: &[MatchKeyKind],
+    mut found: impl FnMut(u64, MatchKeyKind, &[u8]),
+) -> Result<(), StoreError> {
+    let numbers: Vec<i64> = kinds.iter().map(|kind| i64::from(kind.number()) + KINDS).collect();
+    let wanted = serde_json::to_string(&numbers).expect("numbers are JSON");
+    let mut columns = sqlx::query(
+        "select number, column_kind, body from segment \
+         where column_kind in (select value from json_each(?))",
+    )
+    .bind(wanted)
+    .fetch(conn);
+    while let Some(column) = columns.try_next().await? {
+        let (number, of): (i64, i64) = (column.try_get(0)?, column.try_get(1)?);
+        let at = numbers.iter().position(|number| *number == of);
+        let kind = kinds[at.ok_or(StoreError::Corrupt("segment"))?];
+        found(unsigned("segment", number)?, kind, column.try_get(2)?);
+    }
+    Ok(())
 }
 
 /// Returns one kind's slots of one segment.
