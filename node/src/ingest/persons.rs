@@ -88,8 +88,15 @@ pub(super) async fn refresh(
     let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
     let learnt = weights::load(conn).await?;
     let pieces: Vec<&Piece> = keyed.iter().map(|(_, piece)| piece).collect();
-    let as_they_stand: Vec<i64> = touched.iter().copied().collect();
-    touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, learnt.as_ref()).await?);
+    let count = records::count(conn).await?;
+    let most = LEARN_FROM_SHARE * count as f64;
+    if changed_ids.len() as f64 > most {
+        // To look at everybody is less than to find out whom it concerns.
+        touched.extend(persons::ids(conn).await?);
+    } else {
+        let as_they_stand: Vec<i64> = touched.iter().copied().collect();
+        touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, learnt.as_ref()).await?);
+    }
     keyed.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
@@ -106,8 +113,7 @@ pub(super) async fn refresh(
     keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
     keyed.sort_unstable_by_key(|(known, _)| known.stored.id);
 
-    let count = records::count(conn).await?;
-    let teaches = open as f64 > LEARN_FROM_SHARE * count as f64;
+    let teaches = open as f64 > most;
     let (known, pieces): (Vec<Known>, Vec<Piece>) = keyed.into_iter().unzip();
     let (groups, weights) = tokio::task::block_in_place(|| {
         dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))

@@ -40,6 +40,12 @@ pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), Stor
     many::execute(conn, || QueryBuilder::new("delete from person where id in "), ids).await
 }
 
+/// Returns the ids of all persons.
+pub async fn ids(conn: &mut SqliteConnection) -> Result<Vec<i64>, StoreError> {
+    let rows: Vec<(i64,)> = sqlx::query_as("select id from person").fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// Returns persons by the rows of their match-keys; rows that are nobody's any more are left out.
 pub async fn by_row(conn: &mut SqliteConnection, rows: &[u64]) -> Result<Vec<Person>, StoreError> {
     let rows: Vec<i64> = rows.iter().map(|row| signed(*row)).collect();
