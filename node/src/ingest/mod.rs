@@ -44,6 +44,7 @@ use crate::{
         Store, StoreError,
         imports::{self, Import, Quarantined},
         positions, records,
+        tidy::tidy,
     },
     tokenise::recipe::MatchKeys,
 };
@@ -266,6 +267,7 @@ impl Intake<'_> {
             taken_ms: self.now_ms,
             mapping: Some(feed.fingerprint()),
         };
+        tidy(conn).await?;
         let id = imports::put(conn, &import).await?;
         let rows = file.quarantine.iter().map(|row| Quarantined {
             line: row.line,

@@ -166,7 +166,9 @@ async fn by_blocks(
     }
     // What is in no block that is small enough is let go of only at the end: a block grows row by row.
     let mut met: HashMap<u64, Vec<u8>> = HashMap::new();
-    for number in 0..states.len().div_ceil(SEGMENT_ROWS) as u64 {
+    let segments = (0u64..).zip(states.chunks(SEGMENT_ROWS));
+    let held = segments.filter(|(_, states)| states.iter().any(|state| state & ALIVE != 0));
+    for (number, _) in held {
         let packed = segments::packed_sketches(conn, number).await?;
         let all = (number * SEGMENT_ROWS as u64..).zip(segments::sketches(&packed));
         for (row, packed) in all.filter(|(row, _)| states[*row as usize] & ALIVE != 0) {

@@ -21,7 +21,7 @@ use super::{
     standing, status,
 };
 use crate::{
-    store::{changes, keyed, memos, segments, sweeps},
+    store::{changes, keyed, memos, segments, sweeps, tidy::tidy},
     tokenise::recipe::REVISION,
 };
 
@@ -91,6 +91,9 @@ impl Node {
         let sweep = match known {
             Some(known) => known,
             None => {
+                // No stream of the sweep before comes back any more.
+                sweeps::break_off(&mut tx, (self.now_ms)()).await.map_err(status::store)?;
+                tidy(&mut tx).await.map_err(status::store)?;
                 let sweep = sweeps::Sweep {
                     id: opening.sweep,
                     as_at: opening.as_at,

@@ -83,6 +83,7 @@ mod following;
 mod histories;
 mod hostile;
 mod policies;
+mod sparse;
 
 struct Police {
     node: Node,

@@ -22,6 +22,7 @@ pub mod residences;
 pub mod reviews;
 pub mod segments;
 pub mod sweeps;
+pub mod tidy;
 pub mod told;
 pub mod weights;
 

@@ -35,6 +35,21 @@ pub async fn put(conn: &mut SqliteConnection, persons: &[Person]) -> Result<(), 
     Ok(())
 }
 
+/// Gives whoever has one row another: pairs of the row now and the new one.
+pub async fn move_rows(conn: &mut SqliteConnection, rows: &[(u64, u64)]) -> Result<(), StoreError> {
+    for rows in rows.chunks(INSERT_ROWS) {
+        QueryBuilder::new("with moved (old, new) as (")
+            .push_values(rows, |mut values, (old, new)| {
+                values.push_bind(signed(*old)).push_bind(signed(*new));
+            })
+            .push(") update person set row = moved.new from moved where person.row = moved.old")
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Removes persons that no record is left of.
 pub async fn remove(conn: &mut SqliteConnection, ids: &[i64]) -> Result<(), StoreError> {
     many::execute(conn, || QueryBuilder::new("delete from person where id in "), ids).await

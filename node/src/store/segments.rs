@@ -4,7 +4,10 @@
 //! segments of 4,096. A segment has a blob for each column: the state bytes, the days of birth, the
 //! sketches, and each kind's slots, 16 bytes a slot, all zero where there is no key. Only the last segment grows, and
 //! only state bytes of older rows ever change: a person whose keys change gets a new row, and the
-//! old one is retired. So a stream that is resumed finds what it left.
+//! old one is retired. So a stream that is resumed finds what it left. While no sweep is open, a segment of
+//! which little is left is given up: only its state bytes and days of birth stay.
+
+mod sparse;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,6 +15,7 @@ use causeway_proto::{day::Day, kind::MatchKeyKind, limits::SEGMENT_ROWS, token::
 use futures::TryStreamExt;
 use sqlx::{Row, SqliteConnection};
 
+pub use self::sparse::give_up;
 use super::{StoreError, unsigned};
 use crate::tokenise::recipe::Y;
 
@@ -157,7 +161,8 @@ pub async fn blank(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         )
         .bind(i64::from(kind.number()) + KINDS)
         .bind((kind.slots() * KEY_BYTES) as i64)
-        .bind(STATE)
+        // Segments that were given up stay without.
+        .bind(SKETCHES)
         .execute(&mut *conn)
         .await?;
     }

@@ -224,7 +224,7 @@ pub(super) struct Person {
 }
 
 /// Reads a whole token stream.
-fn people(stream: Vec<pb::StreamTokensResponse>) -> BTreeMap<Handle, Person> {
+pub(super) fn people(stream: Vec<pb::StreamTokensResponse>) -> BTreeMap<Handle, Person> {
     let mut handles: Vec<Handle> = Vec::new();
     let mut people: BTreeMap<Handle, Person> = BTreeMap::new();
     for response in stream {
