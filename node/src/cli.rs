@@ -1,36 +1,22 @@
 //! The command line of a node.
 
 mod intake;
+mod reading;
 
 use std::{io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
 use causeway_certs::telemetry::{self, LogFormat};
-use causeway_proto::{
-    catalogue::AgencyKind,
-    day::Day,
-    ids::{AgencyId, AlertId},
-    review::{ReviewAction, ReviewReason},
-    wire::UnknownName,
-};
+use causeway_proto::{catalogue::AgencyKind, day::Day, ids::AgencyId};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use serde_json::json;
 
 use crate::{
     app::App,
-    clock,
     config::{self, NodeConfig},
     doctor::{self, State},
-    inbox::{
-        self,
-        answer::{self, Answer, AnswerError},
-        letter,
-    },
     setup::{self, NewNode},
-    store::{
-        StoreError, alerts,
-        audit::{self, Entry},
-    },
+    store::StoreError,
 };
 
 /// Run one agency's Causeway node
@@ -103,7 +89,7 @@ enum Command {
     Serve(Serve),
     /// Read the alerts that reached this agency
     #[command(subcommand)]
-    Inbox(Inbox),
+    Inbox(reading::Inbox),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -166,67 +152,6 @@ enum Quarantine {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum Inbox {
-    /// List alerts, newest first
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// Show one alert as a professional should see it
-    Show {
-        /// The alert's id, as `inbox list` prints it
-        id: AlertId,
-    },
-    /// Answer an alert, so that it is not told again without news
-    ///
-    /// `acting`: we have it. `pass-on`: a colleague elsewhere was asked. `in-hand` (with a reason): somebody was
-    /// on it before. `no-further-action` (with a reason): quiet for four weeks. `wrong-record` (with a line): that
-    /// line belongs to somebody else; the link is broken for good and everybody who was told hears of it.
-    Review(Review),
-}
-
-#[derive(Debug, ClapArgs)]
-struct Review {
-    /// The alert's id, as `inbox list` prints it
-    id: AlertId,
-    /// What becomes of it: acting, pass-on, in-hand, no-further-action or wrong-record
-    #[arg(long, value_parser = named::<ReviewAction>)]
-    action: ReviewAction,
-    /// Why, for in-hand and no-further-action: not-a-concern, benign-explanation, below-threshold,
-    /// duplicate or worker-already-involved
-    #[arg(long, value_parser = named::<ReviewReason>)]
-    reason: Option<ReviewReason>,
-    /// The number of the reason that belongs to somebody else, as `inbox show` numbers them
-    #[arg(long)]
-    line: Option<usize>,
-    /// The day of the review, if it is not today: none before the alert's
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    as_at: Option<Day>,
-}
-
-/// Reads a word of the contract as people write it, with hyphens.
-fn named<T: std::str::FromStr<Err = UnknownName>>(text: &str) -> Result<T, String> {
-    text.replace('-', "_").parse().map_err(|UnknownName { known, .. }: UnknownName| {
-        format!("it is not one of {}", known.join(", ").replace('_', "-"))
-    })
-}
-
-/// Says what an answer lacks by the options of the command line.
-fn in_options(error: AnswerError) -> anyhow::Error {
-    match error {
-        AnswerError::Incomplete(cause) => {
-            let cause = cause.to_string();
-            let cause = cause.replace("`line_id`", "`--line`").replace("`reason`", "`--reason`");
-            anyhow::anyhow!(
-                "the answer is not whole: {cause}; `inbox review --help` says what each action needs"
-            )
-        }
-        error => error.into(),
-    }
-}
-
 /// Runs one command; results go to `out`, the log to standard error.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     telemetry::start(&args.log, args.log_format);
@@ -278,7 +203,7 @@ async fn with_settings(args: &Args, config: NodeConfig, out: &mut dyn Write) -> 
         }
         Command::Inbox(inbox) => {
             let app = App::build(config).await?;
-            read_inbox(args, inbox, &app, out).await
+            reading::read(args, inbox, &app, out).await
         }
     }
 }
@@ -336,64 +261,6 @@ async fn check(args: &Args, config: &NodeConfig, out: &mut dyn Write) -> anyhow:
         1 => bail!("1 check failed"),
         several => bail!("{several} checks failed"),
     }
-}
-
-async fn read_inbox(
-    args: &Args,
-    command: &Inbox,
-    app: &App,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let mut conn = app.store().begin().await?;
-    match command {
-        Inbox::List { limit } => {
-            let shown = inbox::list(&mut conn, None, *limit).await?;
-            if args.json {
-                let entries: Vec<_> = shown.iter().map(letter::summary).collect();
-                writeln!(out, "{}", serde_json::to_string(&entries)?)?;
-            } else if shown.is_empty() {
-                writeln!(out, "The inbox is empty.")?;
-            } else {
-                shown.iter().try_for_each(|entry| {
-                    writeln!(out, "{}", letter::line(entry, clock::now_ms()))
-                })?;
-            }
-        }
-        Inbox::Show { id } => {
-            let shown = inbox::get(&mut conn, *id).await?;
-            let shown = shown.with_context(|| format!("there is no alert {id} in this inbox"))?;
-            let people = inbox::people(&mut conn, &shown).await?;
-            let now_ms = clock::now_ms();
-            alerts::mark_read(&mut conn, *id, shown.alert.revision, now_ms).await?;
-            audit::put(&mut conn, &Entry::local(now_ms, "ShowAlert", id.as_bytes())).await?;
-            conn.commit().await?;
-            if args.json {
-                writeln!(out, "{}", letter::whole(&shown, &people))?;
-            } else {
-                write!(out, "{}", letter::text(&shown, &people))?;
-            }
-        }
-        Inbox::Review(Review { id, action, reason, line, as_at }) => {
-            let shown = inbox::get(&mut conn, *id).await?;
-            let shown = shown.with_context(|| format!("there is no alert {id} in this inbox"))?;
-            let line = line.map(|number| answer::line(&shown.alert, number)).transpose()?;
-            let given = Answer { action: *action, reason: *reason, line };
-            let now_ms = clock::now_ms();
-            let review = {
-                let when = (as_at.unwrap_or_else(clock::today), now_ms);
-                answer::answer(&mut conn, &shown, given, when).await.map_err(in_options)?
-            };
-            audit::put(&mut conn, &Entry::local(now_ms, "ReviewAlert", id.as_bytes())).await?;
-            conn.commit().await?;
-            if args.json {
-                let review_id = causeway_certs::certificate::hex(review.id.as_bytes());
-                writeln!(out, "{}", json!({ "review_id": review_id, "action": action.as_str() }))?;
-            } else {
-                writeln!(out, "Kept. The node passes it on to the coordinator while it serves.")?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Resolves when the process is asked to stop.

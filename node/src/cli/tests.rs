@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    clock,
     store::Store,
     tokenise::{chain::EpochKey, keyring::Keyring},
 };
