@@ -49,6 +49,8 @@ pub struct Live {
     pub p50_ms: f64,
     /// What 99 of 100 stay below, in milliseconds.
     pub p99_ms: f64,
+    /// What taking the export in took before that, in milliseconds: the median.
+    pub ingest_p50_ms: f64,
     /// How many changes were measured.
     pub samples: usize,
 }
@@ -110,28 +112,35 @@ pub(super) fn live(town: &Town, crowd: &Crowd, planted: u64) -> anyhow::Result<L
     let store = town.load_node_config(&is_told.agency.id)?.store.path;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut known = runtime.block_on(async { newest(&Store::open(&store).await?).await })?;
-    let mut took = Vec::new();
+    let (mut took, mut ingests) = (Vec::new(), Vec::new());
     for changed in 1..=planted {
         let file = feeds::another(feed, &changed.to_string());
         feeds::events(crowd, feeds::TELLS, planted, changed, &file)?;
-        let (arrived, taken_in) = thread::scope(|scope| {
+        let (arrived, began, taken_in) = thread::scope(|scope| {
             let store = &store;
             let watching = scope.spawn(move || arrival(store, known));
+            let began = Instant::now();
             town.ingest_file(&tells.agency.id, &feed.id, &file)?;
             let taken_in = Instant::now();
             let arrived = watching.join().expect("looking does not panic")?;
-            anyhow::Ok((arrived, taken_in))
+            anyhow::Ok((arrived, began, taken_in))
         })?;
+        ingests.push(taken_in.saturating_duration_since(began).as_secs_f64() * 1000.0);
         took.push(arrived.1.saturating_duration_since(taken_in).as_secs_f64() * 1000.0);
         known = arrived.0;
         if changed % 10 == 0 {
             say(&format!("{changed} changes became alerts"));
         }
     }
-    took.sort_by(f64::total_cmp);
-    let at =
-        |share: f64| took[((took.len() as f64 * share).ceil() as usize).clamp(1, took.len()) - 1];
-    Ok(Live { p50_ms: at(0.5), p99_ms: at(0.99), samples: took.len() })
+    let (p50_ms, p99_ms) = (quantile(&mut took, 0.5), quantile(&mut took, 0.99));
+    Ok(Live { p50_ms, p99_ms, ingest_p50_ms: quantile(&mut ingests, 0.5), samples: took.len() })
+}
+
+/// What this share of some figures stays below.
+fn quantile(figures: &mut [f64], share: f64) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let at = (figures.len() as f64 * share).ceil() as usize;
+    figures[at.clamp(1, figures.len()) - 1]
 }
 
 /// Waits for an alert later than a position. Returns its own and when it was there.
