@@ -203,6 +203,7 @@ fn migrator() -> Migrator {
         (61, "landed", include_str!("../../migrations/0061_landed.sql")),
         (62, "counted", include_str!("../../migrations/0062_counted.sql")),
         (70, "keyed", include_str!("../../migrations/0070_keyed.sql")),
+        (71, "deceased", include_str!("../../migrations/0071_deceased.sql")),
     ];
     Migrator::with_migrations(
         migrations
@@ -238,6 +239,12 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn every_migration_that_is_written_is_made() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        assert_eq!(migrator().iter().count(), fs::read_dir(folder).unwrap().count());
+    }
 
     #[tokio::test]
     async fn a_store_of_an_older_release_keeps_its_segments() {
