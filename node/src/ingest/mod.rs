@@ -242,7 +242,7 @@ impl Intake<'_> {
         Ok(true)
     }
 
-    /// Records what became of an export that is taken in.
+    /// Ends an export that is taken in: records what became of it, and tidies the store up behind it.
     async fn taken(
         &self,
         conn: &mut SqliteConnection,

@@ -86,13 +86,8 @@ pub async fn known_among(
     feed: &str,
     keys: &[&str],
 ) -> Result<HashMap<String, Known>, StoreError> {
-    let query = || {
-        let mut query =
-            QueryBuilder::new("select id, key, hash, missed, gone from event where feed = ");
-        query.push_bind(feed).push(" and key in ");
-        query
-    };
-    many::fetch(conn, query, keys).await?.into_iter().map(read_known).collect()
+    let query = "select id, key, hash, missed, gone from event where feed = ";
+    many::of_feed(conn, query, feed, keys).await?.into_iter().map(read_known).collect()
 }
 
 fn read_known(
@@ -316,13 +311,8 @@ pub async fn records_by_key(
     feed: &str,
     keys: &[&str],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    let query = || {
-        let mut query =
-            QueryBuilder::new("select distinct record_feed, record_key from event where feed = ");
-        query.push_bind(feed).push(" and key in ");
-        query
-    };
-    many::fetch(conn, query, keys).await
+    let query = "select distinct record_feed, record_key from event where feed = ";
+    many::of_feed(conn, query, feed, keys).await
 }
 
 /// Returns how many events of a feed are said of somebody who is in no feed about people.

@@ -36,6 +36,24 @@ where
     Ok(rows)
 }
 
+/// Returns what a query that ends in `feed =` gives for these keys of one feed.
+pub(super) async fn of_feed<Row>(
+    conn: &mut SqliteConnection,
+    query: &'static str,
+    feed: &str,
+    keys: &[&str],
+) -> Result<Vec<Row>, StoreError>
+where
+    Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    let query = || {
+        let mut query = QueryBuilder::new(query);
+        query.push_bind(feed).push(" and key in ");
+        query
+    };
+    fetch(conn, query, keys).await
+}
+
 /// Appends values in brackets.
 fn among<T>(mut statement: QueryBuilder<Sqlite>, values: &[T]) -> QueryBuilder<Sqlite>
 where

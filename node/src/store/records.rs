@@ -76,12 +76,8 @@ pub async fn known_among(
     feed: &str,
     keys: &[&str],
 ) -> Result<HashMap<String, Known>, StoreError> {
-    let query = || {
-        let mut query = QueryBuilder::new("select id, key, hash, missed from record where feed = ");
-        query.push_bind(feed).push(" and key in ");
-        query
-    };
-    many::fetch(conn, query, keys).await?.into_iter().map(read_known).collect()
+    let query = "select id, key, hash, missed from record where feed = ";
+    many::of_feed(conn, query, feed, keys).await?.into_iter().map(read_known).collect()
 }
 
 /// Stores new and changed records of a feed; each keeps the person it had.
@@ -198,14 +194,8 @@ pub async fn by_key(
     feed: &str,
     keys: &[&str],
 ) -> Result<Vec<Stored>, StoreError> {
-    let query = || {
-        let mut query = QueryBuilder::new(
-            "select id, feed, key, fields, restricted, person from record where feed = ",
-        );
-        query.push_bind(feed).push(" and key in ");
-        query
-    };
-    Ok(many::fetch(conn, query, keys).await?.into_iter().map(read).collect())
+    let query = "select id, feed, key, fields, restricted, person from record where feed = ";
+    Ok(many::of_feed(conn, query, feed, keys).await?.into_iter().map(read).collect())
 }
 
 /// Returns every record of these persons.

@@ -68,7 +68,7 @@ async fn copied(
     let of_all: Vec<&[u8]> = sketches(&packed).collect();
     let mut rows = Rows::default();
     for at in places {
-        rows.states.push(*cell(&states, *at, 1)?.first().ok_or(StoreError::Corrupt("row"))?);
+        rows.states.extend_from_slice(cell(&states, *at, 1)?);
         rows.born.extend_from_slice(cell(&born, *at, 4)?);
         rows.sketches.push(of_all.get(*at).ok_or(StoreError::Corrupt("sketch"))?.to_vec());
     }
