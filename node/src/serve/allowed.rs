@@ -13,7 +13,7 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::{Node, answer::Asked, session::Session};
+use super::{Node, answer::Asked, session::Session, status};
 use crate::policy::Policy;
 
 /// How long an open stream waits for a policy file that cannot be followed, and how often it looks.
@@ -83,13 +83,16 @@ impl Node {
         Ok((policy, purposes))
     }
 
-    /// The same for an open stream, before it says anything more. A file that cannot be followed keeps it
-    /// waiting at first: somebody may be writing it. That it ends here is in the audit table.
+    /// The same for an open stream of a sweep that is not over, before it says anything more. A file that cannot
+    /// be followed keeps it waiting at first: somebody may be writing it. That it ends here is in the audit table.
     pub(super) async fn still_allowed(
         &self,
         session: &Session,
         asked: &Asked,
     ) -> Result<Policy, Status> {
+        if session.is_over() {
+            return Err(status::sweep_closed());
+        }
         let until = Instant::now() + WRITING;
         loop {
             match self.allowed(session.purposes(), session.as_at()) {

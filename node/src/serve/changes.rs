@@ -141,7 +141,8 @@ impl Watcher {
                 Some(news) => self.make_ready(news).await?,
                 None if self.is_due(&policy).await? => {
                     let news = self.session.news(&self.node.store, &policy, self.position).await;
-                    self.news = Some(news.map_err(status::store)?.ok_or_else(closed)?);
+                    self.news =
+                        Some(news.map_err(status::store)?.ok_or_else(status::sweep_closed)?);
                 }
                 None => self.rest().await,
             }
@@ -150,9 +151,6 @@ impl Watcher {
 
     /// Returns what policy allows of the sweep now, unless nothing more may be said in it.
     async fn goes_on(&self) -> Result<Policy, Status> {
-        if *self.over.borrow() {
-            return Err(closed());
-        }
         if *self.going.borrow() {
             return Err(status::going_down());
         }
@@ -189,7 +187,7 @@ impl Watcher {
         // Match-keys that another linkage key made would join nobody in this sweep.
         let keyed = keyed::load(&mut conn).await.map_err(status::store)?;
         if keyed.is_some_and(|keyed| keyed.commitment != self.session.key_commit) {
-            return Err(closed());
+            return Err(status::sweep_closed());
         }
         let changes = self.messages(&mut conn, &some, &news.crowds).await;
         let changes = changes.map_err(status::store)?;
@@ -272,9 +270,4 @@ impl Watcher {
         let same = said.is_some_and(|said| said.import == import && said.said == now);
         Ok((!same).then_some(now))
     }
-}
-
-fn closed() -> Status {
-    let message = "the sweep is closed: what it said holds until now, and the next one says more";
-    refusal::status(Code::FailedPrecondition, "SWEEP_CLOSED", message)
 }

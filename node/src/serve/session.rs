@@ -171,9 +171,14 @@ impl Session {
         all.get(&kind).cloned()
     }
 
-    /// Ends the streams that follow the sweep.
+    /// Ends the streams of the sweep.
     pub(super) fn end(&self) {
         self.over.send_replace(true);
+    }
+
+    /// Returns whether the sweep is closed, or another one is open.
+    pub(super) fn is_over(&self) -> bool {
+        *self.over.borrow()
     }
 
     /// Returns the rows of handles, or the first handle that this node never made in this sweep.

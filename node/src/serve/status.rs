@@ -29,6 +29,12 @@ pub(super) fn keyring(error: KeyringError) -> Status {
     }
 }
 
+/// Ends the streams of a sweep that is over.
+pub(super) fn sweep_closed() -> Status {
+    let message = "the sweep is closed: what it said holds until now, and the next one says more";
+    refusal::status(Code::FailedPrecondition, "SWEEP_CLOSED", message)
+}
+
 /// Tells whoever follows something that it has to be followed anew, soon.
 pub(super) fn going_down() -> Status {
     let message = "the node is going down: resume at the last position when it is back";

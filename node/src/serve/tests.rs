@@ -286,6 +286,27 @@ async fn a_sweep_that_is_over_is_never_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_stream_ends_with_its_sweep() {
+    let police = Police::new().await;
+    for (counter, next) in [(1, None), (2, Some(3))] {
+        police.open(counter).await.unwrap();
+        let request = pb::StreamTokensRequest { sweep_id: sweep(counter), after: 0 };
+        let stream = police.node.stream_tokens(Request::new(request)).await.unwrap();
+        let mut stream = stream.into_inner();
+        stream.try_next().await.unwrap().unwrap();
+        match next {
+            Some(next) => drop(police.open(next).await.unwrap()),
+            None => {
+                let request = pb::CloseSweepRequest { sweep_id: sweep(counter) };
+                police.node.close_sweep(Request::new(request)).await.unwrap();
+            }
+        }
+        let ended = stream.try_next().await.unwrap_err();
+        assert_eq!(refusal::reason(&ended).as_deref(), Some("SWEEP_CLOSED"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_counter_is_good_for_one_sweep_also_while_that_is_open() {
     let police = Police::new().await;
     police.open(5).await.unwrap();

@@ -94,7 +94,13 @@ struct Allowed {
 impl Allowed {
     async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, Status> {
         self.node.still_allowed(&self.session, &self.asked).await?;
-        self.responses.try_next().await
+        let next = self.responses.try_next().await;
+        if next.is_err() {
+            // Segments of a sweep that is over may be given up while the next one is being opened.
+            let _opening = self.node.session.lock().await;
+            self.node.still_allowed(&self.session, &self.asked).await?;
+        }
+        next
     }
 }
 
