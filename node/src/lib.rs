@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod policy;
+pub mod progress;
 
 pub mod extract;
 pub mod normalise;

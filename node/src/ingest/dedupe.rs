@@ -21,12 +21,15 @@ use causeway_proto::{
 use rayon::prelude::*;
 
 use super::{blocking, equals::Equals};
-use crate::tokenise::{
-    compare::Comparer,
-    profile::Profile,
-    recipe::Y,
-    sketch::{self, Sketch},
-    strangers,
+use crate::{
+    progress::Progress,
+    tokenise::{
+        compare::Comparer,
+        profile::Profile,
+        recipe::Y,
+        sketch::{self, Sketch},
+        strangers,
+    },
 };
 
 /// One record, ready to be compared.
@@ -92,10 +95,7 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
     let pieces = &equals.one_each[..];
     let comparisons = comparisons(pieces);
     let pairs = pairs(pieces);
-    let levels: Vec<Levels> = pairs
-        .par_iter()
-        .map(|(a, b, _)| Levels::of(&comparisons[*a as usize], &comparisons[*b as usize]))
-        .collect();
+    let levels = levels(&comparisons, &pairs);
     let ids: Vec<StrongIds> = pairs
         .par_iter()
         .map(|(a, b, _)| strong_ids(pieces[*a as usize], pieces[*b as usize]))
@@ -157,9 +157,25 @@ pub(super) fn comparison(sketch: &Sketch<'_>, number: u64) -> Comparison {
     Comparer::new(&cipher).compare(&[0; 16], number, sketch)
 }
 
+fn levels(comparisons: &[Comparison], pairs: &[Shared]) -> Vec<Levels> {
+    /// Pairs that are counted together: a core is at them for a millisecond.
+    const AT_ONCE: usize = 1 << 13;
+    let progress = Progress::begin("pairs compared", pairs.len());
+    let of_some = pairs.par_chunks(AT_ONCE).flat_map_iter(|some| {
+        progress.add(some.len());
+        let ends = some.iter().map(|(a, b, _)| (*a as usize, *b as usize));
+        ends.map(|(a, b)| Levels::of(&comparisons[a], &comparisons[b]))
+    });
+    of_some.collect()
+}
+
 /// Pairs of records that share a match-key or a block, with the kinds of match-keys they share, in order.
 fn pairs(pieces: &[&Piece]) -> Vec<Shared> {
-    let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| of_kind(pieces, *kind));
+    let progress = Progress::begin("kinds of match-keys looked up", MatchKeyKind::COUNT);
+    let found = MatchKeyKind::ALL.par_iter().flat_map_iter(|kind| {
+        progress.add(1);
+        of_kind(pieces, *kind)
+    });
     let mut pairs: Vec<Shared> = found.collect();
     let sketches: Vec<Sketch<'_>> = pieces.par_iter().map(|piece| piece.sketch()).collect();
     pairs.par_extend(blocking::pairs(&sketches).into_par_iter().map(|(a, b)| (a, b, 0)));

@@ -1,10 +1,11 @@
 //! Rows on their way in, from a file or from a database.
 
-use std::{collections::HashSet, fs::File, path::Path};
+use std::{collections::HashSet, fs::File, io, path::Path};
 
 use super::IngestError;
 use crate::{
     extract::{self, Extract, Position},
+    progress::Progress,
     source::{
         EventRow, Events, Feed, FileError, People, PersonRow, SourceReport, cells::Cells,
         mapping::Mode,
@@ -60,7 +61,7 @@ impl Delivery {
         let Self { place, rows, live } = self;
         let refuse = |source| IngestError::File { place: place.clone(), source };
         let mut people = match rows {
-            Rows::File(file) => People::open(feed, file),
+            Rows::File(file) => People::open(feed, counted(file)),
             Rows::Query(cells) => People::of_cells(feed, cells),
         }
         .map_err(refuse)?;
@@ -75,7 +76,7 @@ impl Delivery {
         let Self { place, rows, live } = self;
         let refuse = |source| IngestError::File { place: place.clone(), source };
         let mut events = match rows {
-            Rows::File(file) => Events::open(feed, file),
+            Rows::File(file) => Events::open(feed, counted(file)),
             Rows::Query(cells) => Events::of_cells(feed, cells),
         }
         .map_err(refuse)?;
@@ -109,6 +110,12 @@ fn counting<T>(
         rows.retain(|_| last.next().unwrap_or(true));
     }
     rows
+}
+
+/// A file of which it is said how much was read.
+fn counted(file: File) -> impl io::Read {
+    let bytes = file.metadata().map_or(0, |meta| meta.len());
+    Progress::begin("read, in bytes", bytes as usize).reading(file)
 }
 
 /// What a feed's database is called in messages.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
+    progress::Progress,
     source::{Before, Feed, FileRefused, PersonRow, SourceReport, mapping::Mode},
     store::{
         StoreError,
@@ -145,10 +146,12 @@ async fn judged(
 
 /// Makes rows ready for the store, and counts how good they are.
 fn new_records(rows: Vec<PersonRow>, rules: &Rules) -> (Vec<NewRecord>, Quality) {
+    let progress = Progress::begin("rows normalised", rows.len());
     let normalised: Vec<_> = rows
         .into_par_iter()
         .map(|row| {
             let (person, notes) = normalise(&row.raw, rules);
+            progress.add(1);
             (row, person, notes)
         })
         .collect();

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     normalise::{Person, Rules, address::AddressKind, normalise},
+    progress::Progress,
     source::{Feed, RawPerson},
     store::{
         changes::{self, Change},
@@ -137,9 +138,11 @@ pub(super) async fn refresh(
 fn prepare(reading: &Reading<'_>, records: Vec<Stored>) -> Vec<(Known, Piece)> {
     let rules: HashMap<&str, Rules> =
         reading.feeds.iter().map(|feed| (feed.id(), Rules::of(feed, reading.as_at))).collect();
+    let progress = Progress::begin("match-keys made", records.len());
     records
         .into_par_iter()
         .filter_map(|stored| {
+            progress.add(1);
             // A feed that the settings name no more keeps its records, and they belong to nobody.
             let rules = rules.get(stored.feed.as_str())?;
             let (person, _) = normalise(&RawPerson::unpack(&stored.fields), rules);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, signed, unsigned};
+use super::{StoreError, many, signed, unsigned};
 
 /// What happened to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Change {
 
 /// Records changes, in order.
 pub async fn put(conn: &mut SqliteConnection, changes: &[Change]) -> Result<(), StoreError> {
-    for changes in changes.chunks(INSERT_ROWS) {
+    for changes in many::parts("changes written", changes) {
         QueryBuilder::new("insert into change (what, row, replaces, heir) ")
             .push_values(changes, |mut values, change| {
                 let (what, row, replaces, heir) = match *change {

@@ -102,7 +102,7 @@ pub async fn put(
     feed: &str,
     events: &[Event],
 ) -> Result<(), StoreError> {
-    for events in events.chunks(INSERT_ROWS) {
+    for events in many::parts("events written", events) {
         QueryBuilder::new(
             "insert into event (feed, key, hash, record_feed, record_key, reference, system, code,
              suspect, start_day, end_day, confidence, arrived_day) ",

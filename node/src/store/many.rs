@@ -3,6 +3,13 @@
 use sqlx::{Encode, FromRow, QueryBuilder, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
 
 use super::{INSERT_ROWS, StoreError};
+use crate::progress::Progress;
+
+/// The rows of a list part by part, and says how far that is.
+pub(super) fn parts<'a, T>(step: &'static str, rows: &'a [T]) -> impl Iterator<Item = &'a [T]> {
+    let progress = Progress::begin(step, rows.len());
+    rows.chunks(INSERT_ROWS).inspect(move |part| progress.add(part.len()))
+}
 
 /// Executes a statement that ends in `in` for all of these values.
 pub(super) async fn execute<T>(

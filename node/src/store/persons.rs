@@ -22,7 +22,7 @@ pub async fn next_id(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
 
 /// Stores persons, or moves them to other rows of match-keys.
 pub async fn put(conn: &mut SqliteConnection, persons: &[Person]) -> Result<(), StoreError> {
-    for persons in persons.chunks(INSERT_ROWS) {
+    for persons in many::parts("persons written", persons) {
         QueryBuilder::new("insert into person (id, row) ")
             .push_values(persons, |mut values, person| {
                 values.push_bind(person.id).push_bind(signed(person.row));

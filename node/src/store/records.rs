@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, fixed, many, unsigned};
+use super::{StoreError, fixed, many, unsigned};
 use crate::source::Restriction;
 
 /// A record as an export gives it.
@@ -86,7 +86,7 @@ pub async fn put(
     feed: &str,
     records: &[NewRecord],
 ) -> Result<(), StoreError> {
-    for records in records.chunks(INSERT_ROWS) {
+    for records in many::parts("records written", records) {
         QueryBuilder::new("insert into record (feed, key, hash, fields, restricted, deceased) ")
             .push_values(records, |mut values, record| {
                 values
@@ -153,7 +153,7 @@ pub async fn assign(
     conn: &mut SqliteConnection,
     pairs: &[(i64, Option<i64>)],
 ) -> Result<(), StoreError> {
-    for pairs in pairs.chunks(INSERT_ROWS) {
+    for pairs in many::parts("records given to persons", pairs) {
         QueryBuilder::new("with assigned (record, person) as (")
             .push_values(pairs, |mut values, (record, person)| {
                 values.push_bind(record).push_bind(person);

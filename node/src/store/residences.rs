@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{INSERT_ROWS, StoreError, many};
+use super::{StoreError, many};
 
 /// What is known of a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Home {
 
 /// Stores homes, replacing what was there.
 pub async fn put(conn: &mut SqliteConnection, homes: &[Home]) -> Result<(), StoreError> {
-    for homes in homes.chunks(INSERT_ROWS) {
+    for homes in many::parts("homes written", homes) {
         QueryBuilder::new(
             "insert or replace into residence
              (record, state, property, building, flat, surnames, from_day, to_day) ",

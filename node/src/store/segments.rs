@@ -17,7 +17,7 @@ use sqlx::{Row, SqliteConnection};
 
 pub use self::sparse::give_up;
 use super::{StoreError, unsigned};
-use crate::tokenise::recipe::Y;
+use crate::{progress::Progress, tokenise::recipe::Y};
 
 /// State byte: the flags of [`PersonFlags`] that come from the identity; this bit while the row is
 /// its person's.
@@ -96,6 +96,7 @@ pub async fn append(conn: &mut SqliteConnection, mut rows: Rows) -> Result<u64, 
     let first = next_row(conn).await?;
     let mut number = first / SEGMENT_ROWS as u64;
     let mut filled = (first % SEGMENT_ROWS as u64) as usize;
+    let progress = Progress::begin("persons' match-keys written", rows.len());
     while !rows.is_empty() {
         let take = rows.len().min(SEGMENT_ROWS - filled);
         let rest = rows.states.split_off(take);
@@ -117,6 +118,7 @@ pub async fn append(conn: &mut SqliteConnection, mut rows: Rows) -> Result<u64, 
             extend(conn, number, i64::from(kind.number()) + KINDS, take, column).await?;
             *column = rest;
         }
+        progress.add(take);
         number += 1;
         filled = 0;
     }
