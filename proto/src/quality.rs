@@ -4,7 +4,7 @@
 //! node knows its people and may not learn who of them is known elsewhere. So the coordinator sends
 //! blurred bits, the node counts them, and the coordinator takes the blur out of the counts.
 
-use crate::{ids::SweepId, limits::K_THRESHOLD, pb, wire::WireError, wire::wire_enum};
+use crate::{ids::SweepId, pb, wire::WireError, wire::wire_enum};
 
 /// How often a bit is the opposite of the truth.
 pub const FLIPPED: f64 = 0.25;
@@ -190,8 +190,8 @@ impl TryFrom<pb::LinkedCount> for LinkedCount {
 
     fn try_from(count: pb::LinkedCount) -> Result<Self, WireError> {
         let pb::LinkedCount { subgroup, records, indicated } = count;
-        if u64::from(records) < K_THRESHOLD || indicated > records {
-            let rule = "at least 10, and as many as are indicated";
+        if records < LEAST_TOLD || indicated > records {
+            let rule = "at least 20, and as many as are indicated";
             return Err(WireError::Invalid { field: "records", rule });
         }
         Ok(Self { subgroup: Subgroup::from_wire(subgroup)?, records, indicated })
@@ -235,8 +235,8 @@ mod tests {
         let count = |records, indicated| {
             LinkedCount::try_from(pb::LinkedCount { subgroup: 1, records, indicated })
         };
-        assert!(count(10, 10).is_ok());
-        assert!(count(9, 3).is_err());
+        assert!(count(20, 20).is_ok());
+        assert!(count(19, 3).is_err());
         assert!(count(20, 21).is_err());
     }
 }

@@ -1,23 +1,6 @@
-//! Match-key tokens: keyed hashes that nodes send so that the coordinator can find equal ones.
+//! What a node says of a person beside the match-key tokens.
 
-use std::fmt;
-
-use crate::limits::TOKEN_BYTES;
-
-/// A keyed hash of some of a person's fields, as it travels in one sweep.
-///
-/// Equal tokens of one kind mean equal fields, and that is all they say. `Debug` shows two bytes:
-/// too little to match on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(pub [u8; TOKEN_BYTES]);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({:02x}{:02x}..)", self.0[0], self.0[1])
-    }
-}
-
-/// What a node says of a person beside the tokens, one byte.
+/// One byte of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PersonFlags(pub u8);
 
@@ -38,15 +21,5 @@ impl PersonFlags {
     /// Returns whether any of `bits` is set.
     pub const fn any(self, bits: u8) -> bool {
         self.0 & bits != 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_shows_too_little_to_match_on() {
-        assert_eq!(format!("{:?}", Token([0xab; 8])), "Token(abab..)");
     }
 }

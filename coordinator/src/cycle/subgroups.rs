@@ -40,7 +40,9 @@ pub async fn count(
     earlier: Option<Subgroups>,
 ) -> Option<Subgroups> {
     let today = Day::of_unix_ms((cycle.now_ms)().cast_signed());
-    if earlier.as_ref().is_some_and(|earlier| earlier.holds(as_at, today)) {
+    // One that nobody told anything for is no count.
+    let holds = |earlier: &Subgroups| !earlier.kinds.is_empty() && earlier.holds(as_at, today);
+    if earlier.as_ref().is_some_and(holds) {
         return earlier;
     }
     let mut seed = [0; 32];
@@ -81,7 +83,8 @@ impl Subgroups {
     /// with every question.
     fn holds(&self, as_at: Day, today: Day) -> bool {
         match self.asked {
-            Some(asked) => today.since(asked) < HOLDS_DAYS,
+            // Where the clock was ahead then, nobody knows when it was, and nodes refuse what comes too soon.
+            Some(asked) => (0..HOLDS_DAYS).contains(&today.since(asked)),
             None => as_at.since(self.counted) < HOLDS_DAYS,
         }
     }
@@ -141,6 +144,7 @@ mod tests {
         for as_at in ["2025-02-25", "2025-02-24", "2024-01-01", "2025-06-28"] {
             assert!(found.holds(day(as_at), day("2025-06-28")), "{as_at}");
             assert!(!found.holds(day(as_at), day("2025-06-29")), "{as_at}");
+            assert!(!found.holds(day(as_at), day("2025-05-31")), "{as_at}: the clock was ahead");
         }
         // As earlier versions wrote it.
         let older = Subgroups { asked: None, ..found };

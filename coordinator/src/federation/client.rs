@@ -118,7 +118,7 @@ impl NodeClient {
         self.ask("KeepMemos", client.keep_memos(request)).await.map(|_| ())
     }
 
-    /// Begins, or resumes, the stream of changes. Each message of it has a deadline of its own.
+    /// Begins, or resumes, the stream of changes. It may be silent for as long as nothing changes.
     pub async fn watch_changes(
         &self,
         sweep: SweepId,
@@ -147,7 +147,8 @@ impl NodeClient {
         let mut client = client!(ComparisonServiceClient, self);
         let fields = self.ask("SampleAgreement", client.sample_agreement(request)).await?.fields;
         let counted = fields.into_iter().map(|field| counted(field, f64::from(pairs)));
-        once_each(counted.collect::<Result<_, _>>().map_err(broke)?)
+        let counted = counted.collect::<Result<_, _>>().map_err(broke)?;
+        once_each("SampleAgreement", counted, |of: &Counted| of.field as usize)
     }
 
     /// Asks for comparisons, at most [`COMPARISONS`] at a time. They come packed, as [`Comparison::column`]
@@ -174,7 +175,8 @@ impl NodeClient {
         let request = self.request(pb::CountLinkedRequest::from(question));
         let mut client = client!(QualityServiceClient, self);
         let counts = self.ask("CountLinked", client.count_linked(request)).await?.counts;
-        counts.into_iter().map(LinkedCount::try_from).collect::<Result<_, _>>().map_err(broke)
+        let counts: Result<_, WireError> = counts.into_iter().map(LinkedCount::try_from).collect();
+        once_each("CountLinked", counts.map_err(broke)?, |of: &LinkedCount| of.subgroup as usize)
     }
 
     /// Asks where people live, at most [`HANDLES`] at a time.
@@ -287,13 +289,17 @@ fn counted(field: pb::FieldAgreement, pairs: f64) -> Result<Counted, WireError> 
     Ok(Counted { field: kind, counts: field.counts })
 }
 
-/// Refuses counts of one field that come twice: they would weigh twice.
-fn once_each(counted: Vec<Counted>) -> Result<Vec<Counted>, Problem> {
+/// Refuses counts of one thing that come twice: they would weigh twice.
+fn once_each<T>(
+    call: &'static str,
+    counted: Vec<T>,
+    what: impl Fn(&T) -> usize,
+) -> Result<Vec<T>, Problem> {
     let mut seen = BTreeSet::new();
-    if counted.iter().all(|of| seen.insert(of.field as usize)) {
-        return Ok(counted);
+    match counted.iter().all(|of| seen.insert(what(of))) {
+        true => Ok(counted),
+        false => Err(Problem::Broke(format!("{call} answered about one thing twice"))),
     }
-    Err(Problem::Broke("SampleAgreement answered about one field twice".into()))
 }
 
 fn same_number(call: &'static str, asked: usize, answered: usize) -> Result<(), Problem> {
@@ -343,7 +349,9 @@ mod tests {
             assert!(error.contains("`counts`"), "{error}");
         }
         let town = || read(&[1.0; 3]).unwrap();
-        assert!(once_each(vec![town()]).is_ok());
-        assert!(matches!(once_each(vec![town(), town()]), Err(Problem::Broke(_))));
+        let once =
+            |counted| once_each("SampleAgreement", counted, |of: &Counted| of.field as usize);
+        assert!(once(vec![town()]).is_ok());
+        assert!(matches!(once(vec![town(), town()]), Err(Problem::Broke(_))));
     }
 }

@@ -30,8 +30,8 @@ impl Uniqueness {
         verdicts: &[Verdict],
         alone: &[f64],
     ) -> Self {
-        /// Sums of whole numbers are the same in any order.
-        const UNIT: f64 = (1u64 << 40) as f64;
+        /// Sums of whole numbers are the same in any order, and this one of fewer than 2^32 records fits.
+        const UNIT: f64 = (1u64 << 32) as f64;
         /// Records that one core counts in one go.
         const PART: usize = 1 << 14;
         let agencies = of.records.rolls.len();
