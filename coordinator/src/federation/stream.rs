@@ -23,7 +23,6 @@ use super::{
 use crate::link::rekey::Rekey;
 
 /// What a node's stream consists of, in order: its people, then every kind.
-#[derive(Debug)]
 pub enum Piece {
     /// Handles and flags, by row.
     People(Vec<Handle>, Vec<PersonFlags>),
@@ -56,7 +55,10 @@ pub async fn follow(
         if reader.position > before {
             patient = Patience::new(patience);
         }
-        if let Err(problem) = patient.bear(problem).await {
+        let began = Instant::now();
+        let borne = patient.bear(problem).await;
+        reader.left = reader.left.saturating_sub(began.elapsed());
+        if let Err(problem) = borne {
             // Nobody listens any more where the sweep was given up.
             let _ = out.send(Piece::Failed(problem)).await;
             return;
@@ -69,18 +71,22 @@ pub async fn follow(
 /// message's deadline and still sends less is no slow node but one that holds up the others.
 const SLOWEST_BYTES_PER_S: u64 = 64 << 10;
 
+/// The longest that any stream may take: a sweep is a matter of one night, however many records a node says
+/// that it has.
+const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// How long to wait for a stream of so many rows in all, beside the deadline of one call.
 fn time_for(rows: u64) -> Duration {
     let slots: usize = MatchKeyKind::ALL.iter().map(|kind| kind.slots()).sum();
     let row_bytes = (size_of::<Handle>() + 1 + slots * TOKEN_BYTES) as u64;
-    Duration::from_secs(rows.saturating_mul(row_bytes) / SLOWEST_BYTES_PER_S)
+    Duration::from_secs(rows.saturating_mul(row_bytes) / SLOWEST_BYTES_PER_S).min(LONGEST)
 }
 
 /// How far a stream has come.
 struct Reader {
     rows: u64,
-    /// How long the node may have us wait in all, and still may. What we do with its columns does not
-    /// count.
+    /// How long the node may have us wait in all, and still may, however often its stream breaks. What we do
+    /// with its columns does not count.
     time: Duration,
     left: Duration,
     rekey: Arc<Rekey>,
@@ -119,7 +125,8 @@ impl Reader {
         if self.rows == 0 {
             return self.nothing(out).await;
         }
-        let mut stream = client.stream_tokens(sweep, self.position).await?;
+        let opening = client.stream_tokens(sweep, self.position);
+        let mut stream = self.wait(client.deadline(), opening).await??;
         loop {
             let message = self.wait(client.deadline(), stream.message()).await?;
             match message.map_err(|status| client.problem("StreamTokens", &status))? {
@@ -142,11 +149,15 @@ impl Reader {
         deadline: Duration,
         message: impl Future<Output = T>,
     ) -> Result<T, Problem> {
+        let all_of_it = Problem::TooSlow { call: "all of StreamTokens", after: self.time };
+        if self.left.is_zero() {
+            return Err(all_of_it);
+        }
         let began = Instant::now();
         let message = timeout(deadline.min(self.left), message).await;
         self.left = self.left.saturating_sub(began.elapsed());
         message.map_err(|_| match self.left.is_zero() {
-            true => Problem::TooSlow { call: "all of StreamTokens", after: self.time },
+            true => all_of_it,
             false => Problem::TooSlow { call: "StreamTokens", after: deadline },
         })
     }
@@ -225,5 +236,80 @@ impl Reader {
             }
             Some(kind) => Piece::Tokens(MatchKeyKind::ALL[kind], std::mem::take(&mut self.tokens)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_proto::pb::token_service_server::{TokenService, TokenServiceServer};
+    use futures::stream::{self, BoxStream, StreamExt};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::duplex;
+    use tonic::{
+        Request, Response, Status,
+        transport::{Endpoint, Server},
+    };
+
+    use super::*;
+
+    const ROWS: u64 = 3;
+
+    /// A node that sends one row whenever it is asked, and breaks off.
+    struct OneRow;
+
+    #[tonic::async_trait]
+    impl TokenService for OneRow {
+        type StreamTokensStream = BoxStream<'static, Result<pb::StreamTokensResponse, Status>>;
+
+        async fn stream_tokens(
+            &self,
+            request: Request<pb::StreamTokensRequest>,
+        ) -> Result<Response<Self::StreamTokensStream>, Status> {
+            let after = request.into_inner().after;
+            let (column, first_row) = (after / ROWS, after % ROWS);
+            let column = match column.checked_sub(1) {
+                None => Column::People(pb::People { handles: vec![0; 16].into(), flags: vec![0] }),
+                Some(at) => {
+                    let kind = MatchKeyKind::ALL[at as usize];
+                    let (slots, tokens) = (kind.slots() as u32, vec![0; 8 * kind.slots()].into());
+                    Column::Tokens(pb::Tokens { kind: kind.to_wire(), slots, tokens })
+                }
+            };
+            let (position, column) = (after + 1, Some(column));
+            let row = Ok(pb::StreamTokensResponse { position, first_row, column });
+            let breaks_off = Err(Status::unavailable("it is started again"));
+            Ok(Response::new(stream::iter([row, breaks_off]).boxed()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_again_and_again_has_no_more_time_than_one_that_does_not() {
+        let (near, far) = duplex(1 << 16);
+        let served = stream::once(async { Ok::<_, std::io::Error>(far) });
+        tokio::spawn(
+            Server::builder()
+                .add_service(TokenServiceServer::new(OneRow))
+                .serve_with_incoming(served),
+        );
+        let mut near = Some(near);
+        let connect = tower::service_fn(move |_| {
+            let near = near.take().ok_or_else(|| std::io::Error::other("it is connected"));
+            async move { near.map(TokioIo::new) }
+        });
+        let channel = Endpoint::from_static("http://node").connect_with_connector_lazy(connect);
+        let client = NodeClient::new(channel, Duration::from_millis(350));
+        let rekey = Arc::new(Rekey::random().unwrap());
+        let (out, mut pieces) = mpsc::channel(100);
+        let sweep = SweepId::from_bytes([1; 16]);
+        follow(client, sweep, ROWS, Duration::from_secs(60), rekey, out).await;
+        let mut last = None;
+        while let Some(piece) = pieces.recv().await {
+            last = Some(piece);
+        }
+        let Some(Piece::Failed(problem)) = last else { panic!("all of it came") };
+        assert!(
+            matches!(problem, Problem::TooSlow { call: "all of StreamTokens", .. }),
+            "{problem}"
+        );
     }
 }
