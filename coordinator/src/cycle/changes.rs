@@ -107,8 +107,9 @@ impl Changes {
         }
         // A burst that is sent again after a stream broke brings the same people again.
         self.drop(at, upsert.handle);
-        if let Err(problem) = self.has_room(cycle, open, at, 1) {
+        if let Err(problem) = self.has_room(cycle, open, at, 1 + upsert.memos.len()) {
             open.agencies[at].drop_out(cycle.progress, Step::Stream, problem);
+            open.agencies[at].barred = true;
             self.other = true;
             return;
         }
@@ -125,8 +126,8 @@ impl Changes {
         }
     }
 
-    /// Returns whether an agency may bring so many more in this sweep: those who leave keep their place in
-    /// memory until it is closed.
+    /// Returns whether an agency may bring so many more in this sweep, records and findings: those who leave keep
+    /// their place in memory until it is closed.
     fn has_room(
         &self,
         cycle: &Cycle<'_>,
@@ -136,12 +137,13 @@ impl Changes {
     ) -> Result<(), Problem> {
         let most = HELD_OF_OPENED * cycle.limits.most_records;
         let coming = self.coming.get(&at).copied().unwrap_or_default();
-        let held = open.linked.records.brought(at) as u64 + coming + more as u64;
+        let brought = open.linked.records.brought(at) + open.continuity.brought(at);
+        let held = brought as u64 + coming + more as u64;
         if held <= most {
             return Ok(());
         }
         Err(Problem::Broke(format!(
-            "since the sweep was opened it has brought more than {most} records, twice what `most_records` \
+            "since the sweep was opened it has brought more than {most} records and findings, twice what `most_records` \
              in the settings allows: it takes part again from the next sweep on"
         )))
     }
@@ -164,18 +166,18 @@ impl Changes {
     /// Lets an agency take part that did not, with everything it brings.
     fn joined(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, at: usize, joined: Joined) {
         let Joined { opened, handles, flags, columns } = joined;
-        if let Err(problem) = self.has_room(cycle, open, at, handles.len()) {
+        if let Err(problem) = self.has_room(cycle, open, at, handles.len() + opened.memos.len()) {
             // It stays left out, and is not asked again: what it brought before takes the room.
             let agency = &mut open.agencies[at];
             cycle.progress.problem(Step::Open, &agency.member.id, &problem);
             tracing::warn!(agency.id = %agency.member.id, %problem, "stays without a node");
-            agency.problem = Some(problem);
+            (agency.problem, agency.barred) = (Some(problem), true);
             self.other = true;
             return;
         }
         let agency = &mut open.agencies[at];
         cycle.progress.step(Step::Open, Some(&agency.member.id), opened.records, 0);
-        opened.memos.iter().for_each(|memo| open.continuity.note(at, memo.clone()));
+        open.continuity.hand_back(at, &opened.memos);
         (agency.opened, agency.problem, agency.silent) = (Some(opened), None, None);
         agency.look_for_contact();
         self.anew.insert(at);

@@ -20,6 +20,8 @@ use crate::link::{Apart, Records};
 #[derive(Debug, Default)]
 pub struct Continuity {
     memos: HashMap<(usize, Handle), Vec<Memo>>,
+    /// By agency: how many it has told of, those that are no more among them.
+    brought: HashMap<usize, usize>,
 }
 
 impl Continuity {
@@ -27,11 +29,20 @@ impl Continuity {
     pub fn of(agencies: &[Taking<'_>]) -> Self {
         let mut this = Self::default();
         for (at, agency) in agencies.iter().enumerate() {
-            for memo in agency.opened.iter().flat_map(|opened| &opened.memos) {
-                this.note(at, memo.clone());
-            }
+            this.hand_back(at, agency.opened.as_ref().map_or(&[], |opened| &opened.memos));
         }
         this
+    }
+
+    /// Takes in what a node hands back when the sweep is opened there.
+    pub fn hand_back(&mut self, agency: usize, memos: &[Memo]) {
+        *self.brought.entry(agency).or_default() += memos.len();
+        memos.iter().for_each(|memo| self.note(agency, memo.clone()));
+    }
+
+    /// Returns how many findings a node has told of in this sweep.
+    pub fn brought(&self, agency: usize) -> usize {
+        self.brought.get(&agency).copied().unwrap_or_default()
     }
 
     /// Remembers a finding. Made again, it changes its score and day. Of more than a person ever has, the
@@ -47,6 +58,7 @@ impl Continuity {
 
     /// Remembers what a node kept with somebody who comes while the sweep is open.
     pub fn bring(&mut self, agency: usize, handle: Handle, memos: Vec<Memo>) {
+        *self.brought.entry(agency).or_default() += memos.len();
         memos.into_iter().for_each(|memo| self.note(agency, Memo { handle, ..memo }));
     }
 

@@ -6,7 +6,11 @@ use causeway_proto::{day::Day, ids::SweepId};
 use futures::future::join_all;
 use tokio::sync::watch;
 
-use super::{Cycle, CycleError, Open, Outcome, in_full, report::SweepReport};
+use super::{
+    Cycle, CycleError, Open, Outcome, in_full,
+    live::{self, Followed},
+    report::SweepReport,
+};
 use crate::{federation::Member, ledger::sweeps};
 
 /// How long a node has to close a sweep when the coordinator is told to stop.
@@ -25,6 +29,21 @@ impl<'a> Cycle<'a> {
             biased;
             () = stopped(self.going.clone()) => Err(CycleError::Stopped),
             made = self.pass(sweep, as_at, began) => made,
+        }
+    }
+
+    /// Follows what changes until `stop` resolves. Where the coordinator is told to stop meanwhile, no node is
+    /// waited for: what was decided by then stands.
+    pub(super) async fn follow(
+        &self,
+        open: &mut Open<'a>,
+        stop: impl Future<Output = ()>,
+        followed: impl FnMut(&Followed),
+    ) -> Result<(), CycleError> {
+        tokio::select! {
+            biased;
+            () = stopped(self.going.clone()) => Ok(()),
+            ended = live::follow(self, open, stop, followed) => ended,
         }
     }
 

@@ -47,8 +47,9 @@ pub struct Gathered {
     pub pairs: Vec<Pair>,
 }
 
-/// Opens the sweep at every node. Says of each when it answers, and early on whom it still waits for.
-pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
+/// Opens the sweep at every node, and settles on the linkage key that most of them hold. Says of each when it
+/// answers, and early on whom it still waits for.
+pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> (Vec<Taking<'a>>, Option<[u8; 32]>) {
     let members = cycle.federation.members();
     let answers = answers(cycle, members, opening).await;
     let commit = join::agreed_key(answers.iter().flatten());
@@ -63,11 +64,12 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> Vec<Taking<'a>> {
             Ok(opened) => (Some(opened), None),
             Err(problem) => (None, Some(problem)),
         };
-        let mut agency = Taking { member, opened, problem, silent: None, warnings: Vec::new() };
+        let (silent, barred, warnings) = (None, false, Vec::new());
+        let mut agency = Taking { member, opened, problem, silent, barred, warnings };
         agency.look_for_contact();
         agencies.push(agency);
     }
-    agencies
+    (agencies, commit)
 }
 
 /// What every node answers, in the order of the members.

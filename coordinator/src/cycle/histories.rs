@@ -31,6 +31,7 @@ use self::{
 };
 use super::{homes::House, *};
 use crate::{
+    federation::Problem,
     ledger::{
         alerts, outbox, reviews,
         standings::{self, Standing},
@@ -310,6 +311,7 @@ impl Town {
                 opened: (!agency.missing).then(|| world.opened(&agency.id)),
                 problem: agency.missing.then(|| Problem::Unreachable("it is away".into())),
                 silent: None,
+                barred: false,
                 warnings: Vec::new(),
             })
             .collect();
@@ -331,6 +333,7 @@ impl Town {
             sweep,
             as_at: self.as_at,
             agencies,
+            key_commit: None,
             rekey: Arc::new(Rekey::random().unwrap()),
             linked,
             known,

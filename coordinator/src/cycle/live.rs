@@ -28,9 +28,8 @@ use super::{
 };
 use crate::{
     federation::{
-        Problem,
         changes::{News, Watch},
-        join::{self, Joining},
+        join::Joining,
     },
     link::replace::{Change as Records, Replaced},
 };
@@ -103,8 +102,7 @@ pub(super) async fn follow<'a>(
     mut followed: impl FnMut(&Followed),
 ) -> Result<(), CycleError> {
     let (out, mut news) = mpsc::channel(QUEUE);
-    let mut ears = Ears { out, tasks: Vec::new() };
-    ears.tasks.resize_with(open.agencies.len(), || None);
+    let mut ears = Ears::of(out, open.agencies.len());
     let mut stop = std::pin::pin!(stop);
     let mut batch = Vec::new();
     loop {
@@ -152,22 +150,35 @@ async fn collect(news: &mut mpsc::Receiver<News>, batch: &mut Vec<News>) {
 }
 
 /// One task for each agency: it follows changes, or asks to join again.
-struct Ears {
+pub(super) struct Ears {
     out: mpsc::Sender<News>,
-    tasks: Vec<Option<Ear>>,
+    pub(super) tasks: Vec<Option<Ear>>,
 }
 
-struct Ear {
-    joins: bool,
-    task: AbortHandle,
+pub(super) struct Ear {
+    pub(super) joins: bool,
+    pub(super) task: AbortHandle,
 }
 
 impl Ears {
+    /// Of so many agencies, none of which is listened to yet.
+    pub(super) fn of(out: mpsc::Sender<News>, agencies: usize) -> Self {
+        Self { out, tasks: (0..agencies).map(|_| None).collect() }
+    }
+
     /// Sees that every agency is listened to in the right way.
-    fn listen(&mut self, cycle: &Cycle<'_>, open: &Open<'_>) {
+    pub(super) fn listen(&mut self, cycle: &Cycle<'_>, open: &Open<'_>) {
         for (at, agency) in open.agencies.iter().enumerate() {
+            if agency.barred {
+                if let Some(before) = self.tasks[at].take() {
+                    before.task.abort();
+                }
+                continue;
+            }
             let joins = !agency.is_in();
-            if self.tasks[at].as_ref().is_some_and(|ear| ear.joins == joins) {
+            // One that joined may have dropped out again at once.
+            let listens = |ear: &Ear| ear.joins == joins && !(joins && ear.task.is_finished());
+            if self.tasks[at].as_ref().is_some_and(listens) {
                 continue;
             }
             let out = self.out.clone();
@@ -201,11 +212,10 @@ impl Drop for Ears {
 }
 
 fn joining(cycle: &Cycle<'_>, open: &Open<'_>, agency: &Taking<'_>) -> Joining {
-    let others = open.agencies.iter().filter(|other| other.is_in());
     Joining {
         member: agency.member.clone(),
         opening: cycle.opening(open.sweep, open.as_at),
-        commit: join::agreed_key(others.filter_map(|other| other.opened.as_ref())),
+        commit: open.key_commit,
         most_records: cycle.limits.most_records,
         rekey: open.rekey.clone(),
         deadlines: (cycle.limits.call(), cycle.limits.patience()),
@@ -274,11 +284,4 @@ async fn apply<'a>(
         alerts: surfaced.alerts,
         seconds,
     }))
-}
-
-impl Taking<'_> {
-    /// Returns why nothing new comes from it at present, if that is so.
-    pub fn trouble(&self) -> Option<&Problem> {
-        self.problem.as_ref().or(self.silent.as_ref())
-    }
 }

@@ -33,22 +33,17 @@ pub mod second_look;
 pub mod shadow;
 pub mod subgroups;
 pub mod surface;
+mod taking;
 pub mod unknowns;
 pub mod waterfall;
 pub mod weakest;
 
 use std::{sync::Arc, time::Instant};
 
-use causeway_proto::{
-    catalogue::Purpose,
-    day::Day,
-    ids::SweepId,
-    sweep::{Opened, Opening},
-};
+use causeway_proto::{catalogue::Purpose, day::Day, ids::SweepId, sweep::Opening};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, watch};
 
-pub use self::linked::Linked;
 use self::{
     continuity::Continuity,
     homes::{Houses, Known},
@@ -59,9 +54,10 @@ use self::{
     subgroups::Subgroups,
     surface::Surfaced,
 };
+pub use self::{linked::Linked, taking::Taking};
 use crate::{
     config::SweepConfig,
-    federation::{Federation, Member, Problem},
+    federation::Federation,
     ledger::{Ledger, LedgerError, sweeps},
     link::{
         quality::LinkQuality,
@@ -136,65 +132,13 @@ pub struct Outcome {
     pub linked: Linked,
 }
 
-/// An enrolled agency in this pass.
-pub struct Taking<'a> {
-    /// Who.
-    pub member: &'a Member,
-    /// What it brought when the sweep was opened; `None` when it could not.
-    pub opened: Option<Opened>,
-    /// Why it does not take part, or not any more.
-    pub problem: Option<Problem>,
-    /// Why nothing is heard of it at present. What it told stands, and may be out of date.
-    pub silent: Option<Problem>,
-    /// What an operator should ask it about although it takes part.
-    pub warnings: Vec<String>,
-}
-
-impl Taking<'_> {
-    /// Returns whether what it holds is part of the result.
-    pub fn is_in(&self) -> bool {
-        self.problem.is_none()
-    }
-
-    /// Lets it drop out of the pass; the first reason stays.
-    fn drop_out(&mut self, progress: Progress<'_>, step: Step, problem: Problem) {
-        if self.is_in() {
-            progress.problem(step, &self.member.id, &problem);
-            tracing::warn!(agency.id = %self.member.id, %problem, "goes on without a node");
-            self.problem = Some(problem);
-        }
-    }
-
-    /// Names something that an operator should ask about. It takes part all the same.
-    fn warn(&mut self, warning: String) {
-        if !self.warnings.contains(&warning) {
-            tracing::warn!(agency.id = %self.member.id, warning, "something is odd about a node");
-            self.warnings.push(warning);
-        }
-    }
-
-    /// Names a contact that it sent and nobody is shown.
-    fn look_for_contact(&mut self) {
-        let error = self.opened.as_ref().and_then(|opened| opened.no_contact.as_ref());
-        if let Some(warning) =
-            error.map(|error| format!("nobody is told whom to ring there: {error}"))
-        {
-            self.warn(warning);
-        }
-    }
-
-    /// Returns whether an export of it is older than it should be.
-    pub fn is_stale(&self) -> bool {
-        let is_old = |opened: &Opened| opened.feeds.iter().any(|feed| feed.stale);
-        self.silent.is_some() || self.opened.as_ref().is_some_and(is_old)
-    }
-}
-
 /// A sweep that is open: everything that a change is held against.
 pub struct Open<'a> {
     sweep: SweepId,
     as_at: Day,
     agencies: Vec<Taking<'a>>,
+    /// Which linkage key everybody has to hold.
+    key_commit: Option<[u8; 32]>,
     rekey: Arc<Rekey>,
     linked: Linked,
     known: Known,
@@ -237,7 +181,7 @@ impl<'a> Cycle<'a> {
         swept(&report);
         // What it came to stands, whatever becomes of the sweep.
         let followed = match self.keep(sweep, &report).await {
-            Ok(()) => live::follow(self, &mut open, stop, followed).await,
+            Ok(()) => self.follow(&mut open, stop, followed).await,
             Err(error) => Err(error),
         };
         let made = report.clone();
@@ -268,7 +212,7 @@ impl<'a> Cycle<'a> {
         began: Instant,
     ) -> Result<(Open<'a>, SweepReport), CycleError> {
         let mut seconds = Seconds::default();
-        let mut agencies = gather::open(self, &self.opening(sweep, as_at)).await;
+        let (mut agencies, key_commit) = gather::open(self, &self.opening(sweep, as_at)).await;
         if !agencies.iter().any(Taking::is_in) {
             let why = |agency: &Taking<'_>| {
                 let problem = agency.problem.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -287,8 +231,18 @@ impl<'a> Cycle<'a> {
         let known = Known::new(&linked.records);
         let scores = Scores::default();
         let learn_again = false;
-        let mut open =
-            Open { sweep, as_at, agencies, rekey, linked, known, continuity, scores, learn_again };
+        let mut open = Open {
+            sweep,
+            as_at,
+            agencies,
+            key_commit,
+            rekey,
+            linked,
+            known,
+            continuity,
+            scores,
+            learn_again,
+        };
         let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
         let Open { agencies, linked, .. } = &open;
         let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);

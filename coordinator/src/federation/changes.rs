@@ -15,7 +15,6 @@ use super::{
 };
 
 /// What is heard of one agency, by its place in the federation.
-#[derive(Debug)]
 pub enum News {
     /// A step of its stream.
     Step(usize, Step),

@@ -58,7 +58,6 @@ pub fn fits(
 }
 
 /// What a node brings that joins late.
-#[derive(Debug)]
 pub struct Joined {
     /// What it says of itself.
     pub opened: Opened,

@@ -38,7 +38,7 @@ pub use self::pair::Pair;
 use self::postings::Postings;
 
 /// Everything known of one agency's records in this sweep.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Roll {
     /// By row: what the agency calls the record.
     pub handles: Vec<Handle>,
@@ -49,7 +49,7 @@ pub struct Roll {
 }
 
 /// All agencies' records under one numbering.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Records {
     /// One roll an agency, in the federation's order; empty for an agency that is missing.
     pub rolls: Vec<Roll>,

@@ -7,7 +7,7 @@
 //! is looked at that has nothing in common. Tokens that come later are few, and stand apart until
 //! there are many.
 
-use std::{collections::BTreeSet, hint::black_box, ops::RangeInclusive};
+use std::{collections::BTreeSet, fmt, hint::black_box, ops::RangeInclusive};
 
 use foldhash::HashMap;
 use rayon::prelude::*;
@@ -24,14 +24,14 @@ const REST_BITS: u32 = 30;
 const IN_BUCKET: usize = 8;
 
 /// One token of one record: what the bucket does not say of the token, its slot, and the record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Posting {
     rest: u32,
     record: u32,
 }
 
 /// A token by its name ([`Postings::name`]), whose it is, and in which slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
     /// What it is known by.
     pub name: u64,
@@ -43,7 +43,7 @@ pub struct Token {
 
 /// Everybody who holds a token of one kind, those who are gone among them, and those who hold another one in its
 /// place now.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Postings {
     bucket_bits: u32,
     /// By the upper bits of the token.
@@ -63,7 +63,7 @@ pub struct Postings {
 pub type Before = HashMap<Holder, Option<u64>>;
 
 /// One partition, bucket after bucket.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Part {
     /// Where each bucket begins, and where the last one ends.
     firsts: Vec<u32>,
@@ -274,6 +274,13 @@ fn from(tokens: &[Token], name: u64) -> &[Token] {
 fn place(bucket_bits: u32, name: u64) -> (usize, u32) {
     let bucket = name >> REST_BITS & ((1 << bucket_bits) - 1);
     (bucket as usize, (name & ((1 << REST_BITS) - 1)) as u32)
+}
+
+impl fmt::Debug for Token {
+    /// Shows no token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a token in slot {} of record {}", self.slot, self.record)
+    }
 }
 
 impl Token {

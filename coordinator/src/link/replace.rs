@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Somebody who comes into the sweep while it is open, or has other tokens than before.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     /// At which agency.
     pub agency: usize,
@@ -34,7 +34,7 @@ pub struct Arrival {
 }
 
 /// What happened to some records.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Change {
     /// Those that go.
     pub leave: BTreeSet<u32>,
