@@ -190,12 +190,16 @@ fn home(known: &Known) -> Home {
         _ => None,
     };
     let property = address.uprn.as_ref().map(|uprn| uprn.number().to_string());
-    let tells = address.kind == AddressKind::Dwelling && (building.is_some() || property.is_some());
+    let certainty = match address.kind {
+        AddressKind::Withheld => Certainty::Withheld,
+        AddressKind::Dwelling if building.is_some() || property.is_some() => Certainty::Known,
+        _ => Certainty::Uncertain,
+    };
     let surnames = names.iter().flat_map(|name| name.surname.iter().chain(&name.surname_parts));
     let surnames: Vec<&str> = surnames.map(String::as_str).collect();
     Home {
         record: known.stored.id,
-        certainty: if tells { Certainty::Known } else { Certainty::Uncertain },
+        certainty,
         property,
         building,
         flat: address.flat.clone(),

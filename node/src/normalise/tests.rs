@@ -112,7 +112,7 @@ fn the_fixtures_read_as_a_professional_would_read_them() {
         ("ED-802", "e j wilcox | 2013-10-02~2013-02-10 | m | -,22,quarry rise,zx27ll Dwelling"),
         ("T-832", "maria jones | 1990-03-12~1990-12-03 | f | -,88,dock rd,zx41zz Dwelling"),
         ("S-841", "noah greenwood | 2020-01-20 | m | -,70,ash park,zx66bb Dwelling"),
-        ("T-860", " | - | f | -,-,-,- Incomplete"),
+        ("T-860", " | - | f | -,-,-,- Withheld"),
         ("R-87", "p venn | - | - | -,5,harbour wlk,zx81aa Dwelling"),
     ] {
         assert_eq!(written(&fixture(local_id).0), expected, "{local_id}");

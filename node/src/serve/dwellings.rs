@@ -104,7 +104,9 @@ impl Homes {
 
     fn residence(&self, session: &Session, row: u64) -> Residence {
         let homes = self.by_row.get(&row).map_or(&[][..], Vec::as_slice);
-        if homes.iter().any(|home| home.certainty == Certainty::Withheld) {
+        // Where one record says that nobody may be told, another that still names the home they fled tells it not.
+        let is_over = |home: &Home| home.to.is_some_and(|to| to <= session.as_at());
+        if homes.iter().any(|home| home.certainty == Certainty::Withheld && !is_over(home)) {
             return Residence::Withheld;
         }
         if self.only_suspects.contains(&row) {

@@ -16,9 +16,9 @@ use super::{
 /// A stored match-key: what is left of the fields after the epoch's key.
 pub type Y = [u8; 16];
 
-/// Rises with whatever makes other match-keys of the same record: how names are read, how a slot is filled.
-/// Stored match-keys of another revision are made again.
-pub const REVISION: u16 = 6;
+/// Rises with whatever makes something else of the same record: how names and homes are read, how a slot is
+/// filled. Stored match-keys and homes of another revision are made again.
+pub const REVISION: u16 = 7;
 
 /// The epoch's keys for hashing fields, one a kind.
 pub struct MatchKeys {

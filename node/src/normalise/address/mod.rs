@@ -31,7 +31,9 @@ pub enum AddressKind {
     Institution,
     /// No home at all. Nothing else is known of the address.
     NoFixedAbode,
-    /// Too little to tell a dwelling, somebody else's address, or withheld.
+    /// Nobody may be told where, and nothing of it is used: a refuge, or a home that is confidential.
+    Withheld,
+    /// Too little to tell a dwelling, or somebody else's address.
     #[default]
     Incomplete,
 }
@@ -87,7 +89,7 @@ pub(super) fn read(raw: &RawPerson, notes: &mut Notes) -> Address {
     match remark {
         Some(Remark::Withheld) => {
             notes.add(Note::AddressWithheld);
-            return Address::default();
+            return Address { kind: AddressKind::Withheld, ..Address::default() };
         }
         Some(Remark::NoFixedAbode) => return no_fixed_abode(),
         _ if code.no_fixed_abode => return no_fixed_abode(),
@@ -182,7 +184,7 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
-    use AddressKind::{Dwelling, Incomplete, Institution, NoFixedAbode};
+    use AddressKind::{Dwelling, Incomplete, Institution, NoFixedAbode, Withheld};
 
     use super::*;
 
@@ -212,7 +214,7 @@ mod tests {
             ("12 Hospital Lane", Dwelling),
             ("NFA", NoFixedAbode),
             ("No fixed abode c/o Civic Centre", NoFixedAbode),
-            ("Confidential", Incomplete),
+            ("Confidential", Withheld),
         ] {
             assert_eq!(line(address, "ZX1 4AB").kind, kind, "{address}");
         }
@@ -230,7 +232,8 @@ mod tests {
                 town: "Anytown".into(),
                 ..RawPerson::default()
             };
-            assert!(read(&raw, &mut notes) == Address::default(), "{address}");
+            let withheld = Address { kind: Withheld, ..Address::default() };
+            assert!(read(&raw, &mut notes) == withheld, "{address}");
             assert!(notes.has(Note::AddressWithheld));
         }
     }

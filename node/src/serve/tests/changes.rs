@@ -1,6 +1,7 @@
 //! What follows a sweep while things happen.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
     time::Duration,
 };
@@ -306,6 +307,36 @@ fn home(address: &str) -> String {
 }
 const KIERAN: &str = "N-1,KIERAN,BYRON,1971-04-06,2 Station Road,ZX3 9HT,,,\n";
 const BOTH: &str = "I-0,N-0,ASB,2025-02-01\nI-1,N-1,ASB,2025-02-01\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_fled_is_placed_in_no_home_and_once_that_is_over_in_those_that_are_known() {
+    use pb::ResidenceState::{Known, Withheld};
+    let agency = Agency::new().await;
+    let twice =
+        |second: &str| home("60 Station Road,ZX3 9HT") + "N-2,ALMA,PRICE,1987-04-06," + second;
+    agency.people(&twice("60 Station Road,ZX3 9HT,,,\n")).await;
+    agency.events(BOTH).await;
+    let mut follower = Follower::begin(&agency).await;
+    let fled = "REFUGE ADDRESS CONFIDENTIAL,,,,\n";
+    let is_back = "REFUGE ADDRESS CONFIDENTIAL,,2025-01-31,,\n";
+    let told = [("", Known), (fled, Withheld), (is_back, Known)];
+    for (second, state) in told {
+        if !second.is_empty() {
+            agency.people(&twice(second)).await;
+        }
+        let mut changes = follower.watch(&agency).await;
+        follower.catch_up(&agency, &mut changes).await;
+        let mut states = BTreeMap::new();
+        for handle in follower.people.keys() {
+            let [home] = &agency.homes(*handle).await[..] else { panic!("one was asked about") };
+            let dwellings = !home.dwellings.is_empty();
+            *states.entry((home.state(), dwellings)).or_insert(0) += 1;
+        }
+        let mut expected = BTreeMap::from([((Known, true), 1)]);
+        *expected.entry((state, state == Known)).or_insert(0) += 1;
+        assert_eq!(states, expected, "{second}");
+    }
+}
 
 /// An agency that has the two, and a coordinator that has heard of all.
 async fn followed() -> (Agency, Follower) {

@@ -162,7 +162,7 @@ impl Agency {
         people(stream.try_collect().await.unwrap())
     }
 
-    async fn homes(&self, handle: Handle) -> Vec<pb::Residence> {
+    pub(super) async fn homes(&self, handle: Handle) -> Vec<pb::Residence> {
         let handles = handle.as_bytes().to_vec();
         let request = pb::QueryDwellingsRequest { sweep_id: id(1), handles };
         self.node.query_dwellings(Request::new(request)).await.unwrap().into_inner().residences
