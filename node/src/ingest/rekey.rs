@@ -41,7 +41,7 @@ impl Intake<'_> {
         let mut again = 0;
         let before = keyed::load(&mut tx).await?;
         let other_version = before.as_ref().is_some_and(|it| it.revision != wanted.revision);
-        if other_version || before.as_ref().is_some_and(|it| it.commitment != wanted.commitment) {
+        if before.as_ref().is_none_or(|it| it.commitment != wanted.commitment) || other_version {
             sweeps::break_off(&mut tx, self.now_ms).await?;
         }
         if other_version || before.is_none() {

@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// The same for an open stream of a sweep that is not over, before it says anything more. A file that cannot
-    /// be followed keeps it waiting at first: somebody may be writing it. That it ends here is in the audit table.
+    /// be followed keeps it waiting at first: somebody may be writing it. That policy ends it is in the audit table.
     pub(super) async fn still_allowed(
         &self,
         session: &Session,

@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -70,7 +70,8 @@ impl ChangeService for Node {
 /// Follows an open sweep from a position on.
 struct Watcher {
     node: Node,
-    session: Arc<Session>,
+    /// A stream that nobody reads keeps no key of a sweep that is over.
+    session: Weak<Session>,
     asked: Asked,
     over: watch::Receiver<bool>,
     going: watch::Receiver<bool>,
@@ -115,7 +116,7 @@ impl Node {
             going: self.going.subscribe(),
             // The token stream has what came before.
             position: after.max(session.sweep.position),
-            session,
+            session: Arc::downgrade(&session),
             news: None,
             ready: VecDeque::new(),
             pulse: None,
@@ -133,28 +134,32 @@ impl Node {
 impl Watcher {
     async fn next(&mut self) -> Result<pb::WatchChangesResponse, Status> {
         loop {
-            let policy = self.goes_on().await?;
+            let session = self.session.upgrade().ok_or_else(status::sweep_closed)?;
+            let policy = self.goes_on(&session).await?;
             if let Some(response) = self.ready.pop_front() {
                 return Ok(response);
             }
             match self.news.take() {
-                Some(news) => self.make_ready(news).await?,
+                Some(news) => self.make_ready(&session, news).await?,
                 None if self.is_due(&policy).await? => {
-                    let news = self.session.news(&self.node.store, &policy, self.position).await;
+                    let news = session.news(&self.node.store, &policy, self.position).await;
                     self.news =
                         Some(news.map_err(status::store)?.ok_or_else(status::sweep_closed)?);
                 }
-                None => self.rest().await,
+                None => {
+                    drop(session);
+                    self.rest().await;
+                }
             }
         }
     }
 
     /// Returns what policy allows of the sweep now, unless nothing more may be said in it.
-    async fn goes_on(&self) -> Result<Policy, Status> {
+    async fn goes_on(&self, session: &Session) -> Result<Policy, Status> {
         if *self.going.borrow() {
             return Err(status::going_down());
         }
-        self.node.still_allowed(&self.session, &self.asked).await
+        self.node.still_allowed(session, &self.asked).await
     }
 
     /// Returns whether the store has something new, an export has grown stale, or policy says otherwise when
@@ -181,15 +186,15 @@ impl Watcher {
     }
 
     /// Makes the next messages ready and puts them into the audit table.
-    async fn make_ready(&mut self, mut news: News) -> Result<(), Status> {
+    async fn make_ready(&mut self, session: &Session, mut news: News) -> Result<(), Status> {
         let some: Vec<Step> = news.steps.drain(..news.steps.len().min(STEPS_AT_ONCE)).collect();
         let mut conn = self.node.store.snapshot().await.map_err(status::store)?;
         // Match-keys that another linkage key made would join nobody in this sweep.
         let keyed = keyed::load(&mut conn).await.map_err(status::store)?;
-        if keyed.is_some_and(|keyed| keyed.commitment != self.session.key_commit) {
+        if keyed.is_some_and(|keyed| keyed.commitment != session.key_commit) {
             return Err(status::sweep_closed());
         }
-        let changes = self.messages(&mut conn, &some, &news.crowds).await;
+        let changes = messages(session, &mut conn, &some, &news.crowds).await;
         let changes = changes.map_err(status::store)?;
         // Nobody has everything up to the new position before the last of it was sent.
         let mut position = self.position;
@@ -211,53 +216,6 @@ impl Watcher {
         Ok(())
     }
 
-    async fn messages(
-        &self,
-        conn: &mut SqliteConnection,
-        steps: &[Step],
-        crowds: &[Arc<Crowds>],
-    ) -> Result<Vec<Change>, StoreError> {
-        let own = &self.session.keys.own;
-        let mut tokens = self.tokens(conn, steps, crowds).await?;
-        let rows: Vec<u64> = steps.iter().filter_map(Step::upserted).collect();
-        let mut memos = memos::of_rows(conn, &self.session, &rows).await?;
-        let message = |step: &Step| match *step {
-            Step::Retraction { row } => Change::Retraction(own.handle(row)),
-            Step::Facts { row, standing } => Change::Facts(own.handle(row), standing.flags()),
-            Step::Upsert { row, replaces, standing } => Change::Upsert(Upsert {
-                handle: own.handle(row),
-                replaces: replaces.map(|row| own.handle(row)),
-                flags: standing.flags(),
-                tokens: tokens.remove(&row).unwrap_or_default(),
-                memos: memos.remove(&row).unwrap_or_default(),
-            }),
-        };
-        Ok(steps.iter().map(message).collect())
-    }
-
-    /// The tokens of whoever has new ones, kind by kind, as the token stream would have them.
-    async fn tokens(
-        &self,
-        conn: &mut SqliteConnection,
-        steps: &[Step],
-        crowds: &[Arc<Crowds>],
-    ) -> Result<HashMap<u64, Vec<Vec<u8>>>, StoreError> {
-        let rows = steps.iter().filter_map(Step::upserted);
-        let mut of_row: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
-        for rows in live::segments_of(&rows.collect::<Vec<u64>>()) {
-            let segment = self.session.shelf.of_rows(conn, &rows, MatchKeyKind::ALL).await?;
-            for (kind, crowds) in MatchKeyKind::ALL.iter().zip(crowds) {
-                let keys = segment.keys(*kind);
-                let column = tokens::tokens(&self.session, &rows, *kind, keys, crowds).tokens;
-                let of_each = column.chunks(TOKEN_BYTES * kind.slots());
-                for (row, tokens) in rows.rows().zip(of_each) {
-                    of_row.entry(row).or_default().push(tokens.to_vec());
-                }
-            }
-        }
-        Ok(of_row)
-    }
-
     /// How fresh the exports are, if there is anything to say.
     async fn feeds(
         &mut self,
@@ -270,4 +228,52 @@ impl Watcher {
         let same = said.is_some_and(|said| said.import == import && said.said == now);
         Ok((!same).then_some(now))
     }
+}
+
+/// What steps say on the wire.
+async fn messages(
+    session: &Session,
+    conn: &mut SqliteConnection,
+    steps: &[Step],
+    crowds: &[Arc<Crowds>],
+) -> Result<Vec<Change>, StoreError> {
+    let own = &session.keys.own;
+    let mut tokens = all_tokens(session, conn, steps, crowds).await?;
+    let rows: Vec<u64> = steps.iter().filter_map(Step::upserted).collect();
+    let mut memos = memos::of_rows(conn, session, &rows).await?;
+    let message = |step: &Step| match *step {
+        Step::Retraction { row } => Change::Retraction(own.handle(row)),
+        Step::Facts { row, standing } => Change::Facts(own.handle(row), standing.flags()),
+        Step::Upsert { row, replaces, standing } => Change::Upsert(Upsert {
+            handle: own.handle(row),
+            replaces: replaces.map(|row| own.handle(row)),
+            flags: standing.flags(),
+            tokens: tokens.remove(&row).unwrap_or_default(),
+            memos: memos.remove(&row).unwrap_or_default(),
+        }),
+    };
+    Ok(steps.iter().map(message).collect())
+}
+
+/// The tokens of whoever has new ones, kind by kind, as the token stream would have them.
+async fn all_tokens(
+    session: &Session,
+    conn: &mut SqliteConnection,
+    steps: &[Step],
+    crowds: &[Arc<Crowds>],
+) -> Result<HashMap<u64, Vec<Vec<u8>>>, StoreError> {
+    let rows = steps.iter().filter_map(Step::upserted);
+    let mut of_row: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
+    for rows in live::segments_of(&rows.collect::<Vec<u64>>()) {
+        let segment = session.shelf.of_rows(conn, &rows, MatchKeyKind::ALL).await?;
+        for (kind, crowds) in MatchKeyKind::ALL.iter().zip(crowds) {
+            let keys = segment.keys(*kind);
+            let column = tokens::tokens(session, &rows, *kind, keys, crowds).tokens;
+            let of_each = column.chunks(TOKEN_BYTES * kind.slots());
+            for (row, tokens) in rows.rows().zip(of_each) {
+                of_row.entry(row).or_default().push(tokens.to_vec());
+            }
+        }
+    }
+    Ok(of_row)
 }

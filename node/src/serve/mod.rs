@@ -142,15 +142,20 @@ impl Node {
     async fn any_session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
         self.check_going()?;
         let mut current = self.0.session.lock().await;
-        if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
-            return Ok(session.clone());
-        }
         let mut conn = self.0.store.snapshot().await.map_err(status::store)?;
         let known = store::sweeps::current(&mut conn).await.map_err(status::store)?;
+        let is_it = |session: &mut Arc<Session>| session.id() == sweep;
         let Some(known) = known.filter(|known| known.id == sweep) else {
+            // Whoever takes another linkage key in breaks it off, and may be another process.
+            if let Some(before) = current.take_if(is_it) {
+                before.end();
+            }
             let message = "the node has no such sweep open: open it first";
             return Err(refusal::status(Code::FailedPrecondition, "NO_SUCH_SWEEP", message));
         };
+        if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
+            return Ok(session.clone());
+        }
         let (chain, keys) = self.0.keyring.open_sweep(&sweep).map_err(status::keyring)?;
         let key = (chain.epoch(), chain.commit());
         let session = Session::build(&mut conn, known, keys, key).await;
@@ -159,6 +164,11 @@ impl Node {
             before.end();
         }
         Ok(session)
+    }
+
+    /// Returns whether a sweep is open, once nobody is opening another.
+    async fn is_open(&self, sweep: SweepId) -> bool {
+        self.any_session(sweep).await.is_ok()
     }
 
     /// Returns the persons that some rows stand for, also where the row was replaced since.

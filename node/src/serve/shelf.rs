@@ -1,8 +1,8 @@
 //! The segments that the second look and live changes come back to, so that each is read once and not
 //! for every message.
 //!
-//! What is kept never changes in the store: a segment only grows. It goes with the session, that is
-//! when the sweep closes.
+//! What is kept does not change in the store while the sweep is open: a segment only grows, and none is given
+//! up. It goes with the session, that is when the sweep closes.
 
 use std::{
     collections::{HashMap, VecDeque},

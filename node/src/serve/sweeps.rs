@@ -75,15 +75,14 @@ impl Node {
         let opening = Opening::try_from(request)?;
         let (policy, purposes) = self.allowed(&opening.purposes, opening.as_at)?;
         let mut current = self.session.lock().await;
-        if let Some(session) = current.as_ref().filter(|session| session.id() == opening.sweep) {
-            return self.describe(session).await;
-        }
         let mut tx = self.store.begin().await.map_err(status::store)?;
         let known = sweeps::current(&mut tx).await.map_err(status::store)?;
-        // Opened before this process was started.
         let known = known.filter(|known| known.id == opening.sweep);
         if known.is_none() {
             self.may_begin(&mut tx, &opening).await?;
+        } else if let Some(session) = current.as_ref().filter(|it| it.id() == opening.sweep) {
+            drop(tx);
+            return self.describe(session).await;
         }
         let (chain, keys) = self.keyring.open_sweep(&opening.sweep).map_err(status::keyring)?;
         let key = (chain.epoch(), chain.commit());
@@ -121,11 +120,10 @@ impl Node {
             sweep = session.id().counter(), rows = session.rows(), as_at = %session.as_at(),
             "opened a sweep"
         );
-        let described = self.describe(&session).await;
-        if let Some(before) = current.replace(session) {
+        if let Some(before) = current.replace(session.clone()) {
             before.end();
         }
-        described
+        self.describe(&session).await
     }
 
     /// Refuses a sweep as at a day that tells too much, or whose counter was used before: with the same

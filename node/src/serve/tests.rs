@@ -79,6 +79,7 @@ const POLICY: &str = r#"
 mod alerts;
 mod changes;
 mod counts;
+mod ending;
 mod following;
 mod histories;
 mod hostile;
@@ -268,42 +269,6 @@ async fn every_slot_is_filled_and_two_sweeps_share_nothing() {
     let unknown = pb::QuerySignalsRequest { sweep_id: sweep(2), handles: column(&before) };
     let refused = police.node.query_signals(Request::new(unknown)).await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("UNKNOWN_HANDLE"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_that_is_over_is_never_opened_again() {
-    let police = Police::new().await;
-    police.open(5).await.unwrap();
-    police.open(5).await.unwrap();
-    let close = || Request::new(pb::CloseSweepRequest { sweep_id: sweep(5) });
-    police.node.close_sweep(close()).await.unwrap();
-    police.node.close_sweep(close()).await.unwrap();
-    for counter in [4, 5] {
-        let refused = police.open(counter).await.unwrap_err();
-        assert_eq!(refusal::reason(&refused).as_deref(), Some("SWEEP_REPLAYED"));
-    }
-    police.open(6).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_stream_ends_with_its_sweep() {
-    let police = Police::new().await;
-    for (counter, next) in [(1, None), (2, Some(3))] {
-        police.open(counter).await.unwrap();
-        let request = pb::StreamTokensRequest { sweep_id: sweep(counter), after: 0 };
-        let stream = police.node.stream_tokens(Request::new(request)).await.unwrap();
-        let mut stream = stream.into_inner();
-        stream.try_next().await.unwrap().unwrap();
-        match next {
-            Some(next) => drop(police.open(next).await.unwrap()),
-            None => {
-                let request = pb::CloseSweepRequest { sweep_id: sweep(counter) };
-                police.node.close_sweep(Request::new(request)).await.unwrap();
-            }
-        }
-        let ended = stream.try_next().await.unwrap_err();
-        assert_eq!(refusal::reason(&ended).as_deref(), Some("SWEEP_CLOSED"));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Streams match-keys: first the handles, then kind by kind, each a column in the same order.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+};
 
 use aes::{Aes128, Block, cipher::BlockEncrypt};
 use bytes::{Bytes, BytesMut};
@@ -10,7 +13,7 @@ use causeway_proto::{
     limits::TOKEN_BYTES,
     pb::{self, stream_tokens_response::Column, token_service_server::TokenService},
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
@@ -57,10 +60,9 @@ struct Place {
 
 /// Reads the stream from a place on.
 ///
-/// Everything it reads was written before the sweep was opened and never changes, so it holds on to
-/// nothing between two messages, and a place is the same place whatever happens meanwhile.
-struct Reader {
-    session: Arc<Session>,
+/// Everything it reads was written before the sweep was opened and stands as long as that is open, so it holds
+/// on to nothing between two messages, and a place is the same place whatever happens meanwhile.
+pub(super) struct Reader {
     store: Store,
     place: Place,
     column: Option<StoredColumn>,
@@ -72,8 +74,9 @@ impl Node {
         let session = self.session(sweep).await?;
         let _place = self.token_streams.take()?;
         let rows = session.rows();
-        let responses = stream_after(session.clone(), self.store.clone(), after);
-        let allowed = Allowed { node: self.clone(), session, asked, responses, _place };
+        let reader = Reader::after(&session, self.store.clone(), after);
+        let session = Arc::downgrade(&session);
+        let allowed = Allowed { node: self.clone(), session, asked, reader, _place };
         let responses = stream::try_unfold(allowed, async |mut allowed| {
             let next = allowed.next().await?;
             Ok(next.map(|response| (response, allowed)))
@@ -85,34 +88,24 @@ impl Node {
 /// A token stream that ends once the agency allows nothing of the sweep any more.
 struct Allowed {
     node: Node,
-    session: Arc<Session>,
+    /// A stream that nobody reads keeps no key of a sweep that is over.
+    session: Weak<Session>,
     asked: Asked,
-    responses: Responses,
+    reader: Reader,
     _place: Taken,
 }
 
 impl Allowed {
     async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, Status> {
-        self.node.still_allowed(&self.session, &self.asked).await?;
-        let next = self.responses.try_next().await;
-        if next.is_err() {
-            // Segments of a sweep that is over may be given up while the next one is being opened.
-            let _opening = self.node.session.lock().await;
-            self.node.still_allowed(&self.session, &self.asked).await?;
+        let session = self.session.upgrade().ok_or_else(status::sweep_closed)?;
+        self.node.still_allowed(&session, &self.asked).await?;
+        match self.reader.next(&session).await {
+            Ok(next) => Ok(next),
+            // What a sweep that is over would read may be gone.
+            Err(_) if !self.node.is_open(session.id()).await => Err(status::sweep_closed()),
+            Err(error) => Err(status::store(error)),
         }
-        next
     }
-}
-
-/// The token stream of a session from a position on.
-pub(super) fn stream_after(session: Arc<Session>, store: Store, after: u64) -> Responses {
-    let place = place_after(&session, after);
-    let reader = Reader { session, store, place, column: None };
-    let responses = stream::try_unfold(reader, async |mut reader| {
-        let next = reader.next().await.map_err(status::store)?;
-        Ok(next.map(|response| (response, reader)))
-    });
-    responses.boxed()
 }
 
 /// Finds the place after so many segments.
@@ -125,8 +118,17 @@ fn place_after(session: &Session, after: u64) -> Place {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Result<Option<pb::StreamTokensResponse>, StoreError> {
-        let Self { session, store, place, column: stored } = self;
+    /// Begins after so many segments.
+    pub(super) fn after(session: &Session, store: Store, after: u64) -> Self {
+        Self { store, place: place_after(session, after), column: None }
+    }
+
+    /// Returns the next message; `None` at the end.
+    pub(super) async fn next(
+        &mut self,
+        session: &Session,
+    ) -> Result<Option<pb::StreamTokensResponse>, StoreError> {
+        let Self { store, place, column: stored } = self;
         if place.segment == session.order.len() {
             *place = Place { column: place.column + 1, segment: 0, first_row: 0 };
         }

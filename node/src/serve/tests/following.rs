@@ -1,6 +1,6 @@
 //! An agency whose records change, and somebody who follows its open sweep.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path};
 
 use causeway_proto::{
     catalogue::{AgencyKind, Purpose},
@@ -158,8 +158,12 @@ impl Agency {
         drop(conn);
         let (_, keys) = self.node.keyring.open_sweep(&now.id).unwrap();
         let session = Session::of(now, keys, (1, [0; 32]), standings.into_iter());
-        let stream = tokens::stream_after(Arc::new(session), self.node.store.clone(), 0);
-        people(stream.try_collect().await.unwrap())
+        let mut reader = tokens::Reader::after(&session, self.node.store.clone(), 0);
+        let mut stream = Vec::new();
+        while let Some(message) = reader.next(&session).await.unwrap() {
+            stream.push(message);
+        }
+        people(stream)
     }
 
     pub(super) async fn homes(&self, handle: Handle) -> Vec<pb::Residence> {
