@@ -302,7 +302,9 @@ impl Ca {
     /// Signs a new revocation list, which is also kept in the folder as `crl.pem`.
     pub fn crl(&self, days: u32, now: OffsetDateTime) -> Result<Crl, CaError> {
         let next_update = self.until(days, now)?;
-        let (number, revoked_certs) = self.change(|index| {
+        // Until it is written, so that an older list never takes the place of a newer one.
+        let lock = Index::lock(&self.folder)?;
+        let (number, revoked_certs) = Index::change(&lock, &self.index(), |index| {
             let revoked = index.entries().filter_map(|entry| {
                 Some(RevokedCertParams {
                     serial_number: SerialNumber::from_slice(&entry.serial),
@@ -350,11 +352,7 @@ impl Ca {
     }
 
     fn change<T>(&self, with: impl FnOnce(&mut Index) -> Result<T, CaError>) -> Result<T, CaError> {
-        let _lock = Index::lock(&self.folder)?;
-        let mut index = Index::load(&self.index())?;
-        let done = with(&mut index)?;
-        index.save(&self.index())?;
-        Ok(done)
+        Index::change(&Index::lock(&self.folder)?, &self.index(), with)
     }
 }
 

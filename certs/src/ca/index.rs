@@ -55,6 +55,18 @@ impl Index {
         locked.map_err(|source| CaError::Unreadable { path, source })
     }
 
+    /// Changes the index at `path`, under the lock of its folder.
+    pub(super) fn change<T>(
+        _lock: &File,
+        path: &Path,
+        with: impl FnOnce(&mut Self) -> Result<T, CaError>,
+    ) -> Result<T, CaError> {
+        let mut index = Self::load(path)?;
+        let done = with(&mut index)?;
+        index.save(path)?;
+        Ok(done)
+    }
+
     pub(super) fn load(path: &Path) -> Result<Self, CaError> {
         let text = fs::read_to_string(path)
             .map_err(|source| CaError::Unreadable { path: path.to_owned(), source })?;

@@ -142,7 +142,7 @@ fn failures(outcomes: &[Outcome], folders: usize, app: &App) -> anyhow::Result<(
         1 => all.push("1 file or folder could not be worked with".to_owned()),
         n => all.push(format!("{n} files or folders could not be worked with")),
     }
-    if errors().any(|error| matches!(error, IngestError::Store(_))) {
+    if errors().any(|error| matches!(error, IngestError::Store(_) | IngestError::Claim(_))) {
         all.push(format!("the records are in {}", app.store().path().display()));
     }
     ensure!(all.is_empty(), "{}", all.join("; "));

@@ -10,7 +10,7 @@ use super::{
     difference::keys_of, last_day,
 };
 use crate::{
-    source::{Before, EventRow, Feed, FileRefused, Role, Rule, SourceReport},
+    source::{Before, EventRow, Feed, FileRefused, Role, Rule, SourceReport, mapping::Mode},
     store::{
         StoreError,
         changes::{self, Change},
@@ -78,7 +78,8 @@ impl Intake<'_> {
             persons.iter().map(|person| Change::Signals { row: person.row }).collect();
         changes::put(&mut tx, &signals).await?;
 
-        let of_nobody = match how.is_of_changes() {
+        // Of a whole file that is the last one again, everything that waits is told, as when it came first.
+        let of_nobody = match feed.mapping().mode == Mode::Delta {
             true => of_nobody(&mut tx, person_feed, &difference.changed).await?,
             false => events::of_nobody(&mut tx, feed.id()).await?,
         };

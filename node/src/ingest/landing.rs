@@ -232,6 +232,11 @@ impl Landing {
             let (feed, file) = (feed.id().to_owned(), file.clone());
             Some(Outcome { feed, file, result, not_put_away })
         };
+        // Where another process had its turn before, the file may have been dealt with.
+        let _claim = match intake.claim().await {
+            Ok(claim) => claim,
+            Err(error) => return outcome(Err(error.into()), None),
+        };
         let opened = match tokio::task::block_in_place(|| Opened::open(&path)) {
             Ok(opened) => opened,
             Err(error) if is_gone(&path, &error) => return outcome(Ok(None), None),
@@ -330,7 +335,8 @@ impl Landing {
 
 /// Returns whether what went wrong is wrong here and not with the file, which is then tried again.
 fn is_ours(error: &IngestError) -> bool {
-    let here = matches!(error, IngestError::Open { .. } | IngestError::Store(_));
+    let here =
+        matches!(error, IngestError::Open { .. } | IngestError::Store(_) | IngestError::Claim(_));
     here || matches!(error, IngestError::File { source: FileError::Io(_), .. })
 }
 
@@ -353,6 +359,7 @@ pub fn reason(error: &IngestError) -> String {
         IngestError::File { source, .. } => in_one_line(source),
         IngestError::Refused { source, .. } => in_one_line(source),
         IngestError::Store(source) => in_one_line(source),
+        IngestError::Claim(source) => in_one_line(source),
     }
 }
 

@@ -42,6 +42,7 @@ use crate::{
     },
     store::{
         Store, StoreError,
+        claim::{Claim, ClaimError},
         imports::{self, Import, Quarantined},
         positions, records,
         tidy::tidy,
@@ -140,18 +141,31 @@ pub enum IngestError {
     /// The store could not be written, so nothing was.
     #[error("nothing was taken in")]
     Store(#[from] StoreError),
+    /// Others could not be kept from taking in another export meanwhile.
+    #[error("nothing was taken in")]
+    Claim(#[from] ClaimError),
 }
 
 impl Intake<'_> {
     /// Takes in a whole export or, if anything is wrong with it, none of it.
     pub async fn take_in(&self, feed: &Feed, path: &Path) -> Result<Receipt, IngestError> {
+        let _claim = self.claim().await?;
         self.take(feed, Delivery::file(path)).await
     }
 
     /// Asks the feed's database, and takes in the whole answer or none of it.
     pub async fn ask(&self, feed: &Feed) -> Result<Receipt, IngestError> {
+        let _claim = self.claim().await?;
         let delivery = self.query(feed).await?;
         self.take(feed, delivery).await
+    }
+
+    /// Waits for its turn, before anything is read: what was read first is taken in first.
+    async fn claim(&self) -> Result<Option<Claim>, ClaimError> {
+        match self.store.file() {
+            Some(file) => Claim::of_intake(file).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn query(&self, feed: &Feed) -> Result<Result<Delivery, IngestError>, StoreError> {
@@ -201,9 +215,10 @@ impl Intake<'_> {
         let reason = match error {
             IngestError::File { source, .. } => in_one_line(source),
             IngestError::Refused { source, .. } => in_one_line(source),
-            IngestError::Open { .. } | IngestError::NoDatabase { .. } | IngestError::Store(_) => {
-                return Ok(());
-            }
+            IngestError::Open { .. }
+            | IngestError::NoDatabase { .. }
+            | IngestError::Store(_)
+            | IngestError::Claim(_) => return Ok(()),
         };
         let mut tx = self.store.begin().await?;
         imports::refuse(&mut tx, feed.id(), &reason, self.now_ms).await?;

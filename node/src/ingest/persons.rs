@@ -91,7 +91,8 @@ pub(super) async fn refresh(
     let pieces: Vec<&Piece> = keyed.iter().map(|(_, piece)| piece).collect();
     let count = records::count(conn).await?;
     let most = LEARN_FROM_SHARE * count as f64;
-    if changed_ids.len() as f64 > most {
+    let everybody = changed_ids.len() as f64 > most;
+    if everybody {
         // To look at everybody is less than to find out whom it concerns.
         touched.extend(persons::ids(conn).await?);
     } else {
@@ -114,7 +115,8 @@ pub(super) async fn refresh(
     keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
     keyed.sort_unstable_by_key(|(known, _)| known.stored.id);
 
-    let teaches = open as f64 > most;
+    // Whoever is touched because they share a match-key would teach that people do.
+    let teaches = everybody && open as f64 > most;
     let (known, pieces): (Vec<Known>, Vec<Piece>) = keyed.into_iter().unzip();
     let (groups, weights) = tokio::task::block_in_place(|| {
         dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))

@@ -168,7 +168,7 @@ impl Watch {
             }
             // Others of the same feed may be good.
             Err(error @ IngestError::Open { .. }) => problem = Some(reason(error)),
-            Err(error @ IngestError::Store(_)) => {
+            Err(error @ (IngestError::Store(_) | IngestError::Claim(_))) => {
                 let store = self.store.path().display();
                 let problem = format!("could not use the records in {store}: {}", reason(error));
                 self.say(format!("feed {feed}"), Some(problem));

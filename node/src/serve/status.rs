@@ -8,8 +8,16 @@ use tonic::{Code, Status};
 
 use crate::{store::StoreError, tokenise::keyring::KeyringError};
 
-/// Logs what went wrong in the store, and tells the caller only that something did.
+/// Logs what went wrong in the store, and tells the caller only that something did. While a large export is
+/// written, nothing else can be: that passes.
 pub(super) fn store(error: StoreError) -> Status {
+    if error.is_busy() {
+        tracing::warn!(
+            "an export is being taken in, and a call that had to write could wait no longer"
+        );
+        let message = "the node is taking in an export and cannot write what it answers: ask again";
+        return refusal::retry_later("BUSY", message, Duration::from_secs(5));
+    }
     internal("the node could not read or write its store", &error)
 }
 
@@ -53,4 +61,27 @@ fn error_id() -> String {
     // Without randomness the lines still carry the time.
     let _ = SystemRandom::new().fill(&mut bytes);
     format!("{:08x}", u32::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_call_that_waited_for_an_export_in_vain_may_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.db");
+        let taking_in = Store::open(&path).await.unwrap();
+        let _writing = taking_in.begin().await.unwrap();
+        let impatient = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::ZERO);
+        let mut conn = impatient.connect().await.unwrap();
+        let refused = sqlx::query("begin immediate").execute(&mut conn).await.unwrap_err();
+        let refused = store(refused.into());
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(refusal::reason(&refused).as_deref(), Some("BUSY"));
+        assert_eq!(store(StoreError::Corrupt("row")).code(), Code::Internal);
+    }
 }

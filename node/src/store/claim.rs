@@ -1,5 +1,7 @@
-//! One process at a time answers for a store: two would each hold a session of their own, and what is
-//! closed at one would stay open at the other.
+//! One process at a time answers for a store, and one at a time takes exports in.
+//!
+//! Two that answer would each hold a session of their own, and what is closed at one would stay open at the
+//! other. Of two that take in, what one read before would take the place of what the other has brought since.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -8,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The right to answer for a store, until it is dropped or the process ends, however that ends.
+/// The right to answer for a store, or to take exports in, until it is dropped or the process ends, however that
+/// ends.
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "locked for as long as it is open")] File);
 
@@ -29,26 +32,46 @@ pub enum ClaimError {
 }
 
 impl Claim {
-    /// Claims a store that is there.
+    /// Claims to answer for a store that is there.
     ///
     /// What is locked is an empty file beside it, which stays: the lock goes with the process, and
-    /// whoever removed the file would let two in. Reading and taking in need no claim.
+    /// whoever removed the file would let two in. Reading needs no claim.
     pub fn of(store: &Path) -> Result<Self, ClaimError> {
-        // By another name it is the same store.
-        let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());
-        let mut path = store.clone().into_os_string();
-        path.push(".serving");
-        let path = PathBuf::from(path);
-        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let locked = opened.map_err(TryLockError::Error).and_then(|file| {
-            file.try_lock()?;
-            Ok(file)
-        });
-        match locked {
-            Ok(file) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(ClaimError::Taken(store)),
+        let (path, file) = beside(store, ".serving")?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(ClaimError::Taken(store.to_owned())),
             Err(TryLockError::Error(source)) => Err(ClaimError::Lock { path, source }),
         }
+    }
+
+    /// Waits until nobody else is taking an export in. To be called before the export is read.
+    pub async fn of_intake(store: &Path) -> Result<Self, ClaimError> {
+        let (path, file) = beside(store, ".intake")?;
+        let failed = |source| ClaimError::Lock { path, source };
+        match file.try_lock() {
+            Ok(()) => return Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                tracing::info!("waits for another process that is taking an export in");
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+        let locked = waiting.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+        locked.map(Self).map_err(failed)
+    }
+}
+
+/// Opens an empty file beside a store, the same one by whatever name the store goes.
+fn beside(store: &Path, ending: &str) -> Result<(PathBuf, File), ClaimError> {
+    let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());
+    let mut path = store.into_os_string();
+    path.push(ending);
+    let path = PathBuf::from(path);
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    match opened {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(ClaimError::Lock { path, source }),
     }
 }
 
@@ -70,5 +93,16 @@ mod tests {
         }
         drop(claim);
         Claim::of(&other_name).unwrap();
+    }
+
+    #[tokio::test]
+    async fn exports_are_taken_in_by_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("node.db");
+        let first = Claim::of_intake(&store).await.unwrap();
+        let mut second = Box::pin(Claim::of_intake(&store));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        second.await.unwrap();
     }
 }

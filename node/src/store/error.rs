@@ -32,21 +32,21 @@ pub enum StoreError {
 pub struct Cause {
     said: String,
     advice: Option<&'static str>,
+    busy: bool,
 }
 
 impl Cause {
     fn of(error: &sqlx::Error) -> Self {
+        let busy = is_busy(error);
         match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().and_then(|code| code.parse().ok());
-                Self {
-                    said: format!("{} (SQLite code {})", error.message(), code.unwrap_or(0)),
-                    advice: code.and_then(advice),
-                }
+                let said = format!("{} (SQLite code {})", error.message(), code.unwrap_or(0));
+                Self { said, advice: code.and_then(advice), busy }
             }
             sqlx::Error::Migrate(error) => Self::of_migration(error),
             // The others say their cause themselves.
-            other => Self { said: other.to_string(), advice: None },
+            other => Self { said: other.to_string(), advice: None, busy },
         }
     }
 
@@ -58,8 +58,9 @@ impl Cause {
             MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => Self {
                 said: error.to_string(),
                 advice: Some("another version of causeway-node wrote it; use that one or a newer"),
+                busy: false,
             },
-            other => Self { said: other.to_string(), advice: None },
+            other => Self { said: other.to_string(), advice: None, busy: false },
         }
     }
 }
@@ -103,6 +104,11 @@ impl fmt::Display for Cause {
 impl std::error::Error for Cause {}
 
 impl StoreError {
+    /// Returns whether another process, or another task, is writing and was waited for in vain.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Open(cause) | Self::Migrate(cause) | Self::Statement(cause) if cause.busy)
+    }
+
     pub(super) fn open(error: &sqlx::Error) -> Self {
         Self::Open(Cause::of(error))
     }

@@ -110,6 +110,11 @@ impl Store {
         &self.path
     }
 
+    /// Returns the file; `None` of a store in memory, which is nobody else's.
+    pub fn file(&self) -> Option<&Path> {
+        Some(self.path.as_path()).filter(|path| *path != Path::new(":memory:"))
+    }
+
     /// Borrows a connection for reading.
     pub async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         Ok(self.pool.acquire().await?)

@@ -6,7 +6,8 @@
 //! no other machine ever has.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -66,6 +67,14 @@ pub enum KeyringError {
     /// The sweep cannot be opened any more, or not yet.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// Nobody could be kept from the keys while they are read or changed.
+    #[error("could not lock {}: may this user write its folder?", path.display())]
+    Locked {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The machine has no randomness to give.
     #[error("this machine's random number generator failed")]
     NoRandomness,
@@ -168,6 +177,23 @@ impl Keyring {
 
     /// Returns the chain, after taking in an epoch's key if one was put in place.
     pub fn chain(&self) -> Result<Chain, KeyringError> {
+        let _lock = self.lock()?;
+        self.newest_chain()
+    }
+
+    /// Waits until no other process or thread is at the keys: whoever writes a chain has read the newest. The
+    /// lock lasts as long as the file that is returned; nobody changes a folder that is not there, or that
+    /// cannot be written.
+    fn lock(&self) -> Result<Option<File>, KeyringError> {
+        let path = self.folder.join("lock");
+        match File::create(&path).and_then(|file| file.lock().map(|()| file)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_fixed(&error) => Ok(None),
+            Err(source) => Err(KeyringError::Locked { path, source }),
+        }
+    }
+
+    fn newest_chain(&self) -> Result<Chain, KeyringError> {
         let current = self.read_chain()?;
         let Some(new) = self.read_epoch()? else {
             return current.ok_or_else(|| KeyringError::NoKey(self.epoch_file()));
@@ -177,7 +203,7 @@ impl Keyring {
             if new.epoch == current.epoch() && new.commit() == current.commit() {
                 // Taken in before, and the machine stopped before the file was gone.
                 erase(&path);
-                return self.chain();
+                return self.newest_chain();
             }
             if new.epoch <= current.epoch() {
                 let (found, current) = (new.epoch, current.epoch());
@@ -199,7 +225,8 @@ impl Keyring {
 
     /// Moves the chain to a sweep and returns the sweep's keys. Every key before it is erased.
     pub fn open_sweep(&self, sweep: &SweepId) -> Result<(Chain, SweepKeys), KeyringError> {
-        let mut chain = self.chain()?;
+        let _lock = self.lock()?;
+        let mut chain = self.newest_chain()?;
         let before = chain.index();
         chain.advance(sweep.counter(), SWEEP_JUMP)?;
         if chain.index() != before {
@@ -211,7 +238,8 @@ impl Keyring {
 
     /// Moves the chain past a sweep, so that its keys are gone.
     pub fn close_sweep(&self, sweep: &SweepId) -> Result<(), KeyringError> {
-        let mut chain = self.chain()?;
+        let _lock = self.lock()?;
+        let mut chain = self.newest_chain()?;
         if chain.index() <= sweep.counter() {
             chain.advance(sweep.counter() + 1, SWEEP_JUMP + 1)?;
             self.write_chain(&chain)?;
@@ -260,6 +288,12 @@ impl Keyring {
         let text = Zeroizing::new(toml::to_string(&file).expect("numbers and hexadecimal digits"));
         Ok(write_secret(self.chain_file(), text.as_bytes())?)
     }
+}
+
+/// Returns whether a folder is one that this user may not change.
+fn is_fixed(error: &std::io::Error) -> bool {
+    use ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), ReadOnlyFilesystem | PermissionDenied | NotFound)
 }
 
 /// Reads a secret file, or `None` if there is none.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    store::{Store, imports},
+    store::{Store, claim::Claim, imports, records},
     tokenise::recipe::MatchKeys,
 };
 
@@ -324,6 +324,30 @@ async fn a_file_that_another_process_took_is_nobodys_failure() {
     assert!(outcome.result.unwrap().is_none() && outcome.not_put_away.is_none());
     let done = ["tenants-1.csv", "tenants-1.csv.receipt.json", "tenants-2.csv"];
     assert_eq!(share.names("done"), done, "no receipt of this process's");
+}
+
+/// Another process is taking in what both have found; by the time it is done there is something newer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_process_is_at_is_not_read_before_that_one_is_done() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::open(&data.path().join("node.db")).await.unwrap();
+    let share = Share { store, ..Share::new().await };
+    share.write("tenants-1.csv", "REF,NAME\n1,A\n", 1);
+    let mut landing = share.landing(None, false);
+    landing.look(&share.feeds).unwrap();
+    let landed = landing.look(&share.feeds).unwrap().remove(0);
+    let claim = Claim::of_intake(share.store.path()).await.unwrap();
+    let intake = share.intake();
+    let mut dealing = Box::pin(landing.deal_with(&intake, landed));
+    assert!(futures::poll!(&mut dealing).is_pending());
+    let done = share.folder.path().join("done");
+    fs::create_dir_all(&done).unwrap();
+    fs::rename(share.folder.path().join("tenants-1.csv"), done.join("tenants-1.csv")).unwrap();
+    drop(claim);
+    let outcome = dealing.await.unwrap();
+    assert!(outcome.result.unwrap().is_none() && outcome.not_put_away.is_none());
+    let mut conn = share.store.read().await.unwrap();
+    assert_eq!(records::count(&mut conn).await.unwrap(), 0);
 }
 
 #[test]
