@@ -17,6 +17,7 @@ pub mod landing;
 mod mergers;
 mod people;
 mod persons;
+mod prepared;
 mod rekey;
 mod sharing;
 mod unfinished;
@@ -322,6 +323,8 @@ fn before(last: &Import) -> Before {
 mod changes_only;
 #[cfg(test)]
 mod corrections;
+#[cfg(test)]
+mod default_dates;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]

@@ -6,22 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use causeway_proto::{day::Day, kind::MatchKeyKind, token::PersonFlags};
-use rayon::prelude::*;
+use causeway_proto::{day::Day, token::PersonFlags};
 use sqlx::SqliteConnection;
 
 use super::{
     IngestError,
     dedupe::{self, Piece},
     homes::Homes,
+    prepared::{self, Known},
     sharing,
 };
 use crate::{
-    normalise::{Person, Rules, address::AddressKind, normalise},
-    progress::Progress,
-    source::{Feed, RawPerson},
+    normalise::{Person, address::AddressKind},
+    source::Feed,
     store::{
+        StoreError,
         changes::{self, Change},
+        default_births,
         persons::{self, Person as Row},
         records::{self, Stored},
         residences::{Certainty, Home},
@@ -30,7 +31,7 @@ use crate::{
     },
     tokenise::{
         profile::{Birth, Profile},
-        recipe::{MatchKeys, Y, match_keys},
+        recipe::MatchKeys,
     },
 };
 
@@ -44,12 +45,6 @@ pub(super) struct Kept {
     pub(super) changed: u64,
     /// Persons that are gone.
     pub(super) removed: u64,
-}
-
-/// A record with what normalising made of it.
-struct Known {
-    stored: Stored,
-    person: Person,
 }
 
 /// What normalising a record of any feed needs.
@@ -81,17 +76,21 @@ pub(super) async fn refresh(
     changed.dedup_by_key(|record| record.id);
     let mut touched: BTreeSet<i64> = changed.iter().filter_map(|record| record.person).collect();
     touched.extend(bereft);
-    let changed_ids: BTreeSet<i64> = changed.iter().map(|record| record.id).collect();
+    let mut changed_ids: BTreeSet<i64> = changed.iter().map(|record| record.id).collect();
     let mut before = grouped(&changed);
     let mut closed: Vec<i64> = Vec::new();
     let is_closed = |record: &&Stored| record.restricted || !reading.knows(&record.feed);
     closed.extend(changed.iter().filter(is_closed).map(|record| record.id));
-    let mut keyed = tokio::task::block_in_place(|| prepare(reading, changed));
-    let learnt = weights::load(conn).await?;
-    let pieces: Vec<&Piece> = keyed.iter().map(|(_, piece)| piece).collect();
     let count = records::count(conn).await?;
     let most = LEARN_FROM_SHARE * count as f64;
     let everybody = changed_ids.len() as f64 > most;
+    let known = tokio::task::block_in_place(|| prepared::known(reading, changed));
+    let (defaults, turned) = defaults(conn, &known, everybody).await?;
+    let keyed =
+        |known| tokio::task::block_in_place(|| prepared::keyed(reading.keys, &defaults, known));
+    let mut ready = keyed(known);
+    let learnt = weights::load(conn).await?;
+    let pieces: Vec<&Piece> = ready.iter().map(|(_, piece)| piece).collect();
     if everybody {
         // To look at everybody is less than to find out whom it concerns.
         touched.extend(persons::ids(conn).await?);
@@ -99,7 +98,7 @@ pub(super) async fn refresh(
         let as_they_stand: Vec<i64> = touched.iter().copied().collect();
         touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, learnt.as_ref()).await?);
     }
-    keyed.retain(|(known, _)| !known.stored.restricted);
+    ready.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
     // prepared is by far the largest part of an intake, so nothing is prepared twice.
@@ -112,12 +111,16 @@ pub(super) async fn refresh(
     closed.extend(others.iter().filter(is_closed).map(|record| record.id));
     let open = changed_ids.len() + others.len() - closed.len();
     others.retain(|record| !record.restricted);
-    keyed.extend(tokio::task::block_in_place(|| prepare(reading, others)));
-    keyed.sort_unstable_by_key(|(known, _)| known.stored.id);
+    let others = tokio::task::block_in_place(|| prepared::known(reading, others));
+    let is_other =
+        |known: &&Known| known.person.birth.day().is_some_and(|day| turned.contains(&day));
+    changed_ids.extend(others.iter().filter(is_other).map(|known| known.stored.id));
+    ready.extend(keyed(others));
+    ready.sort_unstable_by_key(|(known, _)| known.stored.id);
 
     // Whoever is touched because they share a match-key would teach that people do.
     let teaches = everybody && open as f64 > most;
-    let (known, pieces): (Vec<Known>, Vec<Piece>) = keyed.into_iter().unzip();
+    let (known, pieces): (Vec<Known>, Vec<Piece>) = ready.into_iter().unzip();
     let (groups, weights) = tokio::task::block_in_place(|| {
         dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))
     });
@@ -136,29 +139,27 @@ pub(super) async fn refresh(
     Ok(kept)
 }
 
-/// Normalises records and makes their match-keys, on all cores.
-fn prepare(reading: &Reading<'_>, records: Vec<Stored>) -> Vec<(Known, Piece)> {
-    let rules: HashMap<&str, Rules> =
-        reading.feeds.iter().map(|feed| (feed.id(), Rules::of(feed, reading.as_at))).collect();
-    let progress = Progress::begin("match-keys made", records.len());
-    records
-        .into_par_iter()
-        .filter_map(|stored| {
-            progress.add(1);
-            // A feed that the settings name no more keeps its records, and they belong to nobody.
-            let rules = rules.get(stored.feed.as_str())?;
-            let (person, _) = normalise(&RawPerson::unpack(&stored.fields), rules);
-            let profile = Profile::of(&[&person]);
-            let keys = keys_of(reading.keys, &profile);
-            Some((Known { stored, person }, Piece::new(profile, keys)))
-        })
-        .collect()
-}
-
-fn keys_of(keys: &MatchKeys, profile: &Profile) -> Vec<(MatchKeyKind, usize, Y)> {
-    let mut all = Vec::with_capacity(40);
-    match_keys(keys, profile, |kind, slot, y| all.push((kind, slot, y)));
-    all
+/// Returns the dates of birth that stand for "not known", and those of which that has changed. Most of the records
+/// say anew which they are; fewer go by what those said.
+async fn defaults(
+    conn: &mut SqliteConnection,
+    known: &[Known],
+    everybody: bool,
+) -> Result<(BTreeSet<Day>, BTreeSet<Day>), StoreError> {
+    let before = default_births::load(conn).await?;
+    if !everybody {
+        return Ok((before, BTreeSet::new()));
+    }
+    let now = tokio::task::block_in_place(|| prepared::default_births(known));
+    if !now.is_empty() {
+        tracing::warn!(
+            dates = now.len(),
+            "far too many people have some dates of birth: of each of these dates only the year counts"
+        );
+    }
+    let turned = now.symmetric_difference(&before).copied().collect();
+    default_births::save(conn, &now).await?;
+    Ok((now, turned))
 }
 
 fn grouped(records: &[Stored]) -> BTreeMap<i64, BTreeSet<i64>> {
@@ -319,7 +320,7 @@ impl Step<'_> {
         }
         let people: Vec<&Person> = group.iter().map(|at| &self.known[*at].person).collect();
         let profile = Profile::of(&people);
-        let keys = keys_of(self.reading.keys, &profile);
+        let keys = prepared::keys_of(self.reading.keys, &profile);
         let piece = Piece::new(profile, keys);
         rows.push(flags(&piece.profile), born(&piece.profile), piece.sketch, &piece.keys);
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Every live row of one kind.
-async fn rows(agency: &Agency, kind: MatchKeyKind) -> Vec<Vec<Y>> {
+pub(super) async fn rows_of(agency: &Agency, kind: MatchKeyKind) -> Vec<Vec<Y>> {
     let mut conn = agency.store.read().await.unwrap();
     let states = segments::states(&mut conn).await.unwrap();
     let column = segments::keys(&mut conn, 0, kind).await.unwrap();
@@ -23,7 +23,7 @@ async fn rows(agency: &Agency, kind: MatchKeyKind) -> Vec<Vec<Y>> {
 
 /// Every live match-key of one kind, in order.
 async fn keys(agency: &Agency, kind: MatchKeyKind) -> Vec<Y> {
-    let mut keys = rows(agency, kind).await.concat();
+    let mut keys = rows_of(agency, kind).await.concat();
     keys.retain(|key| *key != [0; 16]);
     keys.sort_unstable();
     keys
@@ -119,9 +119,9 @@ async fn a_store_of_a_version_with_other_match_keys_is_brought_up_to_date() {
     assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 3);
     assert_eq!(police.counts().await, fresh.counts().await);
     for kind in MatchKeyKind::ALL {
-        let known = rows(&fresh, *kind).await;
+        let known = rows_of(&fresh, *kind).await;
         assert_eq!(known.len(), 2);
-        assert_eq!(rows(&police, *kind).await, known, "{kind}");
+        assert_eq!(rows_of(&police, *kind).await, known, "{kind}");
     }
     assert_eq!(police.intake().bring_up_to_date().await.unwrap(), 0);
 }

@@ -1,6 +1,6 @@
 //! Reads dates of birth: which are real, which stand for "not known", which are partial.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use causeway_proto::day::Day;
 
@@ -194,33 +194,6 @@ fn digits(year: i16, month: i8, day: i8) -> [u8; 8] {
     digits
 }
 
-/// How many times its share of a year's births a date must have to be taken for a default.
-const TIMES_EXPECTED: f64 = 5.0;
-
-/// Below this a date is never too frequent: twins and chance explain it.
-const FEWEST: u64 = 6;
-
-/// Returns the dates of birth that a node holds too often to be all true: more than five times
-/// their share of that year's births.
-///
-/// Takes how many people have each full date of birth, over all of a node's records.
-pub fn over_frequent(counts: &HashMap<Day, u64>) -> Vec<Day> {
-    let mut by_year: HashMap<i16, u64> = HashMap::new();
-    for (day, count) in counts {
-        *by_year.entry(day.ymd().0).or_default() += count;
-    }
-    let mut days: Vec<Day> = counts
-        .iter()
-        .filter(|(day, count)| {
-            let share = by_year[&day.ymd().0] as f64 / 365.25;
-            **count >= FEWEST && **count as f64 > TIMES_EXPECTED * share
-        })
-        .map(|(day, _)| *day)
-        .collect();
-    days.sort_unstable();
-    days
-}
-
 impl fmt::Debug for Birth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Birth(..)")
@@ -353,18 +326,5 @@ mod tests {
         ] {
             assert!(read(text) == (Missing, Some(why)), "{text}");
         }
-    }
-
-    #[test]
-    fn a_date_too_frequent_for_its_year_is_a_default() {
-        let mut counts: HashMap<Day, u64> =
-            (0..365).map(|n| (day("1985-01-01").plus(n), 3)).collect();
-        assert!(over_frequent(&counts).is_empty());
-
-        counts.insert(day("1985-07-01"), 40);
-        counts.insert(day("1985-03-03"), 10);
-        counts.insert(day("1990-03-03"), 5);
-        assert_eq!(over_frequent(&counts), [day("1985-07-01")]);
-        assert!(born("1985-07-01").0.year_only().date == Year(1985));
     }
 }

@@ -29,6 +29,7 @@ pub mod address;
 pub mod birth;
 mod contact;
 pub mod fold;
+mod frequent;
 pub mod identifier;
 pub mod name;
 mod postcode;
@@ -37,7 +38,8 @@ pub mod rarity;
 pub mod variant;
 
 pub use address::{Address, AddressKind};
-pub use birth::{Birth, BirthDate, over_frequent};
+pub use birth::{Birth, BirthDate};
+pub use frequent::over_frequent;
 pub use identifier::{NhsNumber, Nino, Upn, Uprn};
 pub use name::{Generation, Name};
 pub use quality::{Note, Notes, Quality};
