@@ -128,6 +128,53 @@ async fn whoever_fitted_somebody_that_left_is_looked_at_again() {
     ends_where_the_last_good_one_does(&history).await;
 }
 
+/// Who has on record what only one of somebody's earlier records says, beside an initial.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_in_later_is_whoever_they_would_be_had_all_come_at_once_after_a_while() {
+    const FEED: &str = "
+        id = 'people'
+        about = 'people'
+        key = ['REF']
+        dates = ['%Y-%m-%d']
+        mode = 'delta'
+        [columns]
+        forename = 'F'
+        surname = 'S'
+        dob = 'DOB'
+        email = 'MAIL'
+        phone = 'TEL'
+    ";
+    const HEADER: &str = "REF,F,S,DOB,MAIL,TEL\n";
+    let born = |n: usize| format!("19{:02}-{:02}-14", 30 + n % 60, 1 + n % 12);
+    let other = |n: usize| {
+        let (forename, surname) = (letters((n % 26) as u8), letters((n / 3 + 9) as u8));
+        format!("{n},{forename},{surname},{},{forename}{n}@x.example,01632 9602{n:02}\n", born(n))
+    };
+    let others: String = (10..70).map(other).collect();
+    let hers = "1,KAREN,BYRON,1981-05-17,kb@x.example,01632 960111\n\
+                2,KAREN,BYRON,1981-05-17,kb@x.example,01632 960111\n\
+                3,KAREN,BYRON,1981-05-17,karen@y.example,01632 960222\n";
+    let later = "4,K,,,karen@y.example,01632 960222\n";
+    let feeds = [Feed::from_toml(FEED).unwrap()];
+    let (keys, folder) = (MatchKeys::of_tests(), tempfile::tempdir().unwrap());
+    let persons_after = async |deliveries: &[String]| {
+        let store = Store::in_memory().await;
+        let path = folder.path().join("export.csv");
+        for rows in deliveries {
+            fs::write(&path, HEADER.to_owned() + rows).unwrap();
+            let as_at = "2025-03-01".parse().unwrap();
+            let intake = Intake { store: &store, feeds: &feeds, keys: &keys, as_at, now_ms: 7 };
+            intake.take_in(&feeds[0], &path).await.unwrap();
+        }
+        let mut conn = store.read().await.unwrap();
+        persons::count(&mut conn).await.unwrap()
+    };
+    let at_once = persons_after(&[others.clone() + hers + later]).await;
+    assert_eq!(at_once, 61, "the others, and she");
+    let moved: String = (10..31).map(|n| other(n).replace("x.example", "z.example")).collect();
+    assert_eq!(persons_after(&[others + hers, later.into(), moved]).await, at_once);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -22,7 +22,7 @@ use crate::{
     store::{
         StoreError,
         changes::{self, Change},
-        default_births,
+        learnt,
         persons::{self, Person as Row},
         records::{self, Stored},
         residences::{Certainty, Home},
@@ -35,7 +35,15 @@ use crate::{
     },
 };
 
-/// Records of which more than this share changed teach new weights; fewer use those in the store.
+/// Once so large a share of the records has changed since everybody was looked at, everybody is looked at again,
+/// and teaches new weights. In between, what changed is held against the persons that are there, each as its
+/// records show it together, and some who fit one of these records alone are not found.
+const EVERYBODY_AFTER: f64 = 0.1;
+
+/// In a small agency, once more than so many have.
+const FEW: f64 = 20.0;
+
+/// If so many of the records are open: a few that are left would teach nothing.
 const LEARN_FROM_SHARE: f64 = 0.5;
 
 /// What became of the persons.
@@ -81,22 +89,23 @@ pub(super) async fn refresh(
     let mut closed: Vec<i64> = Vec::new();
     let is_closed = |record: &&Stored| record.restricted || !reading.knows(&record.feed);
     closed.extend(changed.iter().filter(is_closed).map(|record| record.id));
-    let count = records::count(conn).await?;
-    let most = LEARN_FROM_SHARE * count as f64;
-    let everybody = changed_ids.len() as f64 > most;
+    let count = records::count(conn).await? as f64;
+    let known_since = learnt::changed_since(conn).await?;
+    let since = known_since.unwrap_or_default() + (changed_ids.len() + bereft.len()) as u64;
+    let everybody = known_since.is_none() || since as f64 > (EVERYBODY_AFTER * count).max(FEW);
+    learnt::set_changed_since(conn, if everybody { 0 } else { since }).await?;
     let known = tokio::task::block_in_place(|| prepared::known(reading, changed));
     let (defaults, turned) = defaults(conn, &known, everybody).await?;
     let keyed =
         |known| tokio::task::block_in_place(|| prepared::keyed(reading.keys, &defaults, known));
     let mut ready = keyed(known);
-    let learnt = weights::load(conn).await?;
+    let weights = weights::load(conn).await?;
     let pieces: Vec<&Piece> = ready.iter().map(|(_, piece)| piece).collect();
     if everybody {
-        // To look at everybody is less than to find out whom it concerns.
         touched.extend(persons::ids(conn).await?);
     } else {
         let as_they_stand: Vec<i64> = touched.iter().copied().collect();
-        touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, learnt.as_ref()).await?);
+        touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, weights.as_ref()).await?);
     }
     ready.retain(|(known, _)| !known.stored.restricted);
 
@@ -119,15 +128,16 @@ pub(super) async fn refresh(
     ready.sort_unstable_by_key(|(known, _)| known.stored.id);
 
     // Whoever is touched because they share a match-key would teach that people do.
-    let teaches = everybody && open as f64 > most;
+    let teaches = everybody && open as f64 > LEARN_FROM_SHARE * count;
     let (known, pieces): (Vec<Known>, Vec<Piece>) = ready.into_iter().unzip();
     let (groups, weights) = tokio::task::block_in_place(|| {
-        dedupe::group(&pieces, learnt.as_ref().filter(|_| !teaches))
+        dedupe::group(&pieces, weights.as_ref().filter(|_| !teaches))
     });
     if teaches {
         weights::save(conn, &weights).await?;
     }
-    homes.put(conn, known.iter().map(home).collect()).await?;
+    let changed = known.iter().filter(|known| changed_ids.contains(&known.stored.id));
+    homes.put(conn, changed.map(home).collect()).await?;
     closed.sort_unstable();
     let closed: Vec<(i64, Option<i64>)> = closed.iter().map(|record| (*record, None)).collect();
     records::assign(conn, &closed).await?;
@@ -146,7 +156,7 @@ async fn defaults(
     known: &[Known],
     everybody: bool,
 ) -> Result<(BTreeSet<Day>, BTreeSet<Day>), StoreError> {
-    let before = default_births::load(conn).await?;
+    let before = learnt::births(conn).await?;
     if !everybody {
         return Ok((before, BTreeSet::new()));
     }
@@ -158,7 +168,7 @@ async fn defaults(
         );
     }
     let turned = now.symmetric_difference(&before).copied().collect();
-    default_births::save(conn, &now).await?;
+    learnt::save_births(conn, &now).await?;
     Ok((now, turned))
 }
 

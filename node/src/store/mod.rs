@@ -7,12 +7,12 @@ pub mod alerts;
 pub mod audit;
 pub mod changes;
 pub mod claim;
-pub mod default_births;
 mod error;
 pub mod events;
 pub mod imports;
 pub mod keyed;
 pub mod landed;
+pub mod learnt;
 mod many;
 pub mod memos;
 pub mod merged;
@@ -210,7 +210,7 @@ fn migrator() -> Migrator {
         (62, "counted", include_str!("../../migrations/0062_counted.sql")),
         (70, "keyed", include_str!("../../migrations/0070_keyed.sql")),
         (71, "deceased", include_str!("../../migrations/0071_deceased.sql")),
-        (72, "default_births", include_str!("../../migrations/0072_default_births.sql")),
+        (72, "learnt", include_str!("../../migrations/0072_learnt.sql")),
     ];
     Migrator::with_migrations(
         migrations
