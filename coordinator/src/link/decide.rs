@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use causeway_proto::linkage::{
     ambiguity,
-    guards::{self, StrongIds, Verdict},
+    guards::{self, Doubt, StrongIds, Verdict},
     levels::Levels,
     weights::{Among, Pattern, Strangers, Weights},
 };
@@ -86,7 +86,7 @@ pub fn decide(
     let around = Around::new(records.len(), pairs);
     let uniqueness = Uniqueness::learn(&of, &around, &verdicts, &alone);
     let twins = twins::share(&of, &around, (&verdicts, &alone), (&weights, &uniqueness));
-    weights.twins = twins * weights.matched;
+    weights.set_twins(twins * weights.matched);
     let alone = alone_from(&of, 0, &weights);
     Decision::new(Learnt { weights, uniqueness }, around, verdicts, alone).all(&of)
 }
@@ -247,7 +247,9 @@ impl Decision {
     pub fn only_candidates(&self, of: &Candidates<'_>, at: usize) -> f64 {
         /// Nothing that other pairs say makes a link of less.
         const HOPELESS: f64 = -20.0;
-        if !may_link(self.verdicts[at]) || self.alone[at] < HOPELESS {
+        let parents = self.verdicts[at] == Verdict::Doubtful(Doubt::Generations);
+        let says_nothing = parents && self.learnt.weights.tell_parents();
+        if !may_link(self.verdicts[at]) || self.alone[at] < HOPELESS || says_nothing {
             return 0.0;
         }
         let only = |mine: u32, theirs: u32| match self.is_only_one(of, at, mine, theirs) {

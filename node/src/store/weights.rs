@@ -8,8 +8,8 @@ use super::StoreError;
 /// Keeps weights, replacing those before.
 pub async fn save(conn: &mut SqliteConnection, weights: &Weights) -> Result<(), StoreError> {
     let tables = [&weights.m, &weights.u].into_iter().flatten().flatten();
-    let Weights { matched, household, twins, namesakes, .. } = weights;
-    let numbers = tables.chain([matched, household, twins, namesakes]);
+    let Weights { matched, household, twins, namesakes, generations, .. } = weights;
+    let numbers = tables.chain([matched, household, twins, namesakes, generations]);
     let body: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
     sqlx::query("insert or replace into weights (id, body) values (1, ?)")
         .bind(body)
@@ -32,6 +32,7 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
         household: 0.0,
         twins: 0.0,
         namesakes: 0.0,
+        generations: 0.0,
     };
     for cell in weights.m.iter_mut().chain(&mut weights.u).flatten() {
         let Some(number) = next() else { return Ok(None) };
@@ -42,7 +43,9 @@ pub async fn load(conn: &mut SqliteConnection) -> Result<Option<Weights>, StoreE
     };
     // Versions before did not know of namesakes.
     let namesakes = next().unwrap_or(0.0);
-    Ok(Some(Weights { matched, household, twins, namesakes, ..weights }))
+    // Nor that parents may be more than twins.
+    let generations = next().unwrap_or(twins);
+    Ok(Some(Weights { matched, household, twins, namesakes, generations, ..weights }))
 }
 
 #[cfg(test)]

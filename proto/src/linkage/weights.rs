@@ -52,8 +52,11 @@ pub struct Weights {
     pub matched: f64,
     /// Share of all possible pairs that are one household.
     pub household: f64,
-    /// Share of all possible pairs that are twins, and as many parent and child of one name.
+    /// Share of all possible pairs that are twins.
     pub twins: f64,
+    /// Share of all possible pairs that are parent and child of one name: as many as twins, or as the birth dates
+    /// tell.
+    pub generations: f64,
     /// Share of all possible pairs that are parent and child of one name at one address, where a birth date is
     /// not known that would tell. Known within one agency only.
     pub namesakes: f64,
@@ -68,6 +71,14 @@ const TWIN_SHARE: f64 = 0.01;
 const TWINS_AT_HOME: f64 = 0.003;
 /// How many matches, three pairs of twins among them, weigh as much as what is known of twins.
 const PRIOR_TWINS: f64 = 300.0;
+/// Of one person's birth dates that have nothing in common, so many times as many are twelve years apart or more as
+/// less: of days all over a century they are. FEBRL's show 3.9 to 5.3.
+const FAR_FOR_NEAR: f64 = 5.0;
+/// From so many parents for each date that is simply wrong on, the birth dates tell how many there are.
+const PARENTS_TOLD: f64 = 0.25;
+/// If they are so many among all of one name and address: a clerk who copies the birth date of somebody else in the
+/// family makes one person look so, too.
+const PARENTS_AMONG: f64 = 0.04;
 /// Natural logarithm of 16: twins have names that begin or sound alike at most so many times as often
 /// as strangers.
 const ALIKE: f64 = 2.772_588_722_239_781;
@@ -200,6 +211,20 @@ impl Weights {
         (self.m[at][level], self.u[at][level])
     }
 
+    /// Returns whether the birth dates tell how many parents and children of one name there are. Of these, most are
+    /// on record without the other: that there is nobody else who fits says nothing then.
+    pub fn tell_parents(&self) -> bool {
+        self.generations != self.twins
+    }
+
+    /// Sets how many twins there are.
+    pub fn set_twins(&mut self, share: f64) {
+        if !self.tell_parents() {
+            self.generations = share;
+        }
+        self.twins = share;
+    }
+
     /// Returns the prior odds of a match in bits; negative, as most pairs are strangers.
     pub fn prior_bits(&self) -> f64 {
         self.matched.log2()
@@ -217,8 +242,10 @@ impl Weights {
     /// Log-odds of each class against strangers, priors included: one person, one household, twins,
     /// parent and child of one name, and strangers themselves.
     fn log_odds(&self, levels: Levels) -> [f64; 5] {
-        let [matched, household, twins] = [self.matched, self.household, self.twins].map(f64::ln);
-        let mut odds = [matched, household, twins, twins, 0.0];
+        let Self { matched, household, twins, generations: parents, .. } = self;
+        let [matched, household, twins, parents] =
+            [matched, household, twins, parents].map(|s| s.ln());
+        let mut odds = [matched, household, twins, parents, 0.0];
         for field in F::ALL {
             let Some(level) = levels.get(*field) else { continue };
             let at = *field as usize;
@@ -246,7 +273,7 @@ impl Weights {
         }
         if !generations(levels) {
             let unknown = levels.get(F::Birth).is_none() && namesakes_at_one_address(levels);
-            odds[3] += if unknown { self.namesakes.ln() - twins } else { f64::NEG_INFINITY };
+            odds[3] += if unknown { self.namesakes.ln() - parents } else { f64::NEG_INFINITY };
         }
         odds
     }

@@ -1,8 +1,9 @@
 //! Makes shares, u-probabilities and what pairs show agree with each other.
 
 use super::{
-    F, HOUSEHOLD, LEARNT, PRIOR_M, PRIOR_TWINS, Pattern, SUPPOSED, Strangers, TWIN_SHARE, TWINS,
-    TWINS_AT_HOME, Table, U_FLOOR, Weights, floored, namesakes_at_one_address, normalised,
+    F, FAR_FOR_NEAR, HOUSEHOLD, LEARNT, PARENTS_AMONG, PARENTS_TOLD, PRIOR_M, PRIOR_TWINS, Pattern,
+    SUPPOSED, Strangers, TWIN_SHARE, TWINS, TWINS_AT_HOME, Table, U_FLOOR, Weights, floored,
+    namesakes_at_one_address, normalised,
 };
 
 /// What is known of whose records they are.
@@ -34,6 +35,7 @@ impl Weights {
             matched: prior,
             household: prior,
             twins: known.least_twins.max(TWIN_SHARE * prior),
+            generations: known.least_twins.max(TWIN_SHARE * prior),
             namesakes: 0.0,
         };
         for round in 0..3 {
@@ -45,6 +47,12 @@ impl Weights {
             if round < 2 {
                 weights.u = weights.without_matches(&observed);
             }
+        }
+        if let Some(parents) = weights.parents_to_matches(patterns) {
+            let parents = weights.matched * parents;
+            // Within one agency, of which perhaps no two records are one person, parents are as many as twins at least.
+            let least = if known.one_agency { weights.twins } else { 0.0 };
+            weights.generations = parents.max(least);
         }
         if known.one_agency {
             weights.namesakes = weights.matched * weights.namesakes_to_matches(patterns);
@@ -88,12 +96,35 @@ impl Weights {
                 false => TWIN_SHARE,
             };
             let twins = (told_apart + with_twin * PRIOR_TWINS) / (told + PRIOR_TWINS);
-            self.twins = least_twins.max(twins * self.matched);
+            self.set_twins(least_twins.max(twins * self.matched));
             let now = [self.matched, self.household, self.twins];
             if now.iter().zip(last).all(|(now, last)| (now / last - 1.0).abs() < 1e-6) {
                 break;
             }
         }
+    }
+
+    /// Returns how many parents and children of one name there are for each person, by how far apart birth dates
+    /// are that have nothing in common: a date that is simply wrong may be any, and every sixth of those is less than
+    /// a generation away; a parent never is. `None` where hardly any are more than that explains.
+    fn parents_to_matches(&self, patterns: &[Pattern]) -> Option<f64> {
+        let [mut all, mut near, mut far] = [0.0; 3];
+        for Pattern { levels, pairs, .. } in patterns {
+            let Some(birth) = levels.get(F::Birth) else { continue };
+            if namesakes_at_one_address(*levels) {
+                all += pairs;
+                match levels.generation_apart() {
+                    _ if birth > 0 => {}
+                    true => far += pairs,
+                    false => near += pairs,
+                }
+            }
+        }
+        // As many as there may well be of which so few are near by chance.
+        let wrong = FAR_FOR_NEAR * (near + near.sqrt() + 1.0);
+        let (m, u) = self.shares(F::Birth, 0);
+        let parents = far / wrong - 1.0;
+        (parents > PARENTS_TOLD && far > PARENTS_AMONG * all).then(|| parents * m / u)
     }
 
     /// Returns how many parents and children of one name there are at one address for each person who is on

@@ -57,6 +57,26 @@ fn numbers_tell_whether_there_are_twins() {
 }
 
 #[test]
+fn birth_dates_far_apart_and_none_that_are_near_tell_of_parents() {
+    let wrong = ONE_PERSON.with(F::Birth, 0);
+    let apart = Levels::from_bits(wrong.bits() | 1 << 61);
+    let learnt = |near: f64, far: f64, among| {
+        let pattern = |levels, pairs| pattern(K::ForenameHouseStreet, levels, pairs);
+        let patterns = [pattern(ONE_PERSON, 2_000.0), pattern(wrong, near), pattern(apart, far)];
+        Weights::estimate(&patterns, &Strangers::new(), 1e7, among)
+    };
+    let parents = learnt(2.0, 150.0, Among::Agencies);
+    assert!(parents.tell_parents() && parents.score(apart, 0) < 0.0);
+    // Dates that are simply wrong are near as well, in as many cases as chance has it.
+    let wrong_dates = learnt(30.0, 150.0, Among::Agencies);
+    assert!(!wrong_dates.tell_parents() && wrong_dates.score(apart, 0) > 0.0);
+    // As few may be dates that were copied from somebody else in the family.
+    assert!(!learnt(0.0, 50.0, Among::Agencies).tell_parents());
+    let at_one = learnt(2.0, 150.0, Among::OneAgency);
+    assert!(at_one.generations >= at_one.twins);
+}
+
+#[test]
 fn what_the_data_shows_outweighs_what_was_supposed() {
     let matches =
         |forename| pattern(K::SurnameBirth, ONE_PERSON.with(F::Forename, forename), 500.0);
