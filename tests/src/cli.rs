@@ -154,7 +154,7 @@ Example: town bench --agencies 5 --people 100000,200000,1000000")]
             long,
             value_delimiter = ',',
             default_values_t = [100_000],
-            value_parser = clap::value_parser!(u64).range(1..)
+            value_parser = clap::value_parser!(u64).range(10..)
         )]
         people: Vec<u64>,
         /// Which people

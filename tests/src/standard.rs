@@ -46,7 +46,8 @@ pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<StandardAgency>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        if is_csv && path.is_file() {
             files.push(path);
         }
     }
@@ -80,14 +81,25 @@ fn read(file: &Path) -> anyhow::Result<StandardAgency> {
         columns.iter().map(str::to_owned).partition(|column| known(column));
     let (mut rows, mut truth) = (Vec::new(), BTreeMap::new());
     let place = |name| header.iter().position(|column| column == name);
-    let local = place("local_id")
-        .context("has no column `local_id`: a number of its own for each record")?;
+    let local = place("local_id").with_context(|| {
+        format!(
+            "has no column `local_id`: a number of its own for each record. The first line has to name the columns in \
+             lower-case letters, with commas between; of those it names, {} are known",
+            header.len()
+        )
+    })?;
     let person =
         place("truth_id").context("has no column `truth_id`: who each record's person is")?;
     for row in reader.records() {
         let row = row?;
+        let line = row.position().map_or(0, csv::Position::line);
         let kept = row.iter().zip(&columns).filter(|(_, column)| known(column));
-        let row: Vec<String> = kept.map(|(value, _)| value.to_owned()).collect();
+        let mut row: Vec<String> = kept.map(|(value, _)| value.to_owned()).collect();
+        // As a node reads it.
+        row[local] = row[local].trim().to_owned();
+        if row[local].is_empty() {
+            bail!("has no local_id in line {line}: each record needs a number of its own");
+        }
         if truth.insert(row[local].clone(), row[person].clone()).is_some() {
             bail!("holds the local_id `{}` twice: it is a record's own number", row[local]);
         }

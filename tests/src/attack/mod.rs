@@ -299,5 +299,16 @@ pub fn print(report: &AttackReport, out: &mut impl Write) -> anyhow::Result<()> 
     writeln!(out, "  {unique:.1} % are unlike everybody else to who knows every record anyway")?;
     let Controls { single_field, leaked_key } = report.controls;
     let (single, leaked) = (100.0 * single_field, 100.0 * leaked_key);
-    Ok(writeln!(out, "controls: fields apart {single:.1} %, with the key {leaked:.1} %")?)
+    writeln!(out, "controls: fields apart {single:.1} %, with the key {leaked:.1} %")?;
+    if single < CONTROLS_FIND || leaked < CONTROLS_FIND {
+        writeln!(
+            out,
+            "  !  an attacker to whom it is made easy finds less than {CONTROLS_FIND} %: on these records, what is \
+             found above says little"
+        )?;
+    }
+    Ok(())
 }
+
+/// What the controls find at least, in percent, where the attack works.
+const CONTROLS_FIND: f64 = 90.0;

@@ -163,7 +163,11 @@ impl Sums {
         self.other.and(&more.other);
     }
 
+    /// Where nothing was joined, nothing was joined wrongly, and nothing is known.
     fn precision(&self) -> Estimate {
+        if self.pairs == 0.0 {
+            return Estimate { estimate: 1.0, low: 0.0, high: 1.0 };
+        }
         let [low, high] =
             self.joined.bounds().map(|right| share(right.min(self.pairs), self.pairs));
         Estimate { estimate: share(self.joined.mean[0], self.pairs), low, high }
@@ -171,6 +175,10 @@ impl Sums {
 
     fn recall(&self) -> Estimate {
         let found = self.joined.mean[0];
+        if found == 0.0 {
+            let estimate = share(found, found + self.other.mean[0]);
+            return Estimate { estimate, low: 0.0, high: 1.0 };
+        }
         let of = |missed: f64| share(found, found + missed);
         let [high, low] = self.other.bounds().map(of);
         Estimate { estimate: of(self.other.mean[0]), low, high }
