@@ -36,6 +36,19 @@ async fn of_a_day_on_which_far_too_many_were_born_the_year_counts_until_it_is_pu
     // A few more teach nothing new, and are read in the same way.
     agency.people(&[&rows(0..162, |n| n < 40 || n == 161)]).await;
     assert_eq!(with_birth(&agency).await, 41);
+    // Nor do many small changes, after which everybody is looked at again.
+    let renamed = |most: usize| {
+        let rows = rows(0..162, |n| n < 40 || n == 161);
+        let rows = rows.lines().enumerate().map(|(n, row)| match n < most {
+            true => row.replace("ANNA,", "ANNE,") + "\n",
+            false => row.to_owned() + "\n",
+        });
+        rows.collect::<String>()
+    };
+    for most in [12, 24] {
+        agency.people(&[&renamed(most)]).await;
+        assert_eq!(with_birth(&agency).await, 41, "{most}");
+    }
     // Once most have their own date, it is that of the last, whose row stays as it was.
     agency.people(&[&rows(0..162, |n| n != 160)]).await;
     assert_eq!(with_birth(&agency).await, 162);

@@ -94,20 +94,18 @@ pub(super) async fn refresh(
     let since = known_since.unwrap_or_default() + (changed_ids.len() + bereft.len()) as u64;
     let everybody = known_since.is_none() || since as f64 > (EVERYBODY_AFTER * count).max(FEW);
     learnt::set_changed_since(conn, if everybody { 0 } else { since }).await?;
-    let known = tokio::task::block_in_place(|| prepared::known(reading, changed));
-    let (defaults, turned) = defaults(conn, &known, everybody).await?;
-    let keyed =
-        |known| tokio::task::block_in_place(|| prepared::keyed(reading.keys, &defaults, known));
-    let mut ready = keyed(known);
     let weights = weights::load(conn).await?;
-    let pieces: Vec<&Piece> = ready.iter().map(|(_, piece)| piece).collect();
+    let mut defaults = learnt::births(conn).await?;
+    let mut known = tokio::task::block_in_place(|| prepared::known(reading, changed));
+    let mut ready = Vec::new();
     if everybody {
         touched.extend(persons::ids(conn).await?);
     } else {
+        ready = keyed(reading, &defaults, std::mem::take(&mut known));
+        let pieces: Vec<&Piece> = ready.iter().map(|(_, piece)| piece).collect();
         let as_they_stand: Vec<i64> = touched.iter().copied().collect();
         touched.extend(sharing::sharing(conn, &pieces, &as_they_stand, weights.as_ref()).await?);
     }
-    ready.retain(|(known, _)| !known.stored.restricted);
 
     // Every record of every touched person, and the changed ones whosever they were. What is
     // prepared is by far the largest part of an intake, so nothing is prepared twice.
@@ -120,11 +118,16 @@ pub(super) async fn refresh(
     closed.extend(others.iter().filter(is_closed).map(|record| record.id));
     let open = changed_ids.len() + others.len() - closed.len();
     others.retain(|record| !record.restricted);
-    let others = tokio::task::block_in_place(|| prepared::known(reading, others));
-    let is_other =
-        |known: &&Known| known.person.birth.day().is_some_and(|day| turned.contains(&day));
-    changed_ids.extend(others.iter().filter(is_other).map(|known| known.stored.id));
-    ready.extend(keyed(others));
+    known.extend(tokio::task::block_in_place(|| prepared::known(reading, others)));
+    if everybody {
+        let now = default_births(conn, &known).await?;
+        let turned: BTreeSet<Day> = now.symmetric_difference(&defaults).copied().collect();
+        let is_other = |of: &&Known| of.person.birth.day().is_some_and(|day| turned.contains(&day));
+        changed_ids.extend(known.iter().filter(is_other).map(|known| known.stored.id));
+        defaults = now;
+    }
+    ready.extend(keyed(reading, &defaults, known));
+    ready.retain(|(known, _)| !known.stored.restricted);
     ready.sort_unstable_by_key(|(known, _)| known.stored.id);
 
     // Whoever is touched because they share a match-key would teach that people do.
@@ -149,17 +152,20 @@ pub(super) async fn refresh(
     Ok(kept)
 }
 
-/// Returns the dates of birth that stand for "not known", and those of which that has changed. Most of the records
-/// say anew which they are; fewer go by what those said.
-async fn defaults(
+/// Makes match-keys on all cores.
+fn keyed(
+    reading: &Reading<'_>,
+    defaults: &BTreeSet<Day>,
+    known: Vec<Known>,
+) -> Vec<(Known, Piece)> {
+    tokio::task::block_in_place(|| prepared::keyed(reading.keys, defaults, known))
+}
+
+/// Learns from everybody's records which dates of birth stand for "not known".
+async fn default_births(
     conn: &mut SqliteConnection,
     known: &[Known],
-    everybody: bool,
-) -> Result<(BTreeSet<Day>, BTreeSet<Day>), StoreError> {
-    let before = learnt::births(conn).await?;
-    if !everybody {
-        return Ok((before, BTreeSet::new()));
-    }
+) -> Result<BTreeSet<Day>, StoreError> {
     let now = tokio::task::block_in_place(|| prepared::default_births(known));
     if !now.is_empty() {
         tracing::warn!(
@@ -167,9 +173,8 @@ async fn defaults(
             "far too many people have some dates of birth: of each of these dates only the year counts"
         );
     }
-    let turned = now.symmetric_difference(&before).copied().collect();
     learnt::save_births(conn, &now).await?;
-    Ok((now, turned))
+    Ok(now)
 }
 
 fn grouped(records: &[Stored]) -> BTreeMap<i64, BTreeSet<i64>> {
