@@ -32,8 +32,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Follows what changes until `stop` resolves. Where the coordinator is told to stop meanwhile, no node is
-    /// waited for: what was decided by then stands.
+    /// Follows what changes until `stop` resolves. No node is waited for then.
     pub(super) async fn follow(
         &self,
         open: &mut Open<'a>,
@@ -42,8 +41,8 @@ impl<'a> Cycle<'a> {
     ) -> Result<(), CycleError> {
         tokio::select! {
             biased;
-            () = stopped(self.going.clone()) => Ok(()),
-            ended = live::follow(self, open, stop, followed) => ended,
+            () = stop => Ok(()),
+            failed = live::follow(self, open, followed) => failed.map(drop),
         }
     }
 

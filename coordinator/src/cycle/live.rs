@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     fmt,
     time::{Duration, Instant},
 };
@@ -91,24 +92,22 @@ impl fmt::Display for Followed {
     }
 }
 
-/// Follows the changes of every node until `stop` resolves. Tells `followed` of every burst.
+/// Follows the changes of every node until it is dropped: what was decided by then stands. Tells `followed` of every
+/// burst.
 ///
 /// # Errors
 /// Fails when the ledger does.
 pub(super) async fn follow<'a>(
     cycle: &Cycle<'a>,
     open: &mut Open<'a>,
-    stop: impl Future<Output = ()>,
     mut followed: impl FnMut(&Followed),
-) -> Result<(), CycleError> {
+) -> Result<Infallible, CycleError> {
     let (out, mut news) = mpsc::channel(QUEUE);
     let mut ears = Ears::of(out, open.agencies.len());
-    let mut stop = std::pin::pin!(stop);
     let mut batch = Vec::new();
     loop {
         ears.listen(cycle, open);
         let answered = tokio::select! {
-            () = &mut stop => return Ok(()),
             () = collect(&mut news, &mut batch) => false,
             () = cycle.reviewed.notified() => true,
         };

@@ -91,7 +91,7 @@ pub fn text(link: &LinkReport) -> String {
         }
         _ => {}
     }
-    if let Some(bits) = link.looked_at.or(link.bits) {
+    if let Some(bits) = link.total() {
         line(&format!("{:<28} {bits:+7.1}  bits: {}", "match weight", link_from(link)));
     }
     out
@@ -162,7 +162,7 @@ pub fn svg(links: &[LinkReport]) -> String {
             );
             top += LINE;
         }
-        if let Some(total) = link.looked_at.or(link.bits) {
+        if let Some(total) = link.total() {
             let _ = writeln!(
                 body,
                 "<text x='16' y='{0:.1}' font-weight='bold'>match weight; a {2}</text>\
@@ -232,6 +232,10 @@ mod tests {
         assert_eq!(names, ["relatives look like this", "no other candidate"]);
         let last = parts.last().unwrap();
         assert!((last.from + last.bits - 4.0).abs() < 1e-9);
+        // Also where that is too little for a guard.
+        let short = LinkReport { bits: None, link_from: Some(5.0), ..doubtful.clone() };
+        assert_eq!(short.total(), doubtful.bits);
+        assert!(text(&short).contains("+4.0  bits: link from 5 on, as twins look like this"));
         let text = text(&doubtful);
         assert!(text.ends_with("+4.0  bits: link from 2 on, as twins look like this\n"), "{text}");
         assert!(svg(&[doubtful]).contains("a link from 2 on, as twins look like this"));
@@ -262,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_picture_has_a_bar_for_each_step_and_is_well_formed() {
-        let svg = svg(&[link(), LinkReport { bits: None, ..link() }]);
+        let svg = svg(&[link(), LinkReport { bits: None, link_from: None, ..link() }]);
         assert_eq!(svg.matches("<rect x=").count(), 8);
         assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));

@@ -8,7 +8,10 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use tokio::time::sleep;
 
 /// The right to answer for a store, or to take exports in, until it is dropped or the process ends, however that
 /// ends.
@@ -47,18 +50,22 @@ impl Claim {
 
     /// Waits until nobody else is taking an export in. To be called before the export is read.
     pub async fn of_intake(store: &Path) -> Result<Self, ClaimError> {
+        /// How often to look whether it is over: whoever is told to stop does not wait for another process.
+        const LOOK_EVERY: Duration = Duration::from_millis(100);
         let (path, file) = beside(store, ".intake")?;
-        let failed = |source| ClaimError::Lock { path, source };
-        match file.try_lock() {
-            Ok(()) => return Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => {
-                tracing::info!("waits for another process that is taking an export in");
+        let mut waits = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut waits, true) {
+                        tracing::info!("waits for another process that is taking an export in");
+                    }
+                    sleep(LOOK_EVERY).await;
+                }
+                Err(TryLockError::Error(source)) => return Err(ClaimError::Lock { path, source }),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-        let locked = waiting.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
-        locked.map(Self).map_err(failed)
     }
 }
 

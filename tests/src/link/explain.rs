@@ -94,7 +94,12 @@ impl Judgement {
             None if joined => "they share no match-key; other records of the same person join them",
             None => "they share no match-key, so nobody compared them",
             Some(None) if joined => "other records of the same person join them",
-            Some(None) => "a guard forbids it",
+            Some(None) => match pair.and_then(|pair| pair.evidence.as_ref()?.link_from) {
+                Some(_) => {
+                    "a guard asks for more bits of a pair like this (below) than these come to"
+                }
+                None => "a guard forbids it",
+            },
             Some(Some(bits)) if bits >= 0.0 && joined => "by their own match weight",
             Some(Some(bits)) if bits >= 0.0 => {
                 "their match weight would do, and another candidate is better or as good"

@@ -48,6 +48,17 @@ pub struct LinkReport {
     pub guard: Option<String>,
 }
 
+impl LinkReport {
+    /// Returns what everything comes to in bits, also where a guard asks for more; `None` where a guard forbids a
+    /// link by whatever weight.
+    pub fn total(&self) -> Option<f64> {
+        let fields = self.fields.iter().map(|field| field.bits).sum::<f64>();
+        let is_short = self.link_from.is_some() && !self.fields.is_empty();
+        let short = is_short.then(|| tenth(self.prior + fields + self.context));
+        self.looked_at.or(self.bits).or(short)
+    }
+}
+
 /// What earlier versions did not say.
 fn nought() -> Option<f64> {
     Some(0.0)
