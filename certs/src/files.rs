@@ -23,6 +23,19 @@ use zeroize::Zeroizing;
 
 pub use self::write::{make_secret_database, write_public, write_secret};
 
+/// Waits until nobody else holds the lock at `path`, an empty file that is made where there is none. It is held for
+/// as long as the file that is returned.
+pub fn lock(path: &Path) -> io::Result<File> {
+    let file = File::create(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Returns whether a file could not be written because it is where this user may not change anything.
+pub fn is_fixed(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
+}
+
 /// The four files that make a member who it is. Paths only, so it is safe to log.
 ///
 /// ```

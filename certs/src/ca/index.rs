@@ -51,8 +51,7 @@ impl Index {
     /// file that is returned.
     pub(super) fn lock(folder: &Path) -> Result<File, CaError> {
         let path = folder.join("lock");
-        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|source| CaError::Unreadable { path, source })
+        files::lock(&path).map_err(|source| CaError::Unreadable { path, source })
     }
 
     /// Changes the index at `path`, under the lock of its folder.

@@ -13,7 +13,7 @@ use super::{
     homes::Homes,
     mergers,
     persons::{self, Reading},
-    unfinished,
+    prepared, unfinished,
 };
 use crate::{
     normalise::{Rules, normalise, quality::Quality},
@@ -25,7 +25,7 @@ use crate::{
         events, imports, persons as store_persons,
         records::{self, Known, NewRecord},
     },
-    tokenise::{profile::Profile, recipe::match_keys},
+    tokenise::profile::Profile,
 };
 
 impl Intake<'_> {
@@ -206,8 +206,7 @@ fn found(intake: &Intake<'_>, rules: &Rules, rows: &[PersonRow]) -> (Quality, u6
         .par_iter()
         .map(|(person, _)| {
             let profile = Profile::of(&[person]);
-            let mut keys = Vec::new();
-            match_keys(intake.keys, &profile, |kind, slot, y| keys.push((kind, slot, y)));
+            let keys = prepared::keys_of(intake.keys, &profile);
             Piece::new(profile, keys)
         })
         .collect();

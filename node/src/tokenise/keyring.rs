@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use causeway_certs::files::{FilesError, read_secret, write_secret};
+use causeway_certs::files::{self, FilesError, read_secret, write_secret};
 use causeway_proto::{
     ids::{AgencyId, SweepId},
     kind::{MatchKeyKind, RECIPE},
@@ -186,9 +186,11 @@ impl Keyring {
     /// cannot be written.
     fn lock(&self) -> Result<Option<File>, KeyringError> {
         let path = self.folder.join("lock");
-        match File::create(&path).and_then(|file| file.lock().map(|()| file)) {
+        match files::lock(&path) {
             Ok(file) => Ok(Some(file)),
-            Err(error) if is_fixed(&error) => Ok(None),
+            Err(error) if files::is_fixed(&error) || error.kind() == ErrorKind::NotFound => {
+                Ok(None)
+            }
             Err(source) => Err(KeyringError::Locked { path, source }),
         }
     }
@@ -288,12 +290,6 @@ impl Keyring {
         let text = Zeroizing::new(toml::to_string(&file).expect("numbers and hexadecimal digits"));
         Ok(write_secret(self.chain_file(), text.as_bytes())?)
     }
-}
-
-/// Returns whether a folder is one that this user may not change.
-fn is_fixed(error: &std::io::Error) -> bool {
-    use ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
-    matches!(error.kind(), ReadOnlyFilesystem | PermissionDenied | NotFound)
 }
 
 /// Reads a secret file, or `None` if there is none.

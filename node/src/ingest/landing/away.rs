@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use causeway_certs::files::is_fixed;
 use ring::digest;
 use serde_json::json;
 
@@ -137,11 +138,6 @@ fn receipt_text(file: &str, hash: &[u8; 32], result: &Result<Receipt, IngestErro
         Err(error) => json!({ "file": file, "sha256": sha256, "refused": reason(error) }),
     };
     format!("{receipt:#}\n")
-}
-
-/// Returns whether a folder is one that this user may not change.
-fn is_fixed(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 fn hash(file: &mut File) -> io::Result<[u8; 32]> {
