@@ -98,7 +98,19 @@ fn feeds(config: &NodeConfig) -> Finding {
         }
         Ok(feeds) => {
             let names: Vec<&str> = feeds.iter().map(Feed::id).collect();
-            ok("feeds", names.join(", "))
+            let tests = feeds.iter().filter(|feed| feed.mapping().accept_test_ranges);
+            let tests: Vec<&str> = tests.map(Feed::id).collect();
+            match tests.is_empty() {
+                true => ok("feeds", names.join(", ")),
+                false => warning(
+                    "feeds",
+                    format!(
+                        "{} take numbers that are never issued (`accept_test_ranges`): not for records of \
+                     real people, among whom such a number is one that somebody made up",
+                        tests.join(", ")
+                    ),
+                ),
+            }
         }
         Err(error) => {
             let message = format!("{error:#}");

@@ -185,6 +185,9 @@ async fn columns_that_say_otherwise_throughout_are_refused() {
     let other = rows(|n| format!("06/04/19{}", 60 + n));
     let refused = housing.refused(0, "2025-03-02", &other).await;
     assert!(refused.starts_with("20 of 20 dates of birth cannot be read"), "{refused}");
+    let exchanged = rows(|n| format!("19{}-{}-06", 60 + n, 10 + n));
+    let refused = housing.refused(0, "2025-03-02", &exchanged).await;
+    assert!(refused.starts_with("18 of 20 dates of birth are no days"), "{refused}");
     assert!(housing.take(0, "2025-03-02", &rows(|_| String::new())).await.is_ok());
 }
 

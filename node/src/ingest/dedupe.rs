@@ -40,6 +40,25 @@ pub struct Piece {
     pub sketch: Vec<u8>,
     /// Its match-keys, kind by kind.
     pub keys: Vec<(MatchKeyKind, usize, Y)>,
+    /// A newborn whom nobody has named yet.
+    pub unnamed: Option<Unnamed>,
+}
+
+/// A newborn without a forename. Twins are two of them who agree in everything.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Of which feed.
+    pub feed: String,
+    /// Which of twins, where their stand-in for a name says so.
+    pub twin: Option<u8>,
+}
+
+impl Unnamed {
+    /// Returns whether two of them have to be taken for two people: a system writes each child down once.
+    fn are_two(&self, other: &Self) -> bool {
+        let numbered = self.twin.is_some() && other.twin.is_some();
+        if numbered { self.twin != other.twin } else { self.feed == other.feed }
+    }
 }
 
 /// Two records to be compared, and the kinds of match-keys that they share: bit [`MatchKeyKind::index`].
@@ -65,7 +84,7 @@ impl Piece {
     /// Prepares a record.
     pub fn new(profile: Profile, mut keys: Vec<(MatchKeyKind, usize, Y)>) -> Self {
         keys.sort_by_key(|(kind, ..)| kind.index());
-        Self { sketch: sketch::encode(&profile), profile, keys }
+        Self { sketch: sketch::encode(&profile), profile, keys, unnamed: None }
     }
 
     /// Reads its sketch.
@@ -124,11 +143,22 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
             *bits = Some(cluster::ABSENT_BITS);
         }
     }
+    let are_twins = |x: u32, y: u32, ids: StrongIds| {
+        let unnamed = pieces[x as usize].unnamed.as_ref().zip(pieces[y as usize].unnamed.as_ref());
+        ids.agreeing == 0 && unnamed.is_some_and(|(x, y)| x.are_two(y))
+    };
+    for (((a, b, _), ids), bits) in pairs.iter().zip(&ids).zip(&mut bits) {
+        *bits = bits.filter(|_| !are_twins(*a, *b, *ids));
+    }
     let are_two = |x: u32, y: u32| {
+        let ids = strong_ids(pieces[x as usize], pieces[y as usize]);
+        if are_twins(x, y, ids) {
+            return true;
+        }
         let pair = (x.min(y), x.max(y));
         match pairs.binary_search_by_key(&pair, |(a, b, _)| (*a, *b)) {
             Ok(at) => guards::are_two(verdicts[at], bits[at]),
-            Err(_) => strong_ids(pieces[x as usize], pieces[y as usize]).conflicting > 0,
+            Err(_) => ids.conflicting > 0,
         }
     };
     let weighed = || pairs.iter().zip(&bits).map(|((a, b, _), bits)| (*a, *b, *bits));

@@ -329,7 +329,7 @@ impl Step<'_> {
 
     fn push_row(&self, rows: &mut Rows, group: &[usize]) {
         if let [only] = group {
-            let Piece { profile, sketch, keys } = &self.pieces[*only];
+            let Piece { profile, sketch, keys, .. } = &self.pieces[*only];
             rows.push(flags(profile), born(profile), sketch.clone(), keys);
             return;
         }

@@ -5,7 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use causeway_proto::{day::Day, kind::MatchKeyKind};
 use rayon::prelude::*;
 
-use super::{dedupe::Piece, persons::Reading};
+use super::{
+    dedupe::{Piece, Unnamed},
+    persons::Reading,
+};
 use crate::{
     normalise::{Person, Rules, normalise, over_frequent},
     progress::Progress,
@@ -59,9 +62,17 @@ pub(super) fn keyed(
         }
         let profile = Profile::of(&[&known.person]);
         let keys = keys_of(keys, &profile);
-        (known, Piece::new(profile, keys))
+        let unnamed = unnamed(&known);
+        (known, Piece { unnamed, ..Piece::new(profile, keys) })
     });
     keyed.collect()
+}
+
+/// Returns what sets a newborn without a forename apart.
+fn unnamed(known: &Known) -> Option<Unnamed> {
+    let Known { person, stored } = known;
+    let is_named = person.names.iter().any(|name| name.forename.is_some());
+    (person.newborn && !is_named).then(|| Unnamed { feed: stored.feed.clone(), twin: person.twin })
 }
 
 /// Makes the match-keys of one person.

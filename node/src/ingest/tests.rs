@@ -137,6 +137,21 @@ async fn somebody_written_down_a_hundred_times_in_three_ways_is_one_person_and_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn newborns_without_a_name_are_one_person_only_by_their_number() {
+    let hospital = Agency::new().await;
+    let newborn = |key: &str, name: &str, nhs: &str| {
+        format!("{key},{name},MARSH,03/02/2025,F,14 LARKRISE CLOSE,ZX1 4AB,{nhs},,\n")
+    };
+    let (a, b) = (newborn("1", "TWIN A", ""), newborn("2", "TWIN B", ""));
+    hospital.people(&[&a, &b]).await;
+    assert_eq!(hospital.counts().await, (2, 2, 2), "twins");
+    let (one, again) = (newborn("3", "BABY", "9990000018"), newborn("4", "BABY", "9990000018"));
+    hospital.people(&[&one, &again]).await;
+    hospital.people(&[&one, &again, &newborn("5", "BABY", "")]).await;
+    assert_eq!(hospital.counts().await, (3, 2, 2), "one with a number, and another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_file_twice_is_no_news_and_one_changed_row_is_one_change() {
     let police = Agency::new().await;
     police.people(&[CAROL, KIERAN]).await;

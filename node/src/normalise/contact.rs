@@ -3,17 +3,29 @@
 use super::{fold::fold, quality::Note};
 
 /// Reads a telephone number: its last nine digits, which no way of writing the country code or the
-/// trunk zero changes.
+/// trunk zero changes. What is said before it or behind it (`mob`, `ext 12`, another number) is left out.
 pub(super) fn phone(text: &str) -> Result<String, Note> {
+    /// A local number has so many digits: a letter behind them ends it.
+    const LOCAL: usize = 6;
     let folded = fold(text);
-    let extension = folded.find('x').or_else(|| folded.find("ext")).unwrap_or(folded.len());
+    let bytes = folded.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_digit() || *b == b'o');
+    let is_letter = |at: usize| bytes.get(at).is_some_and(|b| b.is_ascii_lowercase() && *b != b'o');
     let mut digits = String::with_capacity(11);
-    for c in folded[..extension].chars() {
-        match c {
-            '0'..='9' => digits.push(c),
+    for (at, byte) in bytes.iter().copied().enumerate() {
+        let (before, after) = (at.wrapping_sub(1), at + 1);
+        match byte {
+            b'0'..=b'9' => digits.push(char::from(byte)),
             // A second number begins once the first is whole.
-            '/' | ',' | ';' | '|' if digits.len() >= 10 => break,
-            'o' if !digits.is_empty() => digits.push('0'),
+            b'/' | b',' | b';' | b'|' if digits.len() >= 10 => break,
+            // An `o` among digits was typed for a zero.
+            b'o' if !is_letter(before)
+                && !is_letter(after)
+                && (is_digit(before) || is_digit(after)) =>
+            {
+                digits.push('0');
+            }
+            b'a'..=b'z' if digits.len() >= LOCAL => break,
             _ => {}
         }
     }
@@ -101,12 +113,19 @@ mod tests {
             "07304473697 / 01162 555555",
             "o73o4473697",
             "0 7304-473-697",
+            "07304473697 (mob)",
+            "07304473697 home",
+            "07304473697 (no texts)",
+            "07304473697 or 01162 555555",
+            "Txt 07304473697",
+            "mob: 07304 473697 (mother)",
         ] {
             assert_eq!(phone(text).as_deref(), Ok("304473697"), "{text}");
         }
         for text in [
             "",
             "473697",
+            "473697 ext 123",
             "none",
             "00000000000",
             "07000000000",

@@ -134,9 +134,10 @@ impl Nino {
 }
 
 impl Uprn {
-    /// Reads a number from 1 to 999,999,999,999; leading zeros and spaces do not matter.
+    /// Reads a number from 1 to 999,999,999,999; leading zeros and spaces do not matter. A sign does: `-1` is
+    /// what some systems write for none.
     pub fn read(text: &str) -> Result<Self, Note> {
-        let digits = compact(text);
+        let digits: String = whole(text.trim()).chars().filter(|c| !is_blank(*c)).collect();
         let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok());
         match number.flatten() {
             Some(number @ 1..=999_999_999_999) => Ok(Self(number)),
@@ -150,16 +151,32 @@ impl Uprn {
     }
 }
 
-/// Removes spaces, hyphens and full stops between the characters of an identifier, and the `.0`
-/// that a spreadsheet or a data frame adds to whole numbers.
+/// Removes spaces, hyphens and full stops between the characters of an identifier.
 fn compact(text: &str) -> String {
-    let text = text.trim();
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let text = text.strip_suffix(".0").filter(|rest| digits(rest)).unwrap_or(text);
-    text.chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '\u{200b}' | '\u{feff}'))
+    whole(text.trim())
+        .chars()
+        .filter(|c| !is_blank(*c) && !matches!(c, '-' | '.'))
         .map(|c| c.to_ascii_lowercase())
         .collect()
+}
+
+/// Takes off the `.0` or `.00` that a spreadsheet, a data frame or a database adds to whole numbers.
+fn whole(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((number, zeros))
+            if !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+                && !zeros.is_empty()
+                && zeros.bytes().all(|b| b == b'0') =>
+        {
+            number
+        }
+        _ => text,
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}')
 }
 
 macro_rules! redacted {
@@ -200,7 +217,9 @@ mod tests {
             assert_eq!(NhsNumber::read(invalid, true), Err(Note::NhsCheckDigit), "{invalid}");
         }
         assert_eq!(NhsNumber::read(" 943 476 5919 ", false).unwrap().as_str(), "9434765919");
-        assert_eq!(NhsNumber::read("9434765919.0", false).unwrap().as_str(), "9434765919");
+        for decimal in ["9434765919.0", "9434765919.00"] {
+            assert_eq!(NhsNumber::read(decimal, false).unwrap().as_str(), "9434765919");
+        }
     }
 
     #[test]
@@ -259,12 +278,16 @@ mod tests {
 
     #[test]
     fn uprns_are_numbers_and_their_leading_zeros_mean_nothing() {
-        for (text, number) in
-            [("999900000014", 999_900_000_014), ("000010002345678", 10_002_345_678), ("1", 1)]
-        {
+        for (text, number) in [
+            ("999900000014", 999_900_000_014),
+            ("000010002345678", 10_002_345_678),
+            ("1", 1),
+            ("12345678.00", 12_345_678),
+            ("1 000 2345", 10_002_345),
+        ] {
             assert_eq!(Uprn::read(text).unwrap().number(), number);
         }
-        for invalid in ["0", "", "1000000000000", "12a", "-"] {
+        for invalid in ["0", "", "1000000000000", "12a", "-", "-1", "1.5", "10.002.345"] {
             assert_eq!(Uprn::read(invalid), Err(Note::UprnForm), "{invalid}");
         }
     }

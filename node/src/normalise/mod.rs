@@ -1,7 +1,9 @@
 //! Brings a record into the one spelling that every node agrees on.
 //!
 //! Two agencies get equal match-keys only if they get equal bytes here, so the rules are part of
-//! the contract between nodes: a change that alters any result raises [`VERSION`]. The rules are
+//! the contract between nodes: a change that alters any result raises
+//! [`REVISION`](crate::tokenise::recipe::REVISION), and one after which nodes must not compare raises
+//! [`RECIPE`](causeway_proto::kind::RECIPE), which is in the context of every key. The rules are
 //! those of DOMAIN.md 5.4 and 5.5 and LINKAGE.md 2.1; canonical text is lower-case ASCII.
 //!
 //! ```text
@@ -22,7 +24,7 @@ use causeway_proto::day::Day;
 
 use crate::source::{
     Feed, RawPerson,
-    dates::{DateFormats, NOT_KNOWN},
+    dates::{DateFormats, NOT_KNOWN, is_real},
 };
 
 pub mod address;
@@ -43,10 +45,6 @@ pub use frequent::over_frequent;
 pub use identifier::{NhsNumber, Nino, Upn, Uprn};
 pub use name::{Generation, Name};
 pub use quality::{Note, Notes, Quality};
-
-/// The version of the rules. It goes into the context of every key, so that nodes that normalise
-/// differently never compare.
-pub const VERSION: u16 = 1;
 
 /// What a feed declares about its records, and the day they are read on.
 #[derive(Clone, Debug)]
@@ -116,6 +114,8 @@ pub struct Person {
     pub generation: Option<Generation>,
     /// True when the name is a newborn's stand-in: the surname is the mother's.
     pub newborn: bool,
+    /// Which of twins a newborn's stand-in says.
+    pub twin: Option<u8>,
     /// Day of death.
     pub deceased: Option<Day>,
     /// First day at the address.
@@ -146,9 +146,10 @@ pub fn normalise(raw: &RawPerson, rules: &Rules) -> (Person, Notes) {
         email: read.field(&raw.email, contact::email),
         generation: names.generation,
         newborn: names.newborn,
+        twin: names.twin,
         deceased: read.death(&raw.deceased, rules),
-        residence_from: read.day(&raw.residence_from, &rules.dates),
-        residence_to: read.day(&raw.residence_to, &rules.dates),
+        residence_from: read.residence(&raw.residence_from, &rules.dates),
+        residence_to: read.residence(&raw.residence_to, &rules.dates),
     };
     (person, notes)
 }
@@ -174,6 +175,11 @@ impl Fields<'_> {
             return None;
         }
         Some(day)
+    }
+
+    /// Reads an end of a stay; what systems write for "not known" or "no end" is none.
+    fn residence(&mut self, text: &str, dates: &DateFormats) -> Option<Day> {
+        self.day(text, dates).filter(is_real)
     }
 
     fn day(&mut self, text: &str, dates: &DateFormats) -> Option<Day> {

@@ -152,11 +152,20 @@ pub struct Coverage {
 }
 
 impl Quality {
-    /// Decides whether the dates are written as the mapping says: a few are odd everywhere, and not most.
+    /// Decides whether the dates are written as the mapping says: a few are odd everywhere, and not most. Read with
+    /// day and month the wrong way round, three in five are no days of the calendar.
     pub fn judge(&self) -> Result<(), FileRefused> {
-        let (unreadable, dated) = (self.notes[Note::BirthUnreadable as usize], self.dated);
-        match unreadable > ALWAYS_ALLOWED && unreadable * 2 > dated {
-            true => Err(FileRefused::DatesUnreadable { unreadable, dated }),
+        let noted = |note| self.noted(note);
+        let (unreadable, impossible) = (noted(Note::BirthUnreadable), noted(Note::BirthImpossible));
+        let (odd, dated) = (unreadable + impossible, self.dated);
+        if odd <= ALWAYS_ALLOWED {
+            return Ok(());
+        }
+        if impossible * 4 > dated {
+            return Err(FileRefused::DatesImpossible { impossible, dated });
+        }
+        match odd * 2 > dated {
+            true => Err(FileRefused::DatesUnreadable { unreadable: odd, dated }),
             false => Ok(()),
         }
     }

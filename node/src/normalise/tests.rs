@@ -198,6 +198,12 @@ fn dates_of_death_and_residence_are_read_or_missing() {
     assert_eq!(person.residence_from, "2020-01-01".parse().ok());
     assert_eq!(person.residence_to, None);
     assert!(notes.has(Note::DateUnreadable));
+    // What systems write for "no end" or "not known" is neither.
+    for (from, to) in [("0001-01-01", "31/12/9999"), ("1900-01-01", "01/01/1900")] {
+        let raw = RawPerson { residence_from: from.into(), residence_to: to.into(), ..raw.clone() };
+        let (person, _) = normalise(&raw, &Rules::example());
+        assert_eq!((person.residence_from, person.residence_to), (None, None));
+    }
 }
 
 #[test]

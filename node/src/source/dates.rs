@@ -81,6 +81,14 @@ enum Item {
 /// Up to this year, a date is a system's way to say that it is not known, or that there is none.
 pub(crate) const NOT_KNOWN: i16 = 1901;
 
+/// From this year on, it is a way to say that there is no end.
+const NEVER_ENDS: i16 = 2099;
+
+/// Returns whether a date that begins or ends something is none that systems write for "not known" or "no end".
+pub(crate) fn is_real(day: &Day) -> bool {
+    (NOT_KNOWN + 1..NEVER_ENDS).contains(&day.ymd().0)
+}
+
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 

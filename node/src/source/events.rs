@@ -10,7 +10,7 @@ use causeway_proto::day::Day;
 use super::{
     cells::Cells,
     damage::Kind,
-    dates::NOT_KNOWN,
+    dates::{NOT_KNOWN, is_real},
     feed::Feed,
     file::FileError,
     hash,
@@ -19,9 +19,6 @@ use super::{
     report::{Contact, Rule, SourceReport},
     table::{Fault, Table},
 };
-
-/// From this year on, an end is a system's way to say that there is none yet.
-const NEVER_ENDS: i16 = 2099;
 
 /// The rows of a file about events, one at a time.
 ///
@@ -120,8 +117,7 @@ impl<'f> Events<'f> {
         let (event_ref, system) = self.reference(&key, event_ref)?;
         let start = self.day(self.start)?.filter(|day| day.ymd().0 > NOT_KNOWN);
         let start = start.ok_or(Fault { column: self.start, rule: Rule::DateUnreadable })?;
-        let lasting = |day: &Day| (NOT_KNOWN + 1..NEVER_ENDS).contains(&day.ymd().0);
-        let end = self.day(self.end)?.filter(lasting);
+        let end = self.day(self.end)?.filter(is_real);
         if end.is_some_and(|end| end < start) {
             return Err(Fault { column: self.end, rule: Rule::EndBeforeStart });
         }

@@ -77,6 +77,17 @@ pub enum FileRefused {
         /// Rows with something in that column.
         dated: u64,
     },
+    /// Too many dates are no days of the calendar.
+    #[error(
+        "{impossible} of {dated} dates of birth are no days of the calendar as `dates` in the mapping reads \
+         them: are day and month the other way round?"
+    )]
+    DatesImpossible {
+        /// Dates of birth that fit a format and are no day.
+        impossible: u64,
+        /// Rows with something in that column.
+        dated: u64,
+    },
     /// Too many rows are bad.
     #[error(
         "{quarantined} of {rows} rows break a rule, more than {max_quarantine_pct} %; most often \

@@ -166,7 +166,8 @@ pub struct Mapping {
     /// `replace` for one delivery.
     #[serde(default)]
     pub identity_drift: Drift,
-    /// Our field = their column, or several joined with a space. Fields of people are those of
+    /// Our field = their column, or several: joined with a space, and the lines of an `address` with a comma. Fields
+    /// of people are those of
     /// [`RawPerson`](super::RawPerson), and `merged_into`: the key of the record that took this one
     /// over. Fields of events are `person`, `event_ref`, `type`, `role`, `start`, `end` and
     /// `confidence` (0 to 1). Several columns of `person` or `merged_into` stand in the order of the
@@ -256,7 +257,7 @@ pub enum Mode {
     Delta,
 }
 
-/// One column of theirs, or several that are joined with a space.
+/// One column of theirs, or several that are joined.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Columns {

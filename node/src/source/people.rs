@@ -69,7 +69,9 @@ impl<'f> People<'f> {
         let mut raw = RawPerson::default();
         for (field, columns) in &self.fields {
             let kind = Kind::of(field.as_str());
-            *raw.field_mut(*field) = self.table.joined(columns, kind, " ")?;
+            // Where one line of an address ends says what is a house's name and what a street.
+            let between = if *field == PersonField::Address { ", " } else { " " };
+            *raw.field_mut(*field) = self.table.joined(columns, kind, between)?;
         }
         let merged_into = self.merged_into(&key)?;
         let restricted = self.restricted();

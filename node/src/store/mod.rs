@@ -211,6 +211,7 @@ fn migrator() -> Migrator {
         (70, "keyed", include_str!("../../migrations/0070_keyed.sql")),
         (71, "deceased", include_str!("../../migrations/0071_deceased.sql")),
         (72, "learnt", include_str!("../../migrations/0072_learnt.sql")),
+        (73, "merged", include_str!("../../migrations/0073_merged.sql")),
     ];
     Migrator::with_migrations(
         migrations

@@ -264,6 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn a_house_that_nobody_knows_is_none() {
+        for unknown in ["N/A", "N/K", "UNK", "0", "00", "Not stated"] {
+            let raw = RawPerson {
+                house: unknown.into(),
+                street: "Station Road".into(),
+                town: unknown.into(),
+                postcode: "ZX3 9HT".into(),
+                ..RawPerson::default()
+            };
+            let address = read(&raw, &mut Notes::default());
+            assert_eq!((address.house, address.town), (None, None), "{unknown}");
+            assert_eq!(address.kind, Incomplete, "{unknown}");
+        }
+    }
+
+    #[test]
     fn somebody_elses_address_still_tells_where_post_goes() {
         let address = line("c/o Mrs Smith, 12 High Street", "ZX1 4AB");
         assert_eq!(address.house.as_deref(), Some("12"));

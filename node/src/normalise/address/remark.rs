@@ -32,11 +32,23 @@ fn find_in(words: &[String]) -> Option<Remark> {
         phrases.iter().filter_map(move |(phrase, remark)| {
             let after = words[at..].get(phrase.len()..)?;
             let there = words[at..].iter().zip(*phrase).all(|(word, wanted)| word == wanted);
-            let street = after.first().is_some_and(|word| street::may_end_street(word));
-            (there && !street).then_some(*remark)
+            (there && !ends_here(after)).then_some(*remark)
         })
     });
     found.min()
+}
+
+/// Returns whether a street's name ends with the first of these words: what stands before them names it. Not so in
+/// `Oak Refuge Park Road`, where a street of its own follows.
+fn ends_here(after: &[String]) -> bool {
+    let Some((first, rest)) = after.split_first() else { return false };
+    let another = match first.as_str() {
+        // `St` begins as many names as it ends.
+        "st" | "saint" => rest.iter().skip(1).any(|word| street::ends_street(word)),
+        _ if street::ends_street(first) => false,
+        _ => rest.iter().take(2).any(|word| street::ends_street(word)),
+    };
+    street::may_end_street(first) && !another
 }
 
 type Phrase = &'static [&'static str];
@@ -57,9 +69,10 @@ static PHRASES: LazyLock<HashMap<&'static str, Vec<(Phrase, Remark)>>> = LazyLoc
     phrases
 });
 
-/// Returns whether the words say only that something is not known.
+/// Returns whether the words say only that something is not known: `n/a`, `not known`, a house `0`.
 pub(super) fn is_unknown(words: &[impl AsRef<str>]) -> bool {
-    UNKNOWN.iter().any(|phrase| words.iter().map(AsRef::as_ref).eq(phrase.iter().copied()))
+    let said: String = words.iter().map(AsRef::as_ref).collect();
+    UNKNOWN.contains(&said.as_str()) || (!said.is_empty() && said.bytes().all(|b| b == b'0'))
 }
 
 const WITHHELD: &[&[&str]] = &[
@@ -73,6 +86,14 @@ const WITHHELD: &[&[&str]] = &[
     &["address", "protected"],
     &["refuge"],
     &["womens", "aid"],
+    &["womens", "shelter"],
+    &["not", "disclose"],
+    &["not", "to", "be", "disclosed"],
+    &["not", "for", "disclosure"],
+    &["restricted", "address"],
+    &["address", "restricted"],
+    &["safe", "house"],
+    &["safe", "address"],
 ];
 
 const NO_FIXED_ABODE: &[&[&str]] = &[
@@ -87,21 +108,12 @@ const NO_FIXED_ABODE: &[&[&str]] = &[
     &["sofa", "surfer"],
 ];
 
-const UNKNOWN: &[&[&str]] = &[
-    &["unknown"],
-    &["not", "known"],
-    &["nk"],
-    &["na"],
-    &["none"],
-    &["tbc"],
-    &["no", "address"],
-    &["address", "unknown"],
-    &["address", "not", "known"],
-    &["not", "recorded"],
-    &["not", "given"],
-    &["x"],
-    &["xx"],
-    &["xxx"],
+/// Without the spaces and strokes between their words.
+#[rustfmt::skip]
+const UNKNOWN: &[&str] = &[
+    "unknown", "notknown", "unk", "nk", "uk", "na", "none", "nil", "null", "tbc", "tba", "noaddress",
+    "addressunknown", "addressnotknown", "notrecorded", "notgiven", "notstated", "notprovided",
+    "notavailable", "notapplicable", "x", "xx", "xxx",
 ];
 
 #[rustfmt::skip]
@@ -143,6 +155,13 @@ mod tests {
             ("confidential", Some(Withheld)),
             ("address withheld", Some(Withheld)),
             ("oak refuge 12 high street", Some(Withheld)),
+            ("oak refuge park road", Some(Withheld)),
+            ("oak refuge hill top lane", Some(Withheld)),
+            ("oak refuge st johns st", Some(Withheld)),
+            ("do not disclose 12 high street", Some(Withheld)),
+            ("not to be disclosed", Some(Withheld)),
+            ("bluebell care home hill lane", Some(Institution)),
+            ("ymca park street leicester", Some(Institution)),
             ("nfa", Some(NoFixedAbode)),
             ("of no fixed abode leicester", Some(NoFixedAbode)),
             ("not known", None),
@@ -156,6 +175,9 @@ mod tests {
             ("12 hospital lane", None),
             ("12 barracks road", None),
             ("3 refuge close", None),
+            ("3 refuge park leicester", None),
+            ("3 refuge lane st albans", None),
+            ("3 hospital st leicester", None),
             ("12 unknown street", None),
             ("12 hotel street", None),
             ("14 larkrise close", None),

@@ -7,7 +7,7 @@
 use super::{
     fold::{Folded, folded},
     quality::{Note, Notes},
-    rarity,
+    rarity::{self, Part},
 };
 use crate::source::RawPerson;
 
@@ -22,6 +22,9 @@ use words::Word;
 
 /// No person's record needs more names than this; more is a field that was misused.
 const MOST_NAMES: usize = 8;
+
+/// Longest field that is read, in bytes: of several names, too.
+const LONGEST: usize = 1000;
 
 /// Whether somebody is the elder or the younger of two people of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub(super) struct NamesRead {
     pub(super) names: Vec<Name>,
     pub(super) generation: Option<Generation>,
     pub(super) newborn: bool,
+    pub(super) twin: Option<u8>,
 }
 
 /// Reads the name fields of a record.
@@ -103,7 +107,7 @@ impl Reader<'_> {
         if lost_letters {
             self.notes.add(Note::NameScript);
         }
-        aside::split_off(&text)
+        aside::split_off(&text[..text.len().min(LONGEST)])
     }
 
     /// Reads what a title says beside itself.
@@ -122,7 +126,9 @@ impl Reader<'_> {
     fn parts(&mut self, forename: &str, middle: &str, surname: &str) -> Vec<Name> {
         let mut forenames = self.component(forename, Field::Forename);
         let middle = self.component(middle, Field::Middle);
-        let mut surnames = self.component(surname.split(',').next().unwrap_or(""), Field::Surname);
+        let (surname, beyond) = surname.split_once(',').unwrap_or((surname, ""));
+        let mut surnames = self.component(surname, Field::Surname);
+        words::split(beyond).iter().for_each(|word| self.suffix(&word.text));
         if forenames.iter().chain(&surnames).any(|word| words::is_newborn(&word.text)) {
             let rest = self.newborn(std::mem::take(&mut forenames));
             surnames = self.newborn(surnames);
@@ -145,6 +151,9 @@ impl Reader<'_> {
     /// Two names come back for a joint record of two people of different surnames.
     fn whole(&mut self, text: &str, middle: &str) -> Vec<Name> {
         if let Some((surname, forenames)) = text.split_once(',') {
+            if self.is_said_of(surname, forenames) {
+                return self.whole(surname, middle);
+            }
             let title_only =
                 |part: &&str| words::split(part).iter().all(|word| words::is_title(&word.text));
             let forenames: Vec<&str> =
@@ -165,6 +174,21 @@ impl Reader<'_> {
         let (forenames, surname) = (self.named(words), self.named(surname));
         let middle = self.component(middle, Field::Middle);
         Name::new(&forenames, &self.named(middle), &surname).into_iter().collect()
+    }
+
+    /// Returns whether what stands behind a comma is said of a whole name before it, and notes it: `John Carver, Jr`,
+    /// `John Carver, MBE`. In `Carver, Junior` it is a forename.
+    fn is_said_of(&mut self, before: &str, behind: &str) -> bool {
+        let (name, said) = (words::split(before), words::split(behind));
+        let spare = |word: &Word| {
+            let sure = words::is_title(&word.text) || words::is_only_suffix(&word.text);
+            sure || (name.len() > 1 && words::is_suffix(&word.text))
+        };
+        let all = !said.is_empty() && said.iter().all(spare);
+        if all {
+            said.iter().for_each(|word| self.suffix(&word.text));
+        }
+        all
     }
 
     /// Reads the surnames of a record of two people: whose forename it holds is anybody's guess.
@@ -190,6 +214,9 @@ impl Reader<'_> {
             return Vec::new();
         }
         let newborn = words.iter().any(|word| words::is_newborn(&word.text));
+        let twins = words.windows(2).filter(|pair| pair[0].text == "twin");
+        let number = twins.filter_map(|pair| words::twin_number(&pair[1].text)).next();
+        self.read.twin = self.read.twin.or(number);
         if words::is_no_name(text, &words) {
             self.notes.add(Note::NamePlaceholder);
             self.read.newborn |= newborn;
@@ -234,8 +261,7 @@ impl Reader<'_> {
         let mut rest = Vec::with_capacity(words.len());
         for word in words {
             let text = word.text.as_str();
-            let number =
-                after_twin && matches!(text, "a" | "b" | "c" | "i" | "ii" | "iii" | "three");
+            let number = after_twin && words::twin_number(text).is_some();
             after_twin = text == "twin";
             if !(number || words::is_placeholder(text) || words::is_filler(text)) {
                 rest.push(word);
@@ -332,7 +358,8 @@ fn strip_titles(words: &mut Vec<Word>, field: Field) {
                 words::is_title(&word.text) || (words::is_title_or_name(&word.text) && after > 1)
             }
         };
-        if !title || word.tied {
+        // `Lord-Taylor` is one name.
+        if !title || word.tied || words.get(at + 1).is_some_and(|next| next.tied) {
             break;
         }
         titles = at + 1;
@@ -344,7 +371,18 @@ fn strip_titles(words: &mut Vec<Word>, field: Field) {
 /// particles before it.
 fn surname_start(words: &[Word]) -> usize {
     let mut start = words.iter().rposition(|word| !word.tied).unwrap_or(0);
-    while start > 1 && words::is_inner_particle(&words[start - 1].text) && !words[start - 1].tied {
+    let text = |at: usize| words[at].text.as_str();
+    while start > 1 && !words[start - 1].tied {
+        let before = text(start - 1);
+        let of_particle = || start > 2 && words::is_inner_particle(text(start - 2));
+        // Also an initial, so that only `O Neill` and the like are taken for Irish.
+        let irish = || rarity::frequency(Part::Surname, &format!("o{}", text(start))).is_some();
+        let joins = words::is_inner_particle(before)
+            || (words::is_article(before) && of_particle())
+            || (before == "o" && irish());
+        if !joins {
+            break;
+        }
         start -= 1;
     }
     start

@@ -89,6 +89,15 @@ fn titles_and_suffixes_are_no_names() {
         (whole("John Senior"), "john.senior"),
         (whole("John Carver Senior"), "john.carver"),
         (whole("Cllr Ms Carol Price"), "carol.price"),
+        (whole("Dean Anthony Smith"), "dean.anthony.smith"),
+        (whole("Prince Kwame Mensah"), "prince.kwame.mensah"),
+        (whole("Major Singh Gill"), "major.singh.gill"),
+        (whole("John Carver, Jr"), "john.carver"),
+        (whole("John Carver, MBE"), "john.carver"),
+        (whole("Carol Price, Mrs"), "carol.price"),
+        (whole("CARVER, JUNIOR"), "junior.carver"),
+        (parts("John", "", "Carver, Jr"), "john.carver"),
+        (parts("John", "", "Lord-Taylor"), "john.lordtaylor[lord taylor]"),
     ] {
         assert_eq!(names_of(&raw), [expected]);
     }
@@ -103,6 +112,9 @@ fn a_suffix_tells_the_generation_and_a_title_may() {
         (parts("John", "", "Carver SR"), Some(Senior)),
         (whole("John Carver Junior"), Some(Junior)),
         (whole("CARVER, JOHN JNR"), Some(Junior)),
+        (whole("John Carver, Jr"), Some(Junior)),
+        (parts("John", "", "Carver, Snr"), Some(Senior)),
+        (whole("CARVER, JUNIOR"), None),
         (parts("Sr", "", "Agnes"), None),
         (parts("John", "", "Carver III"), None),
         (RawPerson { title: "Mr Jnr".into(), ..parts("John", "", "Carver") }, Some(Junior)),
@@ -126,6 +138,13 @@ fn a_whole_name_is_taken_apart() {
         ("Tariq Al Hassan", "tariq.alhassan"),
         ("Shaun Mc Donald", "shaun.mcdonald"),
         ("John Ben Smith", "john.ben.smith"),
+        ("Juan de la Cruz", "juan.delacruz"),
+        ("Maria da Silva", "maria.dasilva"),
+        ("Oliver St John", "oliver.stjohn"),
+        ("Shaun O Neill", "shaun.oneill"),
+        ("Shaun O Smith", "shaun.o.smith"),
+        ("Thi La Nguyen", "thi.la.nguyen"),
+        ("St John Price", "st.john.price"),
         ("P Venn", "p.venn"),
         ("Denholm", "?.denholm"),
     ] {
@@ -220,6 +239,13 @@ fn a_newborn_has_the_mothers_surname_and_no_forename() {
         let (read, _) = read_raw(&raw);
         assert_eq!(written(&read.names), expected);
         assert!(read.newborn);
+    }
+    for (raw, twin) in [
+        (parts("Twin A", "", "Marsh"), Some(1)),
+        (whole("TWIN TWO MARSH"), Some(2)),
+        (parts("Baby A", "", "Marsh"), None),
+    ] {
+        assert_eq!(read_raw(&raw).0.twin, twin);
     }
 }
 

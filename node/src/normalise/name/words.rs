@@ -127,12 +127,10 @@ pub(super) fn is_title(word: &str) -> bool {
     )
 }
 
-/// Titles that are also names: left alone where dropping one would leave no forename.
+/// Titles that are also names: left alone where dropping one would leave no forename. Not those that more people
+/// are called than hold: Dean, Earl, Major, Prince.
 pub(super) fn is_title_or_name(word: &str) -> bool {
-    matches!(
-        word,
-        "di" | "major" | "baron" | "dean" | "duke" | "earl" | "prince" | "col" | "hon" | "sister"
-    )
+    matches!(word, "di" | "col" | "hon" | "sister")
 }
 
 /// What follows a name and is no part of it.
@@ -171,6 +169,16 @@ pub(super) fn is_only_suffix(word: &str) -> bool {
 /// Words for somebody who has no name yet.
 pub(super) fn is_newborn(word: &str) -> bool {
     matches!(word, "baby" | "babyboy" | "babygirl" | "infant" | "newborn" | "neonate" | "twin")
+}
+
+/// Returns which of twins or triplets a word after `twin` means.
+pub(super) fn twin_number(word: &str) -> Option<u8> {
+    Some(match word {
+        "a" | "i" | "one" => 1,
+        "b" | "ii" | "two" => 2,
+        "c" | "iii" | "three" => 3,
+        _ => return None,
+    })
 }
 
 /// Words that fill a name field when the name is not known.
@@ -305,7 +313,12 @@ pub(super) fn is_no_name(folded: &str, words: &[Word]) -> bool {
 
 /// Prefixes that belong to the part of the surname after them.
 pub(super) fn is_particle(word: &str) -> bool {
-    is_inner_particle(word) || matches!(word, "ben" | "la" | "le" | "o" | "di" | "da" | "du" | "st")
+    is_inner_particle(word) || is_article(word) || matches!(word, "ben" | "o")
+}
+
+/// Articles: part of a surname where a particle stands before them, as in `de la Cruz`.
+pub(super) fn is_article(word: &str) -> bool {
+    matches!(word, "la" | "las" | "le" | "los")
 }
 
 /// Particles that cannot be taken for a middle name, and so begin the surname of a full name.
@@ -322,6 +335,10 @@ pub(super) fn is_inner_particle(word: &str) -> bool {
             | "de"
             | "del"
             | "della"
+            | "da"
+            | "di"
+            | "du"
+            | "das"
             | "dos"
             | "al"
             | "el"
@@ -333,6 +350,7 @@ pub(super) fn is_inner_particle(word: &str) -> bool {
             | "mc"
             | "fitz"
             | "saint"
+            | "st"
     )
 }
 

@@ -45,6 +45,16 @@ fn refused(mapping: &str, file: &[u8]) -> String {
 }
 
 #[test]
+fn the_lines_of_an_address_stay_apart() {
+    let mapping = MAPPING.replace("house = \"HOUSE\"", "address = [\"A1\", \"A2\", \"A3\"]");
+    let mapping = mapping.split("[where]").next().unwrap();
+    let file = b"REF,FORE1,FORE2,SURNAME,DOB,NHS,A1,A2,A3\nT-1,Jo,,Price,,,Flat 3,Rose Court,High Street\n";
+    let (rows, _) = read_with(mapping, file).unwrap();
+    assert_eq!(rows[0].raw.address, "Flat 3, Rose Court, High Street");
+    assert_eq!(rows[0].raw.forename, "Jo");
+}
+
+#[test]
 fn rows_are_people_in_our_fields() {
     let (rows, report) = read(
         "T-1, Mary ,Jane,\"O'Neill, Jr\",06/04/1987,NULL,=\"014\",LIVE,\n\
