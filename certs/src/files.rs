@@ -6,9 +6,9 @@ mod write;
 use std::{
     collections::HashSet,
     fmt,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -26,9 +26,20 @@ pub use self::write::{make_secret_database, write_public, write_secret};
 /// Waits until nobody else holds the lock at `path`, an empty file that is made where there is none. It is held for
 /// as long as the file that is returned.
 pub fn lock(path: &Path) -> io::Result<File> {
-    let file = File::create(path)?;
+    let file = to_lock(path)?;
     file.lock()?;
     Ok(file)
+}
+
+/// Opens an empty file to be locked, and makes it where there is none. Whose it is does not matter: one that a
+/// command run by another user has left locks as well.
+pub fn to_lock(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).mode(0o644).open(path);
+    match opened {
+        Err(error) if is_fixed(&error) && path.exists() => File::open(path)
+            .map_err(|error| io::Error::other(format!("it is another user's: {error}"))),
+        opened => opened,
+    }
 }
 
 /// Returns whether a file could not be written because it is where this user may not change anything.

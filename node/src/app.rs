@@ -147,6 +147,7 @@ impl App {
             store: &self.store,
             feeds: &self.feeds,
             keys,
+            keyring: Some(&self.keyring),
             as_at: as_at.unwrap_or_else(clock::today),
             now_ms: clock::now_ms(),
         }
@@ -270,7 +271,7 @@ async fn bring_up_to_date(store: &Store, keyring: &Keyring, feeds: &[Feed]) -> a
         keys => keys?,
     };
     let (as_at, now_ms) = (clock::today(), clock::now_ms());
-    let intake = Intake { store, feeds, keys: &keys, as_at, now_ms };
+    let intake = Intake { store, feeds, keys: &keys, keyring: Some(keyring), as_at, now_ms };
     intake.bring_up_to_date().await.context("could not make the match-keys again")?;
     Ok(())
 }

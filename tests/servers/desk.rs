@@ -86,7 +86,7 @@ impl Desk {
 
     fn intake<'a>(&'a self, feeds: &'a [Feed], now_ms: u64) -> Intake<'a> {
         let as_at = "2025-03-01".parse().unwrap();
-        Intake { store: &self.store, feeds, keys: &self.keys, as_at, now_ms }
+        Intake { store: &self.store, feeds, keys: &self.keys, keyring: None, as_at, now_ms }
     }
 
     pub(crate) async fn ask(&self, feed: &Feed, now_ms: u64) -> Result<Receipt, IngestError> {

@@ -111,7 +111,8 @@ mod tests {
             let path = folder.path().join("tenants.csv");
             fs::write(&path, text).unwrap();
             let (as_at, now_ms) = (Day::of_unix_ms(0), hour * HOUR_MS);
-            let intake = Intake { store: &store, feeds: &feeds, keys: &keys, as_at, now_ms };
+            let intake =
+                Intake { store: &store, feeds: &feeds, keys: &keys, keyring: None, as_at, now_ms };
             intake.take_in(&feeds[0], &path).await
         };
         let good = "REF,NAME\n1,A\n2,B\n";

@@ -64,7 +64,7 @@ impl Node {
             fs::write(&path, text).unwrap();
             let as_at = "2025-03-01".parse().unwrap();
             let (store, feeds, keys) = (&self.store, &self.feeds, &self.keys);
-            let intake = Intake { store, feeds, keys, as_at, now_ms: 7 };
+            let intake = Intake { store, feeds, keys, keyring: None, as_at, now_ms: 7 };
             taken[at] = intake.take_in(&self.feeds[at], &path).await.is_ok();
         }
         taken
@@ -163,7 +163,14 @@ async fn who_comes_in_later_is_whoever_they_would_be_had_all_come_at_once_after_
         for rows in deliveries {
             fs::write(&path, HEADER.to_owned() + rows).unwrap();
             let as_at = "2025-03-01".parse().unwrap();
-            let intake = Intake { store: &store, feeds: &feeds, keys: &keys, as_at, now_ms: 7 };
+            let intake = Intake {
+                store: &store,
+                feeds: &feeds,
+                keys: &keys,
+                keyring: None,
+                as_at,
+                now_ms: 7,
+            };
             intake.take_in(&feeds[0], &path).await.unwrap();
         }
         let mut conn = store.read().await.unwrap();
@@ -171,8 +178,15 @@ async fn who_comes_in_later_is_whoever_they_would_be_had_all_come_at_once_after_
     };
     let at_once = persons_after(&[others.clone() + hers + later]).await;
     assert_eq!(at_once, 61, "the others, and she");
-    let moved: String = (10..31).map(|n| other(n).replace("x.example", "z.example")).collect();
-    assert_eq!(persons_after(&[others + hers, later.into(), moved]).await, at_once);
+    let moved = |which: std::ops::Range<usize>| -> String {
+        which.map(|n| other(n).replace("x.example", "z.example")).collect()
+    };
+    let before = [others + hers, later.into()];
+    assert_eq!(persons_after(&before).await, at_once + 1, "held against who is there alone");
+    let much = [&before[..], &[moved(10..31)]].concat();
+    assert_eq!(persons_after(&much).await, at_once);
+    let bit_by_bit = [&before[..], &[moved(10..20), moved(20..30)]].concat();
+    assert_eq!(persons_after(&bit_by_bit).await, at_once);
 }
 
 proptest! {

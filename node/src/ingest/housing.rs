@@ -111,6 +111,7 @@ impl Agency {
             store: &self.store,
             feeds: &self.feeds,
             keys: &self.keys,
+            keyring: None,
             as_at: day(on),
             now_ms: u64::try_from(day(on).number()).unwrap() * 86_400_000,
         };

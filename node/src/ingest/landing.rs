@@ -132,6 +132,15 @@ pub enum LandingError {
         /// How many more there are in the folder.
         others: usize,
     },
+    /// It became another one while it waited for its turn.
+    #[error(
+        "{} changed while it waited for its turn, and may not be whole: it was not taken in; try again",
+        path.display()
+    )]
+    Changed {
+        /// What.
+        path: PathBuf,
+    },
     /// That it was dealt with could not be remembered.
     #[error("could not remember that {} was dealt with: it is looked at again", path.display())]
     Remember {
@@ -214,6 +223,12 @@ impl Landing {
         });
         claimed_twice.extend(tried.filter_map(Result::err));
         Ok(claimed_twice)
+    }
+
+    /// Returns whether a file is there and was not dealt with as it is.
+    pub(super) fn is_waiting(&self, path: &Path) -> bool {
+        let look = fs::metadata(path).ok().map(|found| Look::of(&found));
+        look.is_some_and(|look| self.dealt_with.get(path) != Some(&look))
     }
 
     fn marker_of(&self, path: &Path) -> Option<PathBuf> {
@@ -335,8 +350,14 @@ impl Landing {
 
 /// Returns whether what went wrong is wrong here and not with the file, which is then tried again.
 fn is_ours(error: &IngestError) -> bool {
-    let here =
-        matches!(error, IngestError::Open { .. } | IngestError::Store(_) | IngestError::Claim(_));
+    let here = matches!(
+        error,
+        IngestError::Open { .. }
+            | IngestError::Store(_)
+            | IngestError::Claim(_)
+            | IngestError::KeyReplaced
+            | IngestError::Keys(_)
+    );
     here || matches!(error, IngestError::File { source: FileError::Io(_), .. })
 }
 
@@ -355,11 +376,12 @@ pub fn reason(error: &IngestError) -> String {
         IngestError::Open { source, .. } => {
             format!("it could not be opened: {source}; this user has to be able to read it")
         }
-        IngestError::NoDatabase { .. } => error.to_string(),
+        IngestError::NoDatabase { .. } | IngestError::KeyReplaced => error.to_string(),
         IngestError::File { source, .. } => in_one_line(source),
         IngestError::Refused { source, .. } => in_one_line(source),
         IngestError::Store(source) => in_one_line(source),
         IngestError::Claim(source) => in_one_line(source),
+        IngestError::Keys(source) => in_one_line(source),
     }
 }
 

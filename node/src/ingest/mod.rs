@@ -11,9 +11,11 @@ mod difference;
 mod drift;
 mod equals;
 mod events;
+mod everybody;
 pub mod freshness;
 mod homes;
 pub mod landing;
+mod looked;
 mod mergers;
 mod people;
 mod persons;
@@ -48,7 +50,10 @@ use crate::{
         positions, records,
         tidy::tidy,
     },
-    tokenise::recipe::MatchKeys,
+    tokenise::{
+        keyring::{Keyring, KeyringError},
+        recipe::MatchKeys,
+    },
 };
 
 /// What taking in exports needs.
@@ -59,6 +64,8 @@ pub struct Intake<'a> {
     pub feeds: &'a [Feed],
     /// The epoch's keys.
     pub keys: &'a MatchKeys,
+    /// Where they are from, and newer ones may be meanwhile; `None` for keys that stay.
+    pub keyring: Option<&'a Keyring>,
     /// The day of the export.
     pub as_at: Day,
     /// Unix milliseconds, now.
@@ -142,6 +149,14 @@ pub enum IngestError {
     /// The store could not be written, so nothing was.
     #[error("nothing was taken in")]
     Store(#[from] StoreError),
+    /// The keys at hand are of an epoch that is over.
+    #[error(
+        "the linkage key was replaced while this waited for its turn, so nothing was taken in: take it in again"
+    )]
+    KeyReplaced,
+    /// The keys could not be read.
+    #[error("nothing was taken in")]
+    Keys(#[from] KeyringError),
     /// Others could not be kept from taking in another export meanwhile.
     #[error("nothing was taken in")]
     Claim(#[from] ClaimError),
@@ -189,8 +204,9 @@ impl Intake<'_> {
                 }
             }
         };
-        if let Err(error) = &taken {
-            self.refuse(feed, error).await?;
+        match &taken {
+            Ok(_) => self.look_again().await,
+            Err(error) => self.refuse(feed, error).await?,
         }
         taken
     }
@@ -219,6 +235,8 @@ impl Intake<'_> {
             IngestError::Open { .. }
             | IngestError::NoDatabase { .. }
             | IngestError::Store(_)
+            | IngestError::KeyReplaced
+            | IngestError::Keys(_)
             | IngestError::Claim(_) => return Ok(()),
         };
         let mut tx = self.store.begin().await?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use causeway_proto::day::Day;
 use rayon::prelude::*;
 use sqlx::SqliteConnection;
 
@@ -16,16 +17,15 @@ use super::{
     prepared, unfinished,
 };
 use crate::{
-    normalise::{Rules, normalise, quality::Quality},
+    normalise::{Rules, normalise, over_frequent, quality::Quality},
     progress::Progress,
     source::{Before, Feed, FileRefused, PersonRow, SourceReport, mapping::Mode},
     store::{
         StoreError,
         changes::{self, Change},
-        events, imports, persons as store_persons,
+        events, imports, learnt, persons as store_persons,
         records::{self, Known, NewRecord},
     },
-    tokenise::profile::Profile,
 };
 
 impl Intake<'_> {
@@ -181,7 +181,8 @@ pub(super) async fn dry_run(
 ) -> Result<DryRun, IngestError> {
     let Read { rows, mut file, .. } = tokio::task::block_in_place(|| delivery.people(feed))?;
     let rules = Rules::of(feed, intake.as_at);
-    let found = tokio::task::block_in_place(|| found(intake, &rules, &rows));
+    let births = learnt::births(conn).await?;
+    let found = tokio::task::block_in_place(|| found((intake, feed), (&rules, births), &rows));
     let (quality, duplicates, match_keys_per_record) = found;
     let judged = judged(conn, (feed, &rules), rows, last, &mut file).await?.map(|_| ());
     let refused = judged.and_then(|()| quality.judge()).err().map(|refused| refused.to_string());
@@ -196,19 +197,20 @@ pub(super) async fn dry_run(
 
 /// Returns how good rows are, how many of them are somebody's second record, and how many match-keys a record
 /// has.
-fn found(intake: &Intake<'_>, rules: &Rules, rows: &[PersonRow]) -> (Quality, u64, f64) {
+fn found(
+    (intake, feed): (&Intake<'_>, &Feed),
+    (rules, mut births): (&Rules, BTreeSet<Day>),
+    rows: &[PersonRow],
+) -> (Quality, u64, f64) {
     let mut quality = Quality::default();
-    let normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, rules)).collect();
+    let mut normalised: Vec<_> = rows.par_iter().map(|row| normalise(&row.raw, rules)).collect();
     for (row, (person, notes)) in rows.iter().zip(&normalised) {
         quality.count(&row.raw, person, *notes);
     }
+    births.extend(over_frequent(normalised.iter().map(|(person, _)| person)));
     let pieces: Vec<Piece> = normalised
-        .par_iter()
-        .map(|(person, _)| {
-            let profile = Profile::of(&[person]);
-            let keys = prepared::keys_of(intake.keys, &profile);
-            Piece::new(profile, keys)
-        })
+        .par_iter_mut()
+        .map(|(person, _)| prepared::piece(intake.keys, &births, person, feed.id()))
         .collect();
     let keys: usize = pieces.iter().map(|piece| piece.keys.len()).sum();
     let (groups, _) = dedupe::group(&pieces, None);

@@ -56,23 +56,29 @@ pub(super) fn keyed(
     let progress = Progress::begin("match-keys made", known.len());
     let keyed = known.into_par_iter().map(|mut known| {
         progress.add(1);
-        let birth = &mut known.person.birth;
-        if birth.day().is_some_and(|day| defaults.contains(&day)) {
-            *birth = birth.year_only();
-        }
-        let profile = Profile::of(&[&known.person]);
-        let keys = keys_of(keys, &profile);
-        let unnamed = unnamed(&known);
-        (known, Piece { unnamed, ..Piece::new(profile, keys) })
+        let piece = piece(keys, defaults, &mut known.person, &known.stored.feed);
+        (known, piece)
     });
     keyed.collect()
 }
 
-/// Returns what sets a newborn without a forename apart.
-fn unnamed(known: &Known) -> Option<Unnamed> {
-    let Known { person, stored } = known;
+/// Makes one record of a feed ready to be compared.
+pub(super) fn piece(
+    keys: &MatchKeys,
+    defaults: &BTreeSet<Day>,
+    person: &mut Person,
+    feed: &str,
+) -> Piece {
+    let birth = &mut person.birth;
+    if birth.day().is_some_and(|day| defaults.contains(&day)) {
+        *birth = birth.year_only();
+    }
+    let profile = Profile::of(&[person]);
+    let keys = keys_of(keys, &profile);
     let is_named = person.names.iter().any(|name| name.forename.is_some());
-    (person.newborn && !is_named).then(|| Unnamed { feed: stored.feed.clone(), twin: person.twin })
+    let unnamed =
+        (person.newborn && !is_named).then(|| Unnamed { feed: feed.to_owned(), twin: person.twin });
+    Piece { unnamed, ..Piece::new(profile, keys) }
 }
 
 /// Makes the match-keys of one person.

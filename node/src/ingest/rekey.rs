@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     IngestError, Intake,
     homes::Homes,
-    persons::{self, Reading},
+    persons::{self, Reading, Whom},
 };
 use crate::{
     source::{Feed, mapping::About},
@@ -37,6 +37,12 @@ impl Intake<'_> {
         if is_keyed && is_told {
             return Ok(0);
         }
+        // An older key would undo what a newer one has made.
+        if let Some(keyring) = self.keyring
+            && keyring.match_keys()?.commitment() != self.keys.commitment()
+        {
+            return Err(IngestError::KeyReplaced);
+        }
         let mut tx = self.store.begin().await?;
         let mut again = 0;
         let before = keyed::load(&mut tx).await?;
@@ -58,7 +64,10 @@ impl Intake<'_> {
                 );
                 let reading = Reading { feeds: self.feeds, as_at: self.as_at, keys: self.keys };
                 let homes = Homes::begin(&mut tx).await?;
-                persons::refresh(&mut tx, &reading, all, &BTreeSet::new(), homes).await?;
+                let nobody = BTreeSet::new();
+                let looked =
+                    persons::look(&mut tx, &reading, Whom::Everybody, all, &nobody).await?;
+                looked.write(&mut tx, self.keys, homes).await?;
             }
             keyed::save(&mut tx, &wanted).await?;
         }

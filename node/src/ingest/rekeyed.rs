@@ -1,6 +1,7 @@
 //! What becomes of a store when the linkage key, the version or the settings are others.
 
 use causeway_proto::kind::MatchKeyKind;
+use zeroize::Zeroizing;
 
 use super::{
     tests::{Agency, CAROL, CAROL_AGAIN, EVENTS, KIERAN, PEOPLE},
@@ -8,7 +9,11 @@ use super::{
 };
 use crate::{
     store::{changes, events, persons, segments, sweeps},
-    tokenise::recipe::{MatchKeys, Y},
+    tokenise::{
+        chain::EpochKey,
+        keyring::Keyring,
+        recipe::{MatchKeys, Y},
+    },
 };
 
 /// Every live row of one kind.
@@ -54,6 +59,32 @@ async fn another_linkage_key_makes_every_match_key_again_before_anything_else_co
     assert_eq!(police.position().await, position, "once is enough");
     let mut conn = police.store.read().await.unwrap();
     assert_eq!(sweeps::current(&mut conn).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intake_that_began_with_an_older_linkage_key_undoes_nothing_of_a_newer_one() {
+    let mut police = Agency::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = Keyring::new(folder.path(), "town".parse().unwrap());
+    let epoch = |epoch: u64, key: u8| EpochKey {
+        epoch,
+        roster_hash: [0; 32],
+        key: Zeroizing::new([key; 32]),
+    };
+    keyring.put_epoch(&epoch(1, 1)).unwrap();
+    let older = keyring.match_keys().unwrap();
+    keyring.put_epoch(&epoch(2, 2)).unwrap();
+    police.keys = keyring.match_keys().unwrap();
+    police.people(&[CAROL, KIERAN]).await;
+    let (before, position) =
+        (keys(&police, MatchKeyKind::SoundsBirth).await, police.position().await);
+    let waited = Intake { keys: &older, keyring: Some(&keyring), ..police.intake() };
+    let refused = waited.bring_up_to_date().await.unwrap_err();
+    assert!(matches!(refused, IngestError::KeyReplaced), "{refused}");
+    assert_eq!(keys(&police, MatchKeyKind::SoundsBirth).await, before);
+    assert_eq!(police.position().await, position);
+    let newest = Intake { keyring: Some(&keyring), ..police.intake() };
+    assert_eq!(newest.bring_up_to_date().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,6 +94,7 @@ impl Agency {
             store: &self.store,
             feeds: &self.feeds,
             keys: &self.keys,
+            keyring: None,
             as_at: "2025-03-01".parse().unwrap(),
             now_ms: 7,
         }

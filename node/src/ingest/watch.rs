@@ -10,15 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use causeway_proto::day::Day;
-
 use super::{
     IngestError, Intake, Receipt, freshness,
     landing::{Landing, LandingError, Outcome, reason},
 };
 use crate::{
-    cause::in_one_line, clock, config::IntakeConfig, source::Feed, store::Store,
-    tokenise::keyring::Keyring,
+    cause::in_one_line,
+    clock,
+    config::IntakeConfig,
+    source::Feed,
+    store::Store,
+    tokenise::{keyring::Keyring, recipe::MatchKeys},
 };
 
 /// How often to say which feeds are stale.
@@ -136,7 +138,7 @@ impl Watch {
                 Ok(keys) => keys,
                 Err(error) => return self.say("keys".into(), Some(error.to_string())),
             };
-            let intake = intake(&self.store, &feeds, &keys, clock::today());
+            let intake = intake((&self.store, &self.keyring), &feeds, &keys);
             if let Some(outcome) = self.landings[at].0.deal_with(&intake, landed).await {
                 self.log(&outcome, place);
             }
@@ -150,7 +152,7 @@ impl Watch {
             Err(error) => return self.say("keys".into(), Some(error.to_string())),
         };
         let feed = &self.feeds[at];
-        let result = intake(&self.store, &self.feeds, &keys, clock::today()).ask(feed).await;
+        let result = intake((&self.store, &self.keyring), &self.feeds, &keys).ask(feed).await;
         let outcome = Outcome::of_database(feed, result);
         self.log(&outcome, format!("database of {}", outcome.feed));
     }
@@ -244,7 +246,14 @@ pub async fn once(intake: &Intake<'_>, folders: &[IntakeConfig]) -> Round {
                 round.problems.extend(landing.claimed_twice());
                 round.strays.extend(landing.stray());
                 for landed in found {
-                    round.outcomes.extend(landing.deal_with(intake, landed).await);
+                    let path = landed.path.clone();
+                    match landing.deal_with(intake, landed).await {
+                        Some(outcome) => round.outcomes.push(outcome),
+                        None if landing.is_waiting(&path) => {
+                            round.problems.push(LandingError::Changed { path });
+                        }
+                        None => {}
+                    }
                 }
             }
             Err(problem) => round.problems.push(problem),
@@ -278,10 +287,10 @@ fn announce(feeds: &[freshness::Freshness]) {
 }
 
 fn intake<'a>(
-    store: &'a Store,
+    (store, keyring): (&'a Store, &'a Keyring),
     feeds: &'a [Feed],
-    keys: &'a crate::tokenise::recipe::MatchKeys,
-    as_at: Day,
+    keys: &'a MatchKeys,
 ) -> Intake<'a> {
-    Intake { store, feeds, keys, as_at, now_ms: clock::now_ms() }
+    let (as_at, now_ms) = (clock::today(), clock::now_ms());
+    Intake { store, feeds, keys, keyring: Some(keyring), as_at, now_ms }
 }

@@ -61,6 +61,9 @@ use crate::{
     tokenise::keyring::Keyring,
 };
 
+/// Why nothing is answered of a sweep that is not open, or no more.
+const NO_SUCH_SWEEP: &str = "NO_SUCH_SWEEP";
+
 /// What every service of a node works with. Cheap to clone.
 #[derive(Clone)]
 pub struct Node(Arc<Parts>);
@@ -151,7 +154,7 @@ impl Node {
                 before.end();
             }
             let message = "the node has no such sweep open: open it first";
-            return Err(refusal::status(Code::FailedPrecondition, "NO_SUCH_SWEEP", message));
+            return Err(refusal::status(Code::FailedPrecondition, NO_SUCH_SWEEP, message));
         };
         if let Some(session) = current.as_ref().filter(|session| session.id() == sweep) {
             return Ok(session.clone());
@@ -166,9 +169,10 @@ impl Node {
         Ok(session)
     }
 
-    /// Returns whether a sweep is open, once nobody is opening another.
-    async fn is_open(&self, sweep: SweepId) -> bool {
-        self.any_session(sweep).await.is_ok()
+    /// Returns whether a sweep is over for certain, once nobody is opening another.
+    async fn is_over(&self, sweep: SweepId) -> bool {
+        let found = self.any_session(sweep).await;
+        found.is_err_and(|status| refusal::reason(&status).as_deref() == Some(NO_SUCH_SWEEP))
     }
 
     /// Returns the persons that some rows stand for, also where the row was replaced since.

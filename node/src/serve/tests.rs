@@ -116,8 +116,14 @@ impl Police {
             let path = folder.path().join("export.csv");
             std::fs::write(&path, text).unwrap();
             let as_at = day("2025-02-25");
-            let intake =
-                Intake { store: &store, feeds: &feeds, keys: &match_keys, as_at, now_ms: 1 };
+            let intake = Intake {
+                store: &store,
+                feeds: &feeds,
+                keys: &match_keys,
+                keyring: None,
+                as_at,
+                now_ms: 1,
+            };
             intake.take_in(&feeds[at], &path).await.unwrap();
         }
         let node = Self::node(&folder, store);
@@ -153,7 +159,7 @@ impl Police {
             std::fs::write(&path, text).unwrap();
             let (store, feeds) = (&self.node.store, &self.node.feeds);
             let as_at = day("2025-02-25");
-            let intake = Intake { store, feeds, keys: &keys, as_at, now_ms: 2 };
+            let intake = Intake { store, feeds, keys: &keys, keyring: None, as_at, now_ms: 2 };
             intake.take_in(&feeds[at], &path).await.unwrap();
         }
     }

@@ -102,7 +102,7 @@ impl Allowed {
         match self.reader.next(&session).await {
             Ok(next) => Ok(next),
             // What a sweep that is over would read may be gone.
-            Err(_) if !self.node.is_open(session.id()).await => Err(status::sweep_closed()),
+            Err(_) if self.node.is_over(session.id()).await => Err(status::sweep_closed()),
             Err(error) => Err(status::store(error)),
         }
     }

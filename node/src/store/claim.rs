@@ -4,13 +4,13 @@
 //! other. Of two that take in, what one read before would take the place of what the other has brought since.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use causeway_certs::files;
 use tokio::time::sleep;
 
 /// The right to answer for a store, or to take exports in, until it is dropped or the process ends, however that
@@ -75,8 +75,7 @@ fn beside(store: &Path, ending: &str) -> Result<(PathBuf, File), ClaimError> {
     let mut path = store.into_os_string();
     path.push(ending);
     let path = PathBuf::from(path);
-    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-    match opened {
+    match files::to_lock(&path) {
         Ok(file) => Ok((path, file)),
         Err(source) => Err(ClaimError::Lock { path, source }),
     }

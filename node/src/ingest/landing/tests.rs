@@ -49,7 +49,14 @@ impl Share {
 
     fn intake(&self) -> Intake<'_> {
         let as_at = "2025-03-01".parse().unwrap();
-        Intake { store: &self.store, feeds: &self.feeds, keys: &self.keys, as_at, now_ms: 1 }
+        Intake {
+            store: &self.store,
+            feeds: &self.feeds,
+            keys: &self.keys,
+            keyring: None,
+            as_at,
+            now_ms: 1,
+        }
     }
 
     /// Looks twice, deals with what is whole, and says whose it was and whether it was good.
@@ -251,8 +258,12 @@ async fn a_file_that_changed_since_it_was_looked_at_is_looked_at_again() {
     landing.look(&share.feeds).unwrap();
     let landed = landing.look(&share.feeds).unwrap().remove(0);
     share.write("tenants-1.csv", "REF,NAME\n1,A\n2,B\n3,", 2);
+    let path = landed.path.clone();
     assert!(landing.deal_with(&share.intake(), landed).await.is_none());
     assert_eq!(share.names("."), ["tenants-1.csv"]);
+    assert!(landing.is_waiting(&path), "and whoever looks once is told");
+    share.round(&mut landing).await;
+    assert!(!landing.is_waiting(&path));
 }
 
 #[tokio::test(flavor = "multi_thread")]

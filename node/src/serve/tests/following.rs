@@ -205,7 +205,7 @@ pub(super) async fn take_in(store: &Store, folder: &Path, feed: usize, text: &st
     std::fs::write(&path, text).unwrap();
     let (feeds, keys) = (feeds(), keyring(folder).match_keys().unwrap());
     let as_at = "2025-02-25".parse().unwrap();
-    let intake = Intake { store, feeds: &feeds, keys: &keys, as_at, now_ms: 1 };
+    let intake = Intake { store, feeds: &feeds, keys: &keys, keyring: None, as_at, now_ms: 1 };
     intake.take_in(&feeds[feed], &path).await.unwrap()
 }
 

@@ -120,8 +120,11 @@ impl Weights {
                 }
             }
         }
-        // As many as there may well be of which so few are near by chance.
-        let wrong = FAR_FOR_NEAR * (near + near.sqrt() + 1.0);
+        // As many as there may well be of which so few are near by chance. Each pair that was looked at may stand for
+        // many: the rarest pattern is most often one.
+        let one =
+            patterns.iter().map(|pattern| pattern.pairs).fold(f64::INFINITY, f64::min).max(1.0);
+        let wrong = FAR_FOR_NEAR * (near + (one * near).sqrt() + one);
         let (m, u) = self.shares(F::Birth, 0);
         let parents = far / wrong - 1.0;
         (parents > PARENTS_TOLD && far > PARENTS_AMONG * all).then(|| parents * m / u)
