@@ -4,7 +4,7 @@ use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use causeway_certs::{accept, admit::AdmitLayer, dial, reverse, tls::TlsState};
-use causeway_proto::day::Day;
+use causeway_proto::{day::Day, limits::FEEDS};
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -347,7 +347,9 @@ async fn remind(store: Store) {
 
 /// Reads the mapping of every feed.
 pub fn load_feeds(config: &NodeConfig) -> anyhow::Result<Vec<Feed>> {
-    let mut feeds: Vec<Feed> = Vec::with_capacity(config.feeds.len());
+    let named = config.feeds.len();
+    ensure!(named <= FEEDS, "the settings name {named} feeds, and an agency has at most {FEEDS}");
+    let mut feeds: Vec<Feed> = Vec::with_capacity(named);
     for path in &config.feeds {
         let feed = Feed::load(path)?;
         ensure!(

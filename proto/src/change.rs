@@ -7,7 +7,7 @@ use crate::{
     kind::MatchKeyKind,
     limits::TOKEN_BYTES,
     pb::{self, watch_changes_response},
-    sweep::{Feed, MOST_TENTHS, Memo},
+    sweep::{self, Feed, MOST_TENTHS, Memo},
     token::PersonFlags,
     wire::{self, WireError},
 };
@@ -112,10 +112,7 @@ impl TryFrom<pb::WatchChangesResponse> for Step {
             C::Facts(facts) => {
                 Change::Facts(Handle::from_wire("handle", &facts.handle)?, flags(facts.flags)?)
             }
-            C::Feeds(changed) => {
-                let feeds = changed.feeds.into_iter().map(Feed::try_from);
-                Change::Feeds(feeds.collect::<Result<_, _>>()?)
-            }
+            C::Feeds(changed) => Change::Feeds(sweep::feeds(changed.feeds)?),
             C::CaughtUp(pb::CaughtUp {}) => Change::CaughtUp,
         };
         Ok(Self { position: response.position, change })
@@ -208,7 +205,7 @@ impl TryFrom<pb::KeepMemosRequest> for ToKeep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{day::Day, ids::MemoId, sweep::MemoKind};
+    use crate::{day::Day, ids::MemoId, limits::FEEDS, sweep::MemoKind};
 
     fn upsert() -> Upsert {
         Upsert {
@@ -251,6 +248,16 @@ mod tests {
             Upsert::try_from(pb::PersonUpsert::from(upsert)).is_ok()
         };
         assert_eq!([MEMOS_PER_PERSON, MEMOS_PER_PERSON + 1].map(with), [true, false]);
+    }
+
+    #[test]
+    fn more_feeds_than_an_agency_has_are_refused() {
+        let with = |feeds| {
+            let feed = Feed { id: "visits".into(), as_at: None, stale: true };
+            let step = Step { position: 1, change: Change::Feeds(vec![feed; feeds]) };
+            Step::try_from(pb::WatchChangesResponse::from(step)).is_ok()
+        };
+        assert_eq!([FEEDS, FEEDS + 1].map(with), [true, false]);
     }
 
     #[test]

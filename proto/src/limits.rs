@@ -11,6 +11,9 @@ pub const ALERT_BYTES: usize = MESSAGE_BYTES / 4 * 3;
 /// The most characters of each part of a contact.
 pub const CONTACT_CHARS: usize = 200;
 
+/// The most feeds that an agency tells of.
+pub const FEEDS: usize = 256;
+
 /// Rows in one message of a token stream; also rows in one stored segment.
 pub const SEGMENT_ROWS: usize = 4096;
 

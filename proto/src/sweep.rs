@@ -4,7 +4,7 @@ use crate::{
     catalogue::{AgencyKind, Purpose, SignalCode},
     day::Day,
     ids::{Handle, MemoId, SweepId},
-    limits::CONTACT_CHARS,
+    limits::{CONTACT_CHARS, FEEDS},
     pb, text,
     wire::{self, WireError, wire_enum},
 };
@@ -190,7 +190,7 @@ impl TryFrom<pb::OpenSweepResponse> for Opened {
             records: response.records,
             position: response.position,
             kind: AgencyKind::from_wire(response.kind)?,
-            feeds: response.feeds.into_iter().map(Feed::try_from).collect::<Result<_, _>>()?,
+            feeds: feeds(response.feeds)?,
             memos: response.memos.into_iter().map(Memo::try_from).collect::<Result<_, _>>()?,
             contact,
             no_contact,
@@ -201,6 +201,15 @@ impl TryFrom<pb::OpenSweepResponse> for Opened {
                 .collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// Reads what an agency tells of its feeds: of no more than there may be.
+pub(crate) fn feeds(feeds: Vec<pb::Feed>) -> Result<Vec<Feed>, WireError> {
+    const _: () = assert!(FEEDS == 256, "the rule says so");
+    if feeds.len() > FEEDS {
+        return Err(WireError::Invalid { field: "feeds", rule: "at most 256" });
+    }
+    feeds.into_iter().map(Feed::try_from).collect()
 }
 
 impl From<Feed> for pb::Feed {
