@@ -3,7 +3,12 @@
 //! The loop outlives everything that a peer or the system does to it. A refused handshake is one
 //! line in the log with the address and the reason; the peer is told as much as TLS can say.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use causeway_proto::limits::{
     CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
@@ -20,6 +25,8 @@ use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
+    name,
+    places::Places,
     reasons::ReasonLayer,
     reverse::Registry,
     stream::PeerStream,
@@ -33,6 +40,13 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How many handshakes may be under way. Strangers can make us spend this much and no more; past
 /// it, the kernel's queue holds the rest.
 const HANDSHAKES: usize = 256;
+
+/// How many of them one address may have under way. Generous, for many members may be behind one.
+const HANDSHAKES_FROM_ONE: usize = HANDSHAKES / 2;
+
+/// How many connections one member may have open. A channel needs one, and an operator's program
+/// a channel each; what is beyond a few is a fault, or somebody who means to use us up.
+const CONNECTIONS: usize = 64;
 
 /// How many connections may wait for the server to take them on.
 const QUEUE: usize = 16;
@@ -82,7 +96,8 @@ pub async fn accept_into(
     registry: Option<Arc<Registry>>,
     out: Incoming,
 ) {
-    let door = Arc::new(Door { tls, registry, out: out.clone() });
+    let members = Places::new(CONNECTIONS);
+    let door = Arc::new(Door { tls, registry, out: out.clone(), members });
     tokio::select! {
         () = out.closed() => {}
         () = accept_for_ever(&listener, door) => {}
@@ -91,18 +106,37 @@ pub async fn accept_into(
 
 async fn accept_for_ever(listener: &TcpListener, door: Arc<Door>) {
     let room = Arc::new(Semaphore::new(HANDSHAKES));
+    let addresses = Places::new(HANDSHAKES_FROM_ONE);
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let (tcp, from) = insist(|| listener.accept()).await;
+        let place = match addresses.take(origin(from.ip())) {
+            Ok(place) => place,
+            Err(full) => {
+                if !full.told {
+                    let reason = "too many handshakes from its address are under way";
+                    tracing::warn!(remote = %from, reason, "refused a connection");
+                }
+                continue;
+            }
+        };
         let door = door.clone();
         tokio::spawn(async move {
             let proven = door.shake_hands(tcp).await;
-            drop(permit);
+            drop((permit, place));
             match proven {
                 Ok(stream) => door.hand_on(stream, from).await,
                 Err(reason) => tracing::warn!(remote = %from, reason, "refused a connection"),
             }
         });
+    }
+}
+
+/// Returns what counts as one address: under IPv6, whoever has one has all that begin alike.
+fn origin(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 => v4,
     }
 }
 
@@ -130,6 +164,7 @@ struct Door {
     tls: TlsState,
     registry: Option<Arc<Registry>>,
     out: Incoming,
+    members: Arc<Places<name::Identity>>,
 }
 
 impl Door {
@@ -147,7 +182,17 @@ impl Door {
         PeerStream::new(io.into(), &self.tls).map_err(|error| error.to_string())
     }
 
-    async fn hand_on(&self, stream: PeerStream, from: SocketAddr) {
+    async fn hand_on(&self, mut stream: PeerStream, from: SocketAddr) {
+        match self.members.take(stream.peer().identity.clone()) {
+            Ok(place) => stream.hold(place),
+            Err(full) => {
+                if !full.told {
+                    let (peer, reason) = (stream.peer(), "it has too many connections open");
+                    tracing::warn!(remote = %from, ?peer, reason, "refused a connection");
+                }
+                return;
+            }
+        }
         if stream.alpn() == Some(ALPN_REVERSE) {
             let peer = stream.peer().clone();
             let kept = match &self.registry {
@@ -183,6 +228,14 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_and_an_address_of_ipv4_count_as_one() {
+        let origin = |ip: &str| origin(ip.parse().unwrap()).to_string();
+        assert_eq!(origin("2001:db8:0:7:1234::9"), "2001:db8:0:7::");
+        assert_eq!(origin("192.0.2.9"), "192.0.2.9");
+        assert_eq!(origin("::ffff:192.0.2.9"), "192.0.2.9");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn running_out_of_file_handles_is_waited_out() {

@@ -163,6 +163,9 @@ pub enum CaError {
     /// Renewing would undo the revocation.
     #[error("the certificate was revoked on {0} and cannot be renewed: issue one with a new key")]
     Revoked(String),
+    /// Signing the key under another serial number would undo the revocation as well.
+    #[error("a certificate for this key was revoked on {0}: have a new key made and signed")]
+    RevokedKey(String),
     /// The library could not sign or encode.
     #[error("could not sign")]
     Sign(#[from] rcgen::Error),
@@ -281,19 +284,17 @@ impl Ca {
         Ok(certificate.serial)
     }
 
-    /// Revokes every certificate of a member that still holds, and returns their serial numbers.
-    /// After renewals there are usually two.
+    /// Revokes every certificate of a member, and returns their serial numbers. Those that have run
+    /// out as well, or their keys could be signed again.
     pub fn revoke_identity(
         &self,
         identity: &Identity,
         now: OffsetDateTime,
     ) -> Result<Vec<Vec<u8>>, CaError> {
         self.change(|index| {
-            let held = |entry: &&Entry| {
-                entry.identity == *identity && entry.revoked_at.is_none() && entry.not_after >= now
-            };
+            let theirs = |entry: &&Entry| entry.identity == *identity && entry.revoked_at.is_none();
             let serials: Vec<Vec<u8>> =
-                index.entries().filter(held).map(|entry| entry.serial.clone()).collect();
+                index.entries().filter(theirs).map(|entry| entry.serial.clone()).collect();
             serials.iter().for_each(|serial| index.revoked(serial, now));
             Ok(serials)
         })

@@ -115,10 +115,11 @@ Example, from a nightly job:
     /// Revoke certificates for good, and sign a new revocation list
     ///
     /// It takes effect at each member that has fetched the new list, also on connections that are
-    /// up. It does not take the linkage key away from a node: for that, start a new key epoch.
+    /// up. No key of a revoked certificate is signed again: the member needs a new one. It does not
+    /// take the linkage key away from a node: for that, start a new key epoch.
     #[command(after_help = "\
 Examples:
-  causeway-certs revoke --member node/housing       everything it holds
+  causeway-certs revoke --member node/housing       everything it ever held
   causeway-certs revoke --certificate old.pem
   causeway-certs revoke --serial 4a0f52c1...")]
     Revoke {
@@ -212,7 +213,7 @@ struct Terms {
 #[derive(Debug, ClapArgs)]
 #[group(required = true, multiple = false)]
 struct Target {
-    /// Every certificate of a member that still holds
+    /// Every certificate of a member, also those that have run out
     #[arg(long, value_parser = member)]
     member: Option<Member>,
     /// One certificate, by its file

@@ -193,8 +193,15 @@ impl IdentityFiles {
             chain: public(&self.certificate, &CERTIFICATE)?,
             key: key(&self.key)?,
             cas: public(&self.ca, &CA)?,
-            crls: public(&self.crl, &CRL)?,
+            crls: self.load_crls()?,
         })
+    }
+
+    /// Reads the revocation lists alone.
+    pub(crate) fn load_crls(
+        &self,
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, FilesError> {
+        public(&self.crl, &CRL)
     }
 
     /// Returns a digest that changes whenever any of the files does.

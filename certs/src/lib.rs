@@ -12,6 +12,7 @@
 //! epoch                  making the linkage key that all nodes share
 //! signing                signatures that people put to documents, such as a scoring model
 //! verify, tls            what a handshake accepts; the configuration of it, swapped while running
+//! places                 how much of a thing each may take up
 //! stream                 a connection that knows whose it is, and ends when that stops being so
 //! dial, accept, reverse  making connections in either direction
 //! admit                  the layer that decides on every call
@@ -32,6 +33,7 @@ pub mod dial;
 pub mod epoch;
 pub mod files;
 pub mod name;
+mod places;
 pub mod reasons;
 pub mod reverse;
 pub mod signing;

@@ -19,6 +19,7 @@ use tonic::transport::server::Connected;
 use crate::{
     certificate::{Certificate, hex},
     name::Identity,
+    places::Place,
     tls::{TlsState, clock},
     verify::{self, tls_error},
 };
@@ -49,6 +50,8 @@ pub struct PeerStream {
     cut: Option<Cut>,
     /// Dropped with the stream, which is how others learn that it is over.
     over: Option<oneshot::Sender<()>>,
+    /// Dropped with the stream as well.
+    place: Option<Place<Identity>>,
 }
 
 /// Ends a connection from afar.
@@ -80,7 +83,7 @@ impl PeerStream {
         let (cut, cut_off) = oneshot::channel();
         let ending = ending(tls.clone(), serial.clone(), left, cut_off).boxed();
         let peer = Peer { identity, serial };
-        Ok(Self { io, peer, ending, ended: None, cut: Some(Cut(cut)), over: None })
+        Ok(Self { io, peer, ending, ended: None, cut: Some(Cut(cut)), over: None, place: None })
     }
 
     /// Returns who is on the other end.
@@ -98,6 +101,11 @@ impl PeerStream {
         let (over, dropped) = oneshot::channel();
         self.over = Some(over);
         dropped.map(|_| ())
+    }
+
+    /// Holds a place for as long as the stream is there.
+    pub(crate) fn hold(&mut self, place: Place<Identity>) {
+        self.place = Some(place);
     }
 
     /// Hands out the means to end the stream, once.

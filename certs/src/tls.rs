@@ -5,6 +5,7 @@
 //! is an error. Sessions are never resumed: a ticket would let a peer back in without showing its
 //! certificate. Connections are long, so nothing is lost.
 
+mod lists;
 mod snapshot;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -51,34 +52,33 @@ struct Shared {
 impl TlsState {
     /// Loads the files and checks that they make an identity that works at `now`.
     pub fn load(files: &IdentityFiles, now: OffsetDateTime) -> Result<Self, TlsError> {
-        let (snapshot, verdict) = Snapshot::build(files, &files.load()?, now)?;
-        verdict?;
-        let current = ArcSwap::from_pointee(snapshot);
+        let current = ArcSwap::from_pointee(Snapshot::first(files, now)?);
         Ok(Self(Arc::new(Shared { current, reloaded: watch::Sender::new(()) })))
     }
 
-    /// Loads the files again. On an error nothing changes, with one exception: a list that revokes
-    /// us, or arrives after our certificate ran out, still takes effect, for others are on it too.
+    /// Loads the files again. On an error nothing changes, with one exception: a revocation list
+    /// that is good for the CA in use takes effect, whatever is wrong with the rest.
     pub fn reload(&self, files: &IdentityFiles, now: OffsetDateTime) -> Result<(), TlsError> {
-        let (next, verdict) = Snapshot::build(files, &files.load()?, now)?;
         let current = self.current();
-        let (new, old) = (&next.me.identity, &current.me.identity);
-        if new != old {
-            let (new, old) = (new.to_string(), old.to_string());
-            return Err(TlsError::SomebodyElse { path: files.certificate.clone(), new, old });
-        }
-        let take = match &verdict {
-            Ok(()) => true,
-            Err(TlsError::Revoked { .. } | TlsError::Expired { .. }) => {
-                next.me.serial == current.me.serial
+        match current.next(files, now) {
+            Ok(next) => {
+                self.take(next);
+                Ok(())
             }
-            Err(_) => false,
-        };
-        if take {
-            self.0.current.store(Arc::new(next));
-            self.0.reloaded.send_replace(());
+            Err(problem) => {
+                if let Some(relisted) = current.relisted(files, now) {
+                    let (until, revoked) = (utc(relisted.crl_until), relisted.revoked.len());
+                    tracing::info!(crl_until = until, revoked, "took in a revocation list alone");
+                    self.take(relisted);
+                }
+                Err(problem)
+            }
         }
-        verdict
+    }
+
+    fn take(&self, next: Snapshot) {
+        self.0.current.store(Arc::new(next));
+        self.0.reloaded.send_replace(());
     }
 
     /// Looks at the files every so often, and reloads when they changed, until `stop` resolves.
@@ -120,6 +120,8 @@ impl TlsState {
                     last_failure.clear();
                 }
                 Ok((_, Some(Err(error)))) => {
+                    // The files that were good before may come back, and not be good any more.
+                    in_use = None;
                     let failure = format!("{:#}", anyhow::Error::new(error));
                     if failure != last_failure {
                         tracing::error!(reason = failure, "kept the old identity in use");

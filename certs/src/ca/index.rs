@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::CaError;
 use crate::{
-    certificate::{hex, unhex, utc},
+    certificate::{Certificate, hex, unhex, utc},
     files,
     name::Identity,
 };
@@ -30,6 +30,8 @@ pub struct Entry {
     pub identity: Identity,
     /// The last moment it holds.
     pub not_after: OffsetDateTime,
+    /// SHA-256 of its public key. Lines that an older program wrote do not say.
+    pub key_fingerprint: Option<Vec<u8>>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<OffsetDateTime>,
 }
@@ -81,8 +83,10 @@ impl Index {
         Ok(files::write_public(path, self.text.as_bytes())?)
     }
 
-    pub(super) fn issued(&mut self, serial: &[u8], identity: &Identity, not_after: OffsetDateTime) {
-        self.add(format!("issued {} {identity} {}", hex(serial), utc(not_after)));
+    pub(super) fn issued(&mut self, certificate: &Certificate) {
+        let Certificate { identity, serial, not_after, key_fingerprint, .. } = certificate;
+        let (serial, key) = (hex(serial), hex(key_fingerprint));
+        self.add(format!("issued {serial} {identity} {} {key}", utc(*not_after)));
     }
 
     pub(super) fn revoked(&mut self, serial: &[u8], now: OffsetDateTime) {
@@ -97,6 +101,14 @@ impl Index {
 
     pub(super) fn get(&self, serial: &[u8]) -> Option<&Entry> {
         self.entries.get(serial)
+    }
+
+    /// Returns when a certificate for this key was first revoked, if one was.
+    pub(super) fn key_revoked(&self, fingerprint: &[u8]) -> Option<OffsetDateTime> {
+        self.entries()
+            .filter(|entry| entry.key_fingerprint.as_deref() == Some(fingerprint))
+            .filter_map(|entry| entry.revoked_at)
+            .min()
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -114,12 +126,17 @@ impl Index {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["#", ..] => {}
-            ["issued", serial, identity, not_after] => {
+            ["issued", serial, identity, not_after, ref key @ ..] => {
                 let serial = unhex(serial)?;
                 let entry = Entry {
                     serial: serial.clone(),
                     identity: identity.parse().ok()?,
                     not_after: date(not_after)?,
+                    key_fingerprint: match key {
+                        [] => None,
+                        [key] => Some(unhex(key)?),
+                        _ => return None,
+                    },
                     revoked_at: None,
                 };
                 self.entries.insert(serial, entry);
@@ -150,16 +167,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
         let at = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
-        let housing = "spiffe://town.causeway/node/housing".parse().unwrap();
+        let housing = Certificate {
+            identity: "spiffe://town.causeway/node/housing".parse().unwrap(),
+            serial: vec![0x4a, 1],
+            not_before: at,
+            not_after: at,
+            dns_names: Vec::new(),
+            fingerprint: [0; 32],
+            key_fingerprint: [7; 32],
+        };
 
         let mut index = Index::new();
-        index.issued(&[0x4a, 1], &housing, at);
+        index.issued(&housing);
         index.revoked(&[0x4a, 1], at);
         assert_eq!(index.listed(at), 1);
         index.save(&path).unwrap();
         let mut again = Index::load(&path).unwrap();
         assert_eq!(again.text, index.text);
         assert_eq!(again.get(&[0x4a, 1]).unwrap().revoked_at, Some(at));
+        assert_eq!(again.key_revoked(&[7; 32]), Some(at));
         assert_eq!(again.listed(at), 2);
 
         fs::write(&path, format!("{}revoked 4a02 {}\n", index.text, utc(at))).unwrap();
@@ -168,5 +194,16 @@ mod tests {
             refused.ends_with("index is damaged in line 5: restore it from a copy"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_line_of_an_older_program_says_nothing_of_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let line = "issued 4a01 spiffe://town.causeway/node/housing 2026-09-21T14:13:20Z";
+        fs::write(&path, format!("{TITLE}{line}\n")).unwrap();
+        assert!(Index::load(&path).unwrap().get(&[0x4a, 1]).unwrap().key_fingerprint.is_none());
+        fs::write(&path, format!("{TITLE}{line} 07 07\n")).unwrap();
+        assert!(Index::load(&path).is_err());
     }
 }

@@ -83,7 +83,8 @@ impl Ca {
 
     /// Signs a certificate again: the same key and names, new dates and serial number.
     ///
-    /// One that has run out is renewed too: it is of use only to whoever holds the key.
+    /// One that has run out is renewed too: it is of use only to whoever holds the key. One that was
+    /// revoked is not, and neither is another for the same key.
     pub fn renew(&self, cert_pem: &str, days: u32, now: OffsetDateTime) -> Result<Signed, CaError> {
         let (old, key) = self.ours(cert_pem)?;
         let index = Index::load(&self.index())?;
@@ -96,7 +97,8 @@ impl Ca {
         self.certify(&key, &old.identity, &extra_dns, days, now)
     }
 
-    /// Signs a certificate for a key, and puts it on record before anybody gets it.
+    /// Signs a certificate for a key, and puts it on record before anybody gets it. A key that was
+    /// revoked may be stolen, so it gets none.
     fn certify(
         &self,
         key: &SubjectPublicKeyInfo,
@@ -132,7 +134,11 @@ impl Ca {
         let signed = params.signed_by(key, &self.issuer)?;
         let certificate = Certificate::from_der(signed.der())?;
         self.change(|index| {
-            index.issued(&certificate.serial, identity, certificate.not_after);
+            // Asked under the lock, so that no revocation comes in between.
+            if let Some(at) = index.key_revoked(&certificate.key_fingerprint) {
+                return Err(CaError::RevokedKey(utc(at)));
+            }
+            index.issued(&certificate);
             Ok(())
         })?;
         Ok(Signed { pem: signed.pem(), certificate })

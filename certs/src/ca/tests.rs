@@ -160,6 +160,36 @@ fn revoked_and_foreign_certificates_are_not_renewed() {
 }
 
 #[test]
+fn a_stolen_key_is_not_signed_again_although_its_certificate_had_run_out() {
+    let (_folder, ca) = town();
+    let housing = identity("node/housing");
+    let (_, csr) = new_key_and_csr(&housing).unwrap();
+    let older = ca.sign(&csr, &housing, &[], 7, now()).unwrap();
+    let newer = ca.renew(&older.pem, 7, now() + Duration::days(4)).unwrap();
+
+    let nine_days_on = now() + Duration::days(13);
+    assert_eq!(ca.revoke_identity(&housing, nine_days_on).unwrap().len(), 2);
+    for stolen in [&older, &newer] {
+        let renewed = ca.renew(&stolen.pem, 7, nine_days_on);
+        assert!(matches!(renewed, Err(CaError::Revoked(_))), "{renewed:?}");
+    }
+    let signed = ca.sign(&csr, &housing, &[], 7, nine_days_on);
+    assert!(matches!(signed, Err(CaError::RevokedKey(_))), "{signed:?}");
+    assert!(ca.issue(&housing, &[], 7, nine_days_on).is_ok(), "a new key is another matter");
+}
+
+#[test]
+fn a_key_is_revoked_with_any_of_its_certificates() {
+    let (_folder, ca) = town();
+    let older = ca.issue(&identity("node/housing"), &[], 7, now()).unwrap().signed;
+    let newer = ca.renew(&older.pem, 7, now()).unwrap();
+    ca.revoke_certificate(&older.pem, now()).unwrap();
+    let refused = ca.renew(&newer.pem, 7, now()).unwrap_err().to_string();
+    assert!(refused.contains("this key was revoked on 2026-09-21T14:13:20Z"), "{refused}");
+    assert_eq!(ca.entries().unwrap().len(), 2);
+}
+
+#[test]
 fn a_revocation_is_on_every_list_from_then_on_and_lists_are_numbered() {
     let (_folder, ca) = town();
     assert!(revoked_serials(&ca.latest_crl().unwrap()).is_empty());

@@ -11,12 +11,12 @@ use rustls::{
     version::TLS13,
 };
 use time::OffsetDateTime;
-use x509_parser::{
-    prelude::{FromDer, X509Certificate},
-    revocation_list::CertificateRevocationList,
-};
+use zeroize::Zeroizing;
 
-use super::{ALPN_H2, ALPN_REVERSE};
+use super::{
+    ALPN_H2, ALPN_REVERSE,
+    lists::{Lists, Numbers},
+};
 use crate::{
     certificate::{Certificate, CertificateError, utc},
     files::{FilesError, IdentityFiles, Material},
@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) me: Certificate,
     pub(super) revoked: HashSet<Vec<u8>>,
     pub(super) crl_until: OffsetDateTime,
+    numbers: Numbers,
+    material: Material,
 }
 
 /// The files do not make an identity that works. What was in use before still is.
@@ -97,6 +99,19 @@ pub enum TlsError {
         /// The CA's file.
         ca: PathBuf,
     },
+    /// The revocation list is older than one that was in use.
+    #[error(
+        "the revocation list {path} is number {number} and number {before} was in use: fetch the \
+         newest from the CA, which has to count on from there if it was restored from a copy"
+    )]
+    OlderCrl {
+        /// The list.
+        path: PathBuf,
+        /// Its number.
+        number: String,
+        /// The number it should have at least.
+        before: String,
+    },
     /// The revocation list ran out, and every handshake would fail.
     #[error("the revocation list {path} ran out on {on}: fetch a new one from the CA")]
     StaleCrl {
@@ -136,11 +151,45 @@ pub enum TlsError {
 }
 
 impl Snapshot {
+    /// Loads the files of a process that begins.
+    pub(super) fn first(files: &IdentityFiles, now: OffsetDateTime) -> Result<Self, TlsError> {
+        let (first, verdict) = Self::build(files, files.load()?, &Numbers::new(), now)?;
+        verdict.map(|()| first)
+    }
+
+    /// Loads the files again, to take the place of this one.
+    pub(super) fn next(
+        &self,
+        files: &IdentityFiles,
+        now: OffsetDateTime,
+    ) -> Result<Self, TlsError> {
+        let (next, verdict) = Self::build(files, files.load()?, &self.numbers, now)?;
+        let (new, old) = (&next.me.identity, &self.me.identity);
+        if new != old {
+            let (new, old) = (new.to_string(), old.to_string());
+            return Err(TlsError::SomebodyElse { path: files.certificate.clone(), new, old });
+        }
+        verdict.map(|()| next)
+    }
+
+    /// Loads the revocation list alone, and returns this one with it if it is another and good.
+    ///
+    /// What is wrong with the list is said by [`next`](Self::next), once nothing else is.
+    pub(super) fn relisted(&self, files: &IdentityFiles, now: OffsetDateTime) -> Option<Self> {
+        let crls = files.load_crls().ok().filter(|crls| *crls != self.material.crls)?;
+        let Material { chain, key, cas, crls: _ } = &self.material;
+        let (chain, key, cas) = (chain.clone(), Zeroizing::new(key.clone_key()), cas.clone());
+        let built = Self::build(files, Material { chain, key, cas, crls }, &self.numbers, now);
+        // Our own certificate may have run out or be on the list. Others are on it too.
+        built.ok().map(|(next, _)| next)
+    }
+
     /// Builds what handshakes need, and says whether it would do at `now`: our own certificate may
     /// have run out, or be on the list itself.
-    pub(super) fn build(
+    fn build(
         files: &IdentityFiles,
-        material: &Material,
+        material: Material,
+        in_use: &Numbers,
         now: OffsetDateTime,
     ) -> Result<(Self, Result<(), TlsError>), TlsError> {
         let path = || files.certificate.clone();
@@ -149,7 +198,7 @@ impl Snapshot {
         let (first, rest) = material.chain.split_first().ok_or_else(unusable)?;
         let me = Certificate::from_der(first)
             .map_err(|source| TlsError::Certificate { path: path(), source })?;
-        let Lists { revoked, until } = Lists::read(files, material)?;
+        let Lists { ders, revoked, until, numbers } = Lists::read(files, &material, in_use)?;
         if until < now {
             return Err(TlsError::StaleCrl { path: files.crl.clone(), on: utc(until) });
         }
@@ -161,12 +210,12 @@ impl Snapshot {
         }
         let roots = Arc::new(roots);
         let callers = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
-            .with_crls(material.crls.clone())
+            .with_crls(ders.clone())
             .enforce_revocation_expiration()
             .build()
             .map_err(|_| unusable())?;
         let servers = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-            .with_crls(material.crls.clone())
+            .with_crls(ders)
             .enforce_revocation_expiration()
             .build()
             .map_err(|_| unusable())?;
@@ -176,14 +225,16 @@ impl Snapshot {
 
         let callers = Arc::new(Callers { inner: callers, me: me.identity.clone() });
         let servers = Arc::new(Servers { inner: servers, me: me.identity.clone() });
-        let client = |alpn| client(material, &provider, &servers, alpn).map_err(refused);
+        let client = |alpn| client(&material, &provider, &servers, alpn).map_err(refused);
         let snapshot = Self {
-            server: server(material, &provider, callers).map_err(refused)?,
+            server: server(&material, &provider, callers).map_err(refused)?,
             client: client(ALPN_H2)?,
             client_reverse: client(ALPN_REVERSE)?,
             me,
             revoked,
             crl_until: until,
+            numbers,
+            material,
         };
         Ok((snapshot, verdict))
     }
@@ -221,42 +272,7 @@ fn client(
     Ok(Arc::new(config))
 }
 
-/// What the revocation lists say, all together.
-struct Lists {
-    revoked: HashSet<Vec<u8>>,
-    until: OffsetDateTime,
-}
-
-impl Lists {
-    /// Reads the lists. Each CA has to have one: rustls would refuse everybody signed by a CA
-    /// without, and with no list at all it would check nobody.
-    fn read(files: &IdentityFiles, material: &Material) -> Result<Self, TlsError> {
-        let unusable = || unusable(files);
-        let mut lists = Vec::new();
-        for der in &material.crls {
-            let (_, list) = CertificateRevocationList::from_der(der).map_err(|_| unusable())?;
-            lists.push(list);
-        }
-        for der in &material.cas {
-            let (_, ca) = X509Certificate::from_der(der).map_err(|_| unusable())?;
-            if !lists.iter().any(|list| list.verify_signature(ca.public_key()).is_ok()) {
-                let (path, ca) = (files.crl.clone(), files.ca.clone());
-                return Err(TlsError::ForeignCrl { path, ca });
-            }
-        }
-        let mut revoked = HashSet::new();
-        let mut ends = Vec::new();
-        for list in &lists {
-            revoked.extend(list.iter_revoked_certificates().map(|one| one.raw_serial().to_vec()));
-            let end = list.next_update().map(|end| end.timestamp()).ok_or_else(unusable)?;
-            ends.push(OffsetDateTime::from_unix_timestamp(end).map_err(|_| unusable())?);
-        }
-        let until = ends.into_iter().min().ok_or_else(unusable)?;
-        Ok(Self { revoked, until })
-    }
-}
-
-fn unusable(files: &IdentityFiles) -> TlsError {
+pub(super) fn unusable(files: &IdentityFiles) -> TlsError {
     TlsError::Damaged { ca: files.ca.clone(), crl: files.crl.clone() }
 }
 

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cli;
+mod crowd;
 mod identity;
+mod lists;
 mod log;
 mod meeting;
 mod reasons;

@@ -14,7 +14,7 @@ use rustls::{
 use time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -89,8 +89,13 @@ impl Client {
     /// Shakes hands with the node `housing` and returns what came of it. Under TLS 1.3 the
     /// verdict is the first thing to read.
     pub(crate) async fn meet(&self, address: SocketAddr) -> Met {
+        self.meet_from("127.0.0.1", address).await
+    }
+
+    /// Shakes hands from another address of this machine.
+    pub(crate) async fn meet_from(&self, ip: &str, address: SocketAddr) -> Met {
         let name = ServerName::try_from(identity("node/housing").dns_name()).unwrap();
-        let tcp = TcpStream::connect(address).await.unwrap();
+        let tcp = connect_from(ip, address).await;
         let from = tcp.local_addr().unwrap();
         let mut io = TlsConnector::from(self.0.clone()).connect(name, tcp).await.unwrap();
         let answer = match io.read(&mut [0; 64]).await {
@@ -100,6 +105,13 @@ impl Client {
         };
         Met { answer, kind: io.get_ref().1.handshake_kind(), from }
     }
+}
+
+/// Connects from one of the addresses of this machine.
+pub(crate) async fn connect_from(ip: &str, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(ip.parse().unwrap(), 0)).unwrap();
+    socket.connect(address).await.unwrap()
 }
 
 /// Meets the node once.
