@@ -103,9 +103,21 @@ fn link(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(pairs.len() as u64));
     group.sample_size(20);
     group.bench_function("weights from pairs", |bencher| {
-        bencher.iter(|| decide::learn(&records, &looked_at, 1.0, &Strangers::new()));
+        bencher.iter(|| {
+            decide::learn(
+                &records,
+                &looked_at,
+                (1.0, records.possible_pairs(|_| true)),
+                &Strangers::new(),
+            )
+        });
     });
-    let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+    let weights = decide::learn(
+        &records,
+        &looked_at,
+        (1.0, records.possible_pairs(|_| true)),
+        &Strangers::new(),
+    );
     group.bench_function("pairs into persons", |bencher| {
         bencher.iter_batched(
             || weights.clone(),
@@ -131,7 +143,12 @@ fn followed() -> (Records, Vec<Pair>, Decision) {
     let levels: Vec<Levels> = pairs.iter().map(levels).collect();
     let looked_at: Vec<(Pair, Levels)> =
         pairs.iter().copied().zip(levels.iter().copied()).collect();
-    let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+    let weights = decide::learn(
+        &records,
+        &looked_at,
+        (1.0, records.possible_pairs(|_| true)),
+        &Strangers::new(),
+    );
     let decision = decide::decide(&records, &pairs, &levels, weights);
     (records, pairs, decision)
 }

@@ -44,7 +44,7 @@ pub async fn follow(
     rekey: Arc<Rekey>,
     out: mpsc::Sender<Piece>,
 ) {
-    let mut reader = Reader::new(rows, client.deadline() + time_for(rows), rekey);
+    let mut reader = Reader::new(rows, time_for(rows, client.deadline() + patience), rekey);
     let mut patient = Patience::new(patience);
     loop {
         let before = reader.position;
@@ -75,11 +75,13 @@ const SLOWEST_BYTES_PER_S: u64 = 64 << 10;
 /// that it has.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long to wait for a stream of so many rows in all, beside the deadline of one call.
-fn time_for(rows: u64) -> Duration {
+/// How long to wait for a stream of so many rows in all, `beside` what they take on the line: one call may take so
+/// long, and the node be away for so long.
+fn time_for(rows: u64, beside: Duration) -> Duration {
     let slots: usize = MatchKeyKind::ALL.iter().map(|kind| kind.slots()).sum();
     let row_bytes = (size_of::<Handle>() + 1 + slots * TOKEN_BYTES) as u64;
-    Duration::from_secs(rows.saturating_mul(row_bytes) / SLOWEST_BYTES_PER_S).min(LONGEST)
+    let on_the_line = Duration::from_secs(rows.saturating_mul(row_bytes) / SLOWEST_BYTES_PER_S);
+    on_the_line.saturating_add(beside).min(LONGEST)
 }
 
 /// How far a stream has come.
@@ -241,6 +243,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use causeway_proto::pb::token_service_server::{TokenService, TokenServiceServer};
     use futures::stream::{self, BoxStream, StreamExt};
     use hyper_util::rt::TokioIo;
@@ -253,63 +257,101 @@ mod tests {
     use super::*;
 
     const ROWS: u64 = 3;
+    const CALL: Duration = Duration::from_millis(350);
 
-    /// A node that sends one row whenever it is asked, and breaks off.
-    struct OneRow;
+    /// A node that is away when it is asked for the first few times, and then sends so many rows whenever it is
+    /// asked, and breaks off.
+    struct Breaks {
+        away: AtomicU32,
+        after: u64,
+    }
+
+    /// The row after a position.
+    fn row(after: u64) -> pb::StreamTokensResponse {
+        let (column, first_row) = (after / ROWS, after % ROWS);
+        let column = match column.checked_sub(1) {
+            None => Column::People(pb::People { handles: vec![0; 16].into(), flags: vec![0] }),
+            Some(at) => {
+                let kind = MatchKeyKind::ALL[at as usize];
+                let (slots, tokens) = (kind.slots() as u32, vec![0; 8 * kind.slots()].into());
+                Column::Tokens(pb::Tokens { kind: kind.to_wire(), slots, tokens })
+            }
+        };
+        pb::StreamTokensResponse { position: after + 1, first_row, column: Some(column) }
+    }
 
     #[tonic::async_trait]
-    impl TokenService for OneRow {
+    impl TokenService for Breaks {
         type StreamTokensStream = BoxStream<'static, Result<pb::StreamTokensResponse, Status>>;
 
         async fn stream_tokens(
             &self,
             request: Request<pb::StreamTokensRequest>,
         ) -> Result<Response<Self::StreamTokensStream>, Status> {
-            let after = request.into_inner().after;
-            let (column, first_row) = (after / ROWS, after % ROWS);
-            let column = match column.checked_sub(1) {
-                None => Column::People(pb::People { handles: vec![0; 16].into(), flags: vec![0] }),
-                Some(at) => {
-                    let kind = MatchKeyKind::ALL[at as usize];
-                    let (slots, tokens) = (kind.slots() as u32, vec![0; 8 * kind.slots()].into());
-                    Column::Tokens(pb::Tokens { kind: kind.to_wire(), slots, tokens })
-                }
-            };
-            let (position, column) = (after + 1, Some(column));
-            let row = Ok(pb::StreamTokensResponse { position, first_row, column });
-            let breaks_off = Err(Status::unavailable("it is started again"));
-            Ok(Response::new(stream::iter([row, breaks_off]).boxed()))
+            let breaks_off = Status::unavailable("it is started again");
+            let less = |away: u32| away.checked_sub(1);
+            if self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+                return Err(breaks_off);
+            }
+            let (first, all) =
+                (request.into_inner().after, ROWS * (1 + MatchKeyKind::COUNT as u64));
+            let rows = (first..all).take(self.after as usize).map(|after| Ok(row(after)));
+            let end = (first + self.after < all).then_some(Err(breaks_off));
+            Ok(Response::new(stream::iter(rows.chain(end).collect::<Vec<_>>()).boxed()))
         }
     }
 
-    #[tokio::test]
-    async fn a_stream_that_breaks_again_and_again_has_no_more_time_than_one_that_does_not() {
+    /// Follows a node's stream, and returns how many pieces came and what went wrong.
+    async fn followed(node: Breaks, patience: Duration) -> (usize, Option<Problem>) {
         let (near, far) = duplex(1 << 16);
         let served = stream::once(async { Ok::<_, std::io::Error>(far) });
-        tokio::spawn(
-            Server::builder()
-                .add_service(TokenServiceServer::new(OneRow))
-                .serve_with_incoming(served),
-        );
+        let server = Server::builder().add_service(TokenServiceServer::new(node));
+        tokio::spawn(server.serve_with_incoming(served));
         let mut near = Some(near);
         let connect = tower::service_fn(move |_| {
             let near = near.take().ok_or_else(|| std::io::Error::other("it is connected"));
             async move { near.map(TokioIo::new) }
         });
         let channel = Endpoint::from_static("http://node").connect_with_connector_lazy(connect);
-        let client = NodeClient::new(channel, Duration::from_millis(350));
+        let client = NodeClient::new(channel, CALL);
         let rekey = Arc::new(Rekey::random().unwrap());
         let (out, mut pieces) = mpsc::channel(100);
         let sweep = SweepId::from_bytes([1; 16]);
-        follow(client, sweep, ROWS, Duration::from_secs(60), rekey, out).await;
-        let mut last = None;
+        follow(client, sweep, ROWS, patience, rekey, out).await;
+        let mut came = 0;
         while let Some(piece) = pieces.recv().await {
-            last = Some(piece);
+            match piece {
+                Piece::Failed(problem) => return (came, Some(problem)),
+                _ => came += 1,
+            }
         }
-        let Some(Piece::Failed(problem)) = last else { panic!("all of it came") };
-        assert!(
-            matches!(problem, Problem::TooSlow { call: "all of StreamTokens", .. }),
-            "{problem}"
-        );
+        (came, None)
+    }
+
+    /// There is time for seven rows at most, and there are more.
+    #[tokio::test]
+    async fn a_stream_that_breaks_again_and_again_has_no_more_time_than_one_that_does_not() {
+        let node = Breaks { away: AtomicU32::new(0), after: 1 };
+        let (came, problem) = followed(node, CALL).await;
+        let problem = problem.expect("not all of it came");
+        assert!(matches!(problem, Problem::TooSlow { .. }), "{problem}");
+        assert!(came <= 3, "{came}");
+    }
+
+    /// It is away for twice as long as a call may take.
+    #[tokio::test]
+    async fn a_small_node_that_is_back_within_our_patience_is_not_too_slow() {
+        let node = Breaks { away: AtomicU32::new(3), after: 1000 };
+        let (came, problem) = followed(node, Duration::from_secs(60)).await;
+        assert_eq!((came, problem), (1 + MatchKeyKind::COUNT, None));
+    }
+
+    #[test]
+    fn no_stream_takes_longer_than_two_hours() {
+        let minutes =
+            |rows, beside: u64| time_for(rows, Duration::from_secs(60 * beside)).as_secs() / 60;
+        assert_eq!(minutes(0, 3), 3);
+        assert!(minutes(100_000, 3) > 3);
+        assert_eq!([minutes(u64::MAX, 3), minutes(100_000, 100_000)], [120, 120]);
     }
 }

@@ -63,15 +63,16 @@ pub struct Decision {
     rivals: Vec<bool>,
 }
 
-/// Learns weights from pairs that were looked at, each of which stands for so many candidate pairs.
+/// Learns weights from pairs that were looked at, each of which stands for so many candidate pairs, of so many
+/// that are possible.
 pub fn learn(
     records: &Records,
     looked_at: &[(Pair, Levels)],
-    each: f64,
+    (each, possible): (f64, f64),
     strangers: &Strangers,
 ) -> Weights {
     let patterns = patterns(records, looked_at, each);
-    Weights::estimate(&patterns, strangers, records.possible_pairs(), Among::Agencies)
+    Weights::estimate(&patterns, strangers, possible, Among::Agencies)
 }
 
 /// Decides every pair. `levels` are those of `pairs`, one by one.

@@ -356,9 +356,10 @@ impl Records {
         self.apart.contains_key(&record)
     }
 
-    /// Returns how many pairs of records of different agencies there are.
-    pub fn possible_pairs(&self) -> f64 {
-        let sizes = self.held().into_iter().map(|records| records as f64);
+    /// Returns how many pairs of records of different agencies there are, of those that count.
+    pub fn possible_pairs(&self, counts: impl Fn(usize) -> bool) -> f64 {
+        let sizes = self.held().into_iter().enumerate().filter(|(agency, _)| counts(*agency));
+        let sizes = sizes.map(|(_, records)| records as f64);
         let (sum, squares) =
             sizes.fold((0.0, 0.0), |(sum, squares), n| (sum + n, n.mul_add(n, squares)));
         (sum * sum - squares) / 2.0

@@ -120,13 +120,24 @@ impl Postings {
     /// what was there before where it is another one now.
     pub fn turn(&mut self, tokens: &[Token]) -> Before {
         let (mut turned, mut new) = (Vec::new(), Vec::new());
-        self.each_block(tokens, |token, block| {
-            let is_posted = block.contains(&token.holder());
-            if !is_posted {
-                new.push(*token);
+        self.each_block(tokens, |same, block| {
+            // Many are looked up in order: whoever sends one token for everybody is not to cost more.
+            let is_sorted = same.len() > 1;
+            if is_sorted {
+                block.sort_unstable();
             }
-            if !is_posted || !self.counts(token.name, token.holder()) {
-                turned.push(*token);
+            for token in same {
+                let holder = token.holder();
+                let is_posted = match is_sorted {
+                    true => block.binary_search(&holder).is_ok(),
+                    false => block.contains(&holder),
+                };
+                if !is_posted {
+                    new.push(*token);
+                }
+                if !is_posted || !self.counts(token.name, holder) {
+                    turned.push(*token);
+                }
             }
         });
         self.add(&new);
@@ -151,25 +162,32 @@ impl Postings {
     }
 
     /// Finds every record that holds each of some tokens, which come in order of their names, and in which
-    /// slot, and hands both over. Looks ahead, so that one bucket comes out of memory while others are on
-    /// their way.
-    pub fn each_block(&self, tokens: &[Token], mut found: impl FnMut(&Token, &mut Vec<Holder>)) {
+    /// slot, and hands both over: once for all tokens of one name, as many as an agency may send of it. Looks
+    /// ahead, so that one bucket comes out of memory while others are on their way.
+    pub fn each_block(&self, tokens: &[Token], mut found: impl FnMut(&[Token], &mut Vec<Holder>)) {
         const AHEAD: usize = 32;
         let (mut late, mut block) = (&self.late[..], Vec::new());
-        for some in tokens.chunks(AHEAD) {
-            let buckets: Vec<&[Posting]> =
-                some.iter().map(|token| self.bucket(token.name)).collect();
-            let firsts = buckets.iter().filter_map(|bucket| bucket.first());
+        let mut names = tokens.chunk_by(|one, other| one.name == other.name);
+        let mut ahead: Vec<(&[Token], &[Posting])> = Vec::with_capacity(AHEAD);
+        loop {
+            let some = names.by_ref().take(AHEAD).map(|same| (same, self.bucket(same[0].name)));
+            ahead.clear();
+            ahead.extend(some);
+            if ahead.is_empty() {
+                return;
+            }
+            let firsts = ahead.iter().filter_map(|(_, bucket)| bucket.first());
             black_box(firsts.fold(0, |all, posting| all ^ posting.record));
-            for (token, bucket) in some.iter().zip(buckets) {
-                late = from(late, token.name);
-                let (_, rest) = place(self.bucket_bits, token.name);
+            for (tokens, bucket) in &ahead {
+                let name = tokens[0].name;
+                late = from(late, name);
+                let (_, rest) = place(self.bucket_bits, name);
                 let same = bucket.iter().filter(|posting| posting.rest >> 2 == rest);
-                let later = late.iter().take_while(|other| other.name == token.name);
+                let later = late.iter().take_while(|other| other.name == name);
                 block.clear();
                 block.extend(same.map(|posting| (posting.record, posting.slot())));
                 block.extend(later.map(|token| (token.record, token.slot)));
-                found(token, &mut block);
+                found(tokens, &mut block);
             }
         }
     }

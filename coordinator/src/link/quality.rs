@@ -15,7 +15,7 @@ use causeway_proto::{
 use serde::{Deserialize, Serialize};
 
 use self::odds::Odds;
-use super::{Pair, Records, Roll, decide::Decision};
+use super::{Pair, Records, clear::Clear, decide::Decision};
 
 /// 95 % of a normal distribution lie within so many standard deviations.
 pub(super) const SPREAD: f64 = 1.96;
@@ -108,8 +108,8 @@ pub struct AgencyPair {
 }
 
 impl LinkQuality {
-    /// Judges a decision by its own weights.
-    pub fn of(records: &Records, pairs: &[Pair], decision: &Decision) -> Self {
+    /// Judges a decision by its own weights, and by what the patterns that are clear showed.
+    pub fn of(records: &Records, pairs: &[Pair], decision: &Decision, clear: &Clear) -> Self {
         let mut agencies: BTreeMap<[usize; 2], [u64; 3]> = BTreeMap::new();
         let steps = (2.0 * REACH / STEP) as usize;
         let (mut histogram, mut without_weight) = (vec![0; steps], 0);
@@ -128,7 +128,7 @@ impl LinkQuality {
                 without_weight += 1;
             }
         }
-        let (precision, recall) = Odds::of(records, pairs, decision).estimates();
+        let (precision, recall) = Odds::of(records, (pairs, clear), decision).estimates();
         let agencies = agencies.into_iter().map(|(agencies, [candidates, by_weight, links])| {
             AgencyPair { agencies, ids: None, candidates, by_weight, links }
         });
@@ -184,13 +184,14 @@ impl LinkQuality {
     }
 }
 
-/// How many pairs of one agency's people there are, as far as they are looked at.
+/// How many pairs of one agency's people there are, as far as they are looked at. Whoever had none looked at has
+/// dropped out, and holds nobody.
 fn strangers(records: &Records) -> f64 {
-    let of = |roll: &Roll| {
-        let people = roll.handles.len() as f64;
+    let of = |people: usize| {
+        let people = people as f64;
         (people * (people - 1.0) / 2.0).clamp(0.0, SHOWN)
     };
-    records.rolls.iter().map(of).sum()
+    records.held().into_iter().map(of).sum()
 }
 
 fn levels(weights: &Weights) -> Vec<LevelQuality> {
@@ -210,7 +211,23 @@ fn share(part: f64, whole: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use causeway_proto::{ids::Handle, token::PersonFlags};
+
+    use super::{super::Roll, *};
+
+    #[test]
+    fn who_dropped_out_shows_no_strangers() {
+        let roll = |people: usize| Roll {
+            handles: vec![Handle::from_bytes([0; 16]); people],
+            flags: vec![PersonFlags(0); people],
+            strong_ids: vec![[0; 3]; people],
+        };
+        let mut records = Records::new(vec![roll(5), roll(4), roll(0)]);
+        assert_eq!(strangers(&records), 16.0);
+        let gone: Vec<u32> = records.all_of(0).collect();
+        gone.into_iter().for_each(|record| records.remove(record));
+        assert_eq!(strangers(&records), 6.0);
+    }
 
     #[test]
     fn a_weight_that_moved_is_named_and_a_rare_one_is_not() {

@@ -5,6 +5,7 @@ use causeway_proto::{
 use super::{
     super::{
         Roll,
+        clear::Clear,
         quality::{Estimate, LinkQuality},
     },
     *,
@@ -43,7 +44,8 @@ fn decided(records: &Records, pairs: &[Pair], levels: &[Levels]) -> Decision {
     let mut pairs = pairs.to_vec();
     records.compare_all_numbers(&mut pairs);
     let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
-    let weights = learn(records, &looked_at, 1.0, &Strangers::new());
+    let weights =
+        learn(records, &looked_at, (1.0, records.possible_pairs(|_| true)), &Strangers::new());
     decide(records, &pairs, levels, weights)
 }
 
@@ -80,7 +82,7 @@ fn estimates_know_rivals_and_thirds() {
     let decision = decided(&records, &pairs, &[agreeing(5); 4]);
     let bits = [6.0, 5.0, -4.0, 8.0].map(Some).to_vec();
     let decision = Decision { bits, persons: vec![0, 0, 2, 0], ..decision };
-    let quality = LinkQuality::of(&records, &pairs, &decision);
+    let quality = LinkQuality::of(&records, &pairs, &decision, &Clear::default());
     let (best, rival, third) = (64.0 / 97.0, 32.0 / 97.0, 256.0 / 257.0);
     let right = best + third + best * third;
     let (precision, recall) = (quality.precision, quality.recall);
@@ -89,6 +91,23 @@ fn estimates_know_rivals_and_thirds() {
     for Estimate { estimate, low, high } in [precision, recall] {
         assert!(low < estimate && estimate < high, "{low} {estimate} {high}");
     }
+}
+
+/// One in a thousand of them is one person, and the weight that stands for them all says next to none.
+#[test]
+fn what_a_pattern_of_two_people_missed_in_the_sample_is_missed_in_the_estimate() {
+    let records = records(&[0, 1, 0, 1], &[[0; 3]; 4]);
+    let by_pattern = Pair { kinds: 1 << MatchKeyKind::Phone.index(), ..pair(1, 2) };
+    let pairs = [pair(0, 1), by_pattern];
+    let decision = decided(&records, &pairs, &[agreeing(5), Levels::NONE]);
+    let bits = [30.0, -25.0].map(Some).to_vec();
+    let decision = Decision { bits, persons: vec![0, 0, 2, 3], ..decision };
+    let recall = |clear: &Clear| LinkQuality::of(&records, &pairs, &decision, clear).recall;
+    assert!(recall(&Clear::default()).estimate > 0.999_999);
+    let clear = Clear::seldom(by_pattern.kinds, Levels::NONE, 0.001);
+    let told = recall(&clear);
+    assert!((told.estimate - 1.0 / 1.001).abs() < 1e-6, "{told:?}");
+    assert!(told.low < 0.995, "{told:?}");
 }
 
 /// Two agencies that hold so many people each: at the second some have another forename, and so many

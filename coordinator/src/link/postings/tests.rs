@@ -37,16 +37,20 @@ proptest! {
             postings.add(&many.collect::<Vec<_>>());
             prop_assert!(postings.late.is_empty());
         }
+        // Some of them are sent by many.
+        let senders = |value: u64| 0..[1, 3, 70][value as usize % 3];
         let mut names: Vec<Token> = (0..55)
-            .map(|value| Token { name: postings.name(token(value)), record: 0, slot: 0 })
+            .flat_map(|value| senders(value).map(move |record| (value, record)))
+            .map(|(value, record)| Token { name: postings.name(token(value)), record, slot: 0 })
             .collect();
         names.sort();
-        let mut blocks = 0;
-        postings.each_block(&names, |token, block| {
-            assert_eq!(*block, postings.holders(token.name).collect::<Vec<_>>());
+        let (mut blocks, mut handed) = (0, Vec::new());
+        postings.each_block(&names, |same, block| {
+            assert_eq!(*block, postings.holders(same[0].name).collect::<Vec<_>>());
             blocks += 1;
+            handed.extend(same);
         });
-        prop_assert_eq!(blocks, names.len());
+        prop_assert_eq!((blocks, handed), (55, names), "a block is made once");
         for value in 0..55 {
             let name = postings.name(token(value));
             let mut found: Vec<(u32, u8)> = postings.holders(name).collect();
@@ -65,4 +69,25 @@ proptest! {
         expected.sort();
         prop_assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn whoever_has_the_tokens_of_many_is_known_to_have_turned_only_where_there_was_another() {
+    let mut column = Column::new(MatchKeyKind::NamesYears, 100);
+    let streamed: Vec<u64> = (0..200).map(|_| token(7)).collect();
+    column.add(0, 0, &streamed);
+    let (_, mut postings) = column.pairs_and_postings();
+    let name = |postings: &Postings, n| postings.name(token(n));
+    let all = |name, records: std::ops::Range<u32>| -> Vec<Token> {
+        let tokens = records.flat_map(|record| [0, 1].map(|slot| Token { name, record, slot }));
+        tokens.collect()
+    };
+    let (seven, eight) = (name(&postings, 7), name(&postings, 8));
+    assert!(postings.turn(&all(seven, 0..100)).is_empty(), "they have them already");
+    assert_eq!(postings.turn(&all(eight, 10..60)).len(), 100);
+    assert_eq!(postings.turn(&all(eight, 50..70)).len(), 20);
+    assert_eq!(postings.turn(&all(seven, 0..100)).len(), 120);
+    let counting =
+        |name| postings.holders(name).filter(|holder| postings.counts(name, *holder)).count();
+    assert_eq!([counting(seven), counting(eight)], [200, 0]);
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::{
-    super::{Pair, Records, decide::Decision},
+    super::{Pair, Records, clear::Clear, decide::Decision},
     Estimate, SPREAD, share,
 };
 
@@ -29,12 +29,17 @@ const AT_ONCE: usize = 1 << 14;
 pub(super) struct Odds<'a> {
     records: &'a Records,
     pairs: &'a [Pair],
+    clear: &'a Clear,
     decision: &'a Decision,
 }
 
 impl<'a> Odds<'a> {
-    pub(super) fn of(records: &'a Records, pairs: &'a [Pair], decision: &'a Decision) -> Self {
-        Self { records, pairs, decision }
+    pub(super) fn of(
+        records: &'a Records,
+        (pairs, clear): (&'a [Pair], &'a Clear),
+        decision: &'a Decision,
+    ) -> Self {
+        Self { records, pairs, clear, decision }
     }
 
     /// Estimates the share of the joined pairs that is one person, and the share of what is one person that
@@ -79,12 +84,12 @@ impl<'a> Odds<'a> {
     }
 
     /// How likely a pair is one person where the other candidates of either agency are considered, and nobody
-    /// else.
+    /// else; where its pattern made it two people, as likely as those of the pattern that were looked at.
     fn alone(&self, at: usize) -> f64 {
         let Some(bits) = self.decision.bits[at] else { return 0.0 };
         let (pair, odds) = (&self.pairs[at], odds(bits));
         if bits < NEVER {
-            return odds;
+            return odds.max(self.clear.missed(pair));
         }
         let all = |record: u32, agency: usize| -> f64 {
             let around = self.decision.around.of(record).iter().map(|place| *place as usize);

@@ -83,31 +83,31 @@ impl<'a> Burst<'a> {
         tokens: &[Token],
     ) -> (Vec<Pair>, Vec<Crossed>) {
         let (mut pairs, mut odd) = (Vec::new(), Vec::new());
-        let (mut last, mut counted) = (None, Vec::new());
-        postings.each_block(tokens, |Token { name, record, slot }, block| {
+        let mut counted = Vec::new();
+        postings.each_block(tokens, |same, block| {
             if block.len() < 2 {
                 return;
             }
-            // Tokens come in order: a block that several share is made once.
-            if last.replace(*name) != Some(*name) {
-                counted.clear();
-                let is_here = |holder: &&Holder| self.is_here(postings, *name, **holder);
-                counted.extend(block.iter().filter(is_here));
-                let over = self.admit(kind, block);
-                if !over.is_empty() || is_crowd(block) {
-                    odd.push(*name);
-                }
-                self.admit(kind, &mut counted);
-                if is_crowd(&counted) {
-                    counted.clear();
-                }
+            let name = same[0].name;
+            counted.clear();
+            counted.extend(block.iter().filter(|holder| self.is_here(postings, name, **holder)));
+            let over = self.admit(kind, block);
+            if !over.is_empty() || is_crowd(block) {
+                odd.push(name);
             }
-            if counted.iter().all(|(other, _)| other != record) {
+            self.admit(kind, &mut counted);
+            if is_crowd(&counted) {
                 return;
             }
-            let agency = self.records.agency(*record);
-            let others = counted.iter().filter(|(other, _)| self.records.agency(*other) != agency);
-            pairs.extend(others.map(|other| Pair::of((*record, *slot), *other, kind)));
+            for Token { record, slot, .. } in same {
+                if counted.iter().all(|(other, _)| other != record) {
+                    continue;
+                }
+                let agency = self.records.agency(*record);
+                let others =
+                    counted.iter().filter(|(other, _)| self.records.agency(*other) != agency);
+                pairs.extend(others.map(|other| Pair::of((*record, *slot), *other, kind)));
+            }
         });
         // Only a token that somebody has now can become odd, and only one that somebody had can cease to be.
         if !self.leave.is_empty() || !self.renewed.is_empty() {
