@@ -60,6 +60,8 @@ impl Changes {
     /// Takes in what one agency tells.
     pub(super) fn hear(&mut self, cycle: &Cycle<'_>, open: &mut Open<'_>, news: News) {
         match news {
+            // Nobody joins twice: all of its records would leave and come again.
+            News::Joined(at, _) if open.agencies[at].is_in() => {}
             News::Joined(at, joined) => self.joined(cycle, open, at, *joined),
             // What is still on its way from a node that dropped out counts no more.
             News::Step(at, _) | News::Silent(at, _) | News::Back(at) | News::Over(at, _)

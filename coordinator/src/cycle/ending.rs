@@ -32,7 +32,8 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Follows what changes until `stop` resolves. No node is waited for then.
+    /// Follows what changes until `stop` resolves. No node is waited for then, and `followed` hears of whatever is
+    /// decided by then.
     pub(super) async fn follow(
         &self,
         open: &mut Open<'a>,
@@ -41,9 +42,16 @@ impl<'a> Cycle<'a> {
     ) -> Result<(), CycleError> {
         tokio::select! {
             biased;
-            () = stop => Ok(()),
+            () = self.once_told(stop) => Ok(()),
             failed = live::follow(self, open, followed) => failed.map(drop),
         }
+    }
+
+    /// Resolves once `stop` does and nothing is decided that nobody was told of.
+    async fn once_told(&self, stop: impl Future<Output = ()>) {
+        stop.await;
+        let mut untold = self.untold.subscribe();
+        let _ = untold.wait_for(|untold| !*untold).await;
     }
 
     /// Closes the sweep and writes down what it came to: its pass, if it `made` one, and why it was given
@@ -82,7 +90,7 @@ impl<'a> Cycle<'a> {
 }
 
 /// Resolves once the coordinator is told to stop.
-async fn stopped(mut going: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut going: watch::Receiver<bool>) {
     if going.wait_for(|going| *going).await.is_err() {
         std::future::pending::<()>().await;
     }

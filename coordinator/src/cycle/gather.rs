@@ -17,7 +17,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Cycle, CycleError, Taking, progress::Step, report::Seconds};
+use super::{
+    Cycle, CycleError, Taking, progress::Step, report::Seconds, taking::look_for_spelling,
+};
 use crate::{
     federation::{
         Member, Problem, join,
@@ -69,6 +71,7 @@ pub async fn open<'a>(cycle: &Cycle<'a>, opening: &Opening) -> (Vec<Taking<'a>>,
         agency.look_for_contact();
         agencies.push(agency);
     }
+    look_for_spelling(&mut agencies);
     (agencies, commit)
 }
 

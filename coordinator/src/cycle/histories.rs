@@ -5,6 +5,8 @@
 //! answers from a [`World`], keeps what it is asked to keep, and may be away or out of date.
 
 mod away;
+mod disputed;
+mod left;
 mod membership;
 mod nodes;
 mod room;

@@ -112,9 +112,11 @@ pub(super) async fn follow<'a>(
             () = cycle.reviewed.notified() => true,
         };
         let batch = std::mem::take(&mut batch);
+        ears.hear(&batch);
         if let Some(report) = apply(cycle, open, batch, answered).await? {
             followed(&report);
         }
+        cycle.untold.send_replace(false);
     }
 }
 
@@ -165,6 +167,16 @@ impl Ears {
         Self { out, tasks: (0..agencies).map(|_| None).collect() }
     }
 
+    /// Takes note of who has joined. One that drops out again at once is asked again, and one of which that is still
+    /// on its way is not.
+    pub(super) fn hear(&mut self, news: &[News]) {
+        for news in news {
+            if let News::Joined(at, _) = news {
+                self.tasks[*at].take_if(|ear| ear.joins);
+            }
+        }
+    }
+
     /// Sees that every agency is listened to in the right way.
     pub(super) fn listen(&mut self, cycle: &Cycle<'_>, open: &Open<'_>) {
         for (at, agency) in open.agencies.iter().enumerate() {
@@ -175,9 +187,7 @@ impl Ears {
                 continue;
             }
             let joins = !agency.is_in();
-            // One that joined may have dropped out again at once.
-            let listens = |ear: &Ear| ear.joins == joins && !(joins && ear.task.is_finished());
-            if self.tasks[at].as_ref().is_some_and(listens) {
+            if self.tasks[at].as_ref().is_some_and(|ear| ear.joins == joins) {
                 continue;
             }
             let out = self.out.clone();
@@ -223,7 +233,7 @@ fn joining(cycle: &Cycle<'_>, open: &Open<'_>, agency: &Taking<'_>) -> Joining {
 }
 
 /// Does again what the news touch, or an answer to an alert. `None` where they change nothing.
-async fn apply<'a>(
+pub(super) async fn apply<'a>(
     cycle: &Cycle<'a>,
     open: &mut Open<'a>,
     news: Vec<News>,

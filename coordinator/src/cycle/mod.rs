@@ -95,6 +95,8 @@ pub struct Cycle<'a> {
     pub reviewed: &'a Notify,
     /// Whether the coordinator is told to stop.
     pub going: watch::Receiver<bool>,
+    /// Whether something was decided that whoever follows has not heard yet.
+    pub untold: watch::Sender<bool>,
 }
 
 /// A pass could not be made at all.
@@ -179,6 +181,7 @@ impl<'a> Cycle<'a> {
             Err(error) => return self.end(sweep, Err(error), None).await,
         };
         swept(&report);
+        self.untold.send_replace(false);
         // What it came to stands, whatever becomes of the sweep.
         let followed = match self.keep(sweep, &report).await {
             Ok(()) => self.follow(&mut open, stop, followed).await,
@@ -245,7 +248,8 @@ impl<'a> Cycle<'a> {
         };
         let (houses, surfaced) = self.tell(&mut open, &mut seconds).await?;
         let Open { agencies, linked, .. } = &open;
-        let quality = LinkQuality::of(&linked.records, &linked.pairs, &linked.decision);
+        let Linked { records, pairs, decision, clear, .. } = linked;
+        let quality = LinkQuality::of(records, pairs, decision, clear);
         let quality = quality.named(|at| &agencies[at].member.id);
         let (drift, before) = self.since_last(&quality).await?;
         let asked = (&agencies[..], linked);

@@ -72,7 +72,9 @@ pub async fn link(
     let sampled: Vec<Pair> = sampled.iter().filter(open).copied().collect();
     let mut looks = Looks { cycle, sweep, agencies, seen: Vec::new(), compared: 0 };
     looks.at(&records, sampled).await;
-    let weights = decide::learn(&records, &looks.seen, each, &strangers);
+    // Pairs of nodes that dropped out are not seen, and do not count among those that are possible either.
+    let possible = records.possible_pairs(|at| looks.agencies[at].is_in());
+    let weights = decide::learn(&records, &looks.seen, (each, possible), &strangers);
     // It and a part of what it leaves open teach which patterns of match-keys are clear by themselves.
     let (mut clear, mut taken) = (Clear::default(), Taken::new());
     if looks.seen.len() < pairs.len() {

@@ -22,7 +22,8 @@ const HOLDS_DAYS: i32 = 28;
 pub struct Subgroups {
     /// The day that the sweep spoke of which counted.
     pub counted: Day,
-    /// The day on which it did; not in reports of before this was kept.
+    /// The day on which nodes were last asked, whether or not they told; not in reports of before this was
+    /// kept, nor where nobody was asked.
     #[serde(default)]
     pub asked: Option<Day>,
     /// Every kind of people at every agency that told; nodes tell of those of 20 and more.
@@ -40,9 +41,8 @@ pub async fn count(
     earlier: Option<Subgroups>,
 ) -> Option<Subgroups> {
     let today = Day::of_unix_ms((cycle.now_ms)().cast_signed());
-    // One that nobody told anything for is no count.
-    let holds = |earlier: &Subgroups| !earlier.kinds.is_empty() && earlier.holds(as_at, today);
-    if earlier.as_ref().is_some_and(holds) {
+    let earlier = earlier.map(|earlier| earlier.up_to(today));
+    if earlier.as_ref().is_some_and(|earlier| earlier.holds(as_at, today)) {
         return earlier;
     }
     let mut seed = [0; 32];
@@ -67,7 +67,9 @@ pub async fn count(
         let client = agency.member.client(cycle.limits.call());
         asking.push(async move { (id, records, client.count_linked(question).await) });
     }
-    let mut found = Subgroups { counted: as_at, asked: Some(today), kinds: Vec::new(), untold };
+    // Who refuses to tell has seen the blurred bits all the same.
+    let asked = (!asking.is_empty()).then_some(today);
+    let mut found = Subgroups { counted: as_at, asked, kinds: Vec::new(), untold };
     for (id, records, answer) in join_all(asking).await {
         match answer {
             Ok(counts) => found.kinds.extend(subgroups::estimate(id, &counts, records)),
@@ -75,17 +77,32 @@ pub async fn count(
             Err(problem) => found.untold.push(format!("{id} {problem}")),
         }
     }
-    Some(found)
+    Some(found.or_what_was_told(earlier))
 }
 
 impl Subgroups {
+    /// Takes a day to come on which nodes were asked for today: the clock was ahead then, and nobody knows when
+    /// it was.
+    fn up_to(self, today: Day) -> Self {
+        Self { asked: self.asked.map(|asked| asked.min(today)), ..self }
+    }
+
     /// Returns whether nobody is asked again yet, whatever day a sweep speaks of: what a node learns adds up
     /// with every question.
     fn holds(&self, as_at: Day, today: Day) -> bool {
         match self.asked {
-            // Where the clock was ahead then, nobody knows when it was, and nodes refuse what comes too soon.
-            Some(asked) => (0..HOLDS_DAYS).contains(&today.since(asked)),
-            None => as_at.since(self.counted) < HOLDS_DAYS,
+            Some(asked) => today.since(asked) < HOLDS_DAYS,
+            None => !self.kinds.is_empty() && as_at.since(self.counted) < HOLDS_DAYS,
+        }
+    }
+
+    /// Keeps what was told earlier where nobody told anything now.
+    fn or_what_was_told(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) if self.kinds.is_empty() && !earlier.kinds.is_empty() => {
+                Self { asked: self.asked.or(earlier.asked), untold: self.untold, ..earlier }
+            }
+            _ => self,
         }
     }
 }
@@ -134,22 +151,74 @@ impl fmt::Display for Subgroups {
 
 #[cfg(test)]
 mod tests {
+    use causeway_proto::ids::AgencyId;
+
     use super::*;
+    use crate::link::{quality::Estimate, subgroups::MissedMatches};
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn kind(agency: &str) -> SubgroupQuality {
+        let agency: AgencyId = agency.parse().unwrap();
+        SubgroupQuality {
+            agency,
+            subgroup: "female".into(),
+            records: 100.0,
+            linked: Estimate { estimate: 0.5, low: 0.4, high: 0.6 },
+            missed: MissedMatches { estimate: 0.0, low: 0.0, high: 0.0 },
+            worth_a_look: false,
+        }
+    }
 
     #[test]
     fn nobody_is_asked_again_within_four_weeks_whatever_day_a_sweep_speaks_of() {
-        let day = |text: &str| text.parse::<Day>().unwrap();
         let (counted, asked) = (day("2025-02-25"), Some(day("2025-06-01")));
+        // Nobody told anything, and everybody was asked.
         let found = Subgroups { counted, asked, kinds: Vec::new(), untold: Vec::new() };
         for as_at in ["2025-02-25", "2025-02-24", "2024-01-01", "2025-06-28"] {
             assert!(found.holds(day(as_at), day("2025-06-28")), "{as_at}");
             assert!(!found.holds(day(as_at), day("2025-06-29")), "{as_at}");
-            assert!(!found.holds(day(as_at), day("2025-05-31")), "{as_at}: the clock was ahead");
         }
         // As earlier versions wrote it.
-        let older = Subgroups { asked: None, ..found };
+        let older = Subgroups { asked: None, kinds: vec![kind("police")], ..found };
         assert!(older.holds(day("2025-02-24"), day("2025-06-28")), "an earlier day");
         assert!(older.holds(day("2025-03-24"), day("2025-06-28")));
         assert!(!older.holds(day("2025-03-25"), day("2025-06-28")));
+        let unasked = Subgroups { kinds: Vec::new(), ..older };
+        assert!(!unasked.holds(day("2025-02-25"), day("2025-02-25")), "nobody has seen anything");
+    }
+
+    #[test]
+    fn who_was_asked_by_a_clock_that_was_ahead_is_asked_again_after_four_weeks() {
+        let (counted, asked) = (day("2025-02-25"), Some(day("2027-01-01")));
+        let found = Subgroups { counted, asked, kinds: Vec::new(), untold: Vec::new() };
+        let found = found.up_to(day("2025-06-01"));
+        assert_eq!(found.asked, Some(day("2025-06-01")));
+        assert!(found.holds(counted, day("2025-06-28")));
+        assert_eq!(found.clone().up_to(day("2025-06-28")), found, "it is not put off again");
+        assert!(!found.holds(counted, day("2025-06-29")));
+    }
+
+    #[test]
+    fn what_was_told_earlier_stands_until_somebody_tells_again() {
+        let (first, then) = (day("2025-02-25"), day("2025-03-25"));
+        let of = |on, kinds, untold: &[&str]| Subgroups {
+            counted: on,
+            asked: Some(on),
+            kinds,
+            untold: untold.iter().copied().map(str::to_owned).collect(),
+        };
+        let told = of(first, vec![kind("police")], &[]);
+        let silent = of(then, Vec::new(), &["police refused"]).or_what_was_told(Some(told.clone()));
+        let Subgroups { counted, asked, kinds, untold } = &silent;
+        assert_eq!((*counted, *asked, kinds), (first, Some(then), &told.kinds));
+        assert_eq!(untold, &["police refused"]);
+        let unasked = Subgroups { asked: None, ..of(then, Vec::new(), &[]) };
+        let unasked = unasked.or_what_was_told(Some(told.clone()));
+        assert_eq!((unasked.asked, unasked.kinds), (Some(first), told.kinds.clone()));
+        let again = of(then, vec![kind("housing")], &[]);
+        assert_eq!(again.clone().or_what_was_told(Some(told)), again);
     }
 }

@@ -5,6 +5,7 @@
 //! what belongs to which record in [`Continuity`], and only news is issued. A live pass scores those
 //! households again that changed: what the others come to stands in [`Scores`].
 
+mod lodge;
 mod tell;
 mod withdraw;
 mod write;
@@ -27,6 +28,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::{
     Cycle, CycleError, Linked, Taking,
     continuity::Continuity,
+    ending::stopped,
     homes::{House, Houses},
     progress::Step,
     report::{AlertReport, Seconds},
@@ -203,8 +205,14 @@ impl Telling<'_> {
             surfaced.reminders += usize::from(self.attend(&mut tx, verdict, scoring).await?);
         }
         let (owed, settled) = self.owed(&mut tx, &verdicts, continuity).await?;
+        self.cycle.untold.send_replace(true);
         tx.commit().await?;
-        self.keep(continuity, owed, &settled).await?;
+        // What nodes are to keep is owed again, and nobody is to wait for them who is told to stop.
+        tokio::select! {
+            biased;
+            () = stopped(self.cycle.going.clone()) => {}
+            kept = self.keep(continuity, owed, &settled) => kept?,
+        }
         Ok(surfaced)
     }
 
@@ -226,32 +234,6 @@ impl Telling<'_> {
     /// The places of the week that ends with the day of this sweep.
     async fn capacity(&self, tx: &mut Tx) -> Result<Capacity, LedgerError> {
         capacity(tx, self.cycle.model, self.as_at).await
-    }
-
-    /// By open alert: the house that most of its records belong to now.
-    fn lodge(
-        &self,
-        scorings: &[Arc<Scoring>],
-        continuity: &Continuity,
-        open: &BTreeMap<AlertId, Standing>,
-    ) -> BTreeMap<AlertId, usize> {
-        let mut best: BTreeMap<AlertId, (usize, Tenths, usize)> = BTreeMap::new();
-        for (at, house) in self.houses.iter().enumerate() {
-            let mut records: BTreeMap<AlertId, usize> = BTreeMap::new();
-            for (agency, handle) in self.members(house) {
-                let known = continuity.alerts(agency, handle).filter(|id| open.contains_key(id));
-                known.for_each(|id| *records.entry(id).or_default() += 1);
-            }
-            for (id, records) in records {
-                let claim = (records, scorings[at].scored.score, at);
-                let holds =
-                    |known: &(usize, Tenths, usize)| (known.0, known.1) >= (claim.0, claim.1);
-                if !best.get(&id).is_some_and(holds) {
-                    best.insert(id, claim);
-                }
-            }
-        }
-        best.into_iter().map(|(id, (.., at))| (id, at)).collect()
     }
 
     /// The agency and handle of each record of a house, where the agency takes part.
@@ -303,19 +285,6 @@ impl Telling<'_> {
         let silent = self.agencies.iter().filter(|agency| !agency.is_in());
         let silent = silent.filter(|agency| holders.contains(&agency.member.id));
         silent.map(|agency| agency.member.kind).collect()
-    }
-
-    /// Returns whether all of an alert's records that are there still belong to a house, but for those that
-    /// were found to be somebody else's: others may not because somebody is silent who knows where they
-    /// live, or who they are.
-    fn is_whole(&self, alert: AlertId, house: &House, continuity: &Continuity) -> bool {
-        let members: BTreeSet<(usize, Handle)> = self.members(house).collect();
-        let nobody_left = house.household.members.iter().all(|member| member.until.is_none());
-        let is_asked = |(agency, handle): &(usize, Handle)| {
-            self.agencies[*agency].is_in() && !continuity.is_stranger(*agency, *handle)
-        };
-        let mut subjects = continuity.subjects(alert).filter(is_asked);
-        nobody_left && subjects.all(|subject| members.contains(&subject))
     }
 
     /// Returns whether all of these take part. Whoever left the federation never will again.

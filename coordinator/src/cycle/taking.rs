@@ -65,3 +65,19 @@ impl Taking<'_> {
         self.problem.as_ref().or(self.silent.as_ref())
     }
 }
+
+/// Names everybody who spells names and addresses in an older way than another one: what is spelt in two ways links
+/// nobody.
+pub(super) fn look_for_spelling(agencies: &mut [Taking<'_>]) {
+    let opened = agencies.iter().filter_map(|agency| agency.opened.as_ref());
+    let newest = opened.map(|opened| opened.spelling).max().unwrap_or_default();
+    for agency in agencies {
+        let mine = agency.opened.as_ref().map_or(newest, |opened| opened.spelling);
+        if mine < newest {
+            agency.warn(format!(
+                "it spells names, dates and addresses by version {mine} and others by version {newest}, so that \
+                 links with it are missed: have it updated"
+            ));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Answers whoever runs the coordinator. Nothing here says who anybody is, or lists who was not
 //! surfaced.
 
-use std::{path::Path, pin::Pin, sync::Arc};
+use std::{future::pending, path::Path, pin::Pin, sync::Arc};
 
 use causeway_proto::{
     day::Day,
@@ -13,7 +13,7 @@ use causeway_proto::{
     wire::WireError,
 };
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
@@ -32,6 +32,10 @@ use crate::{
 /// Progress events that a slow listener may fall behind. Past it, events are left out: the next one
 /// says how far the step is anyway.
 const EVENTS: usize = 64;
+
+/// Results that a listener who watches may fall behind beside those. None may be left out, so past it the sweep
+/// is closed.
+const RESULTS: usize = 64;
 
 #[tonic::async_trait]
 impl OperatorService for Desk {
@@ -68,14 +72,9 @@ impl OperatorService for Desk {
             };
             let how = How { as_at, shadow: shadow.as_ref(), weakest };
             if watch {
-                let watched = watch_changes(&coordinator, turn, how, tell, &out).await;
-                let why = match watched {
-                    Ok(Ended::Unwatched) => return,
-                    Ok(Ended::MadeWay) => made_way(),
-                    Ok(Ended::GoingDown) => to_status(CycleError::Stopped.into()),
-                    Err(error) => to_status(error),
-                };
-                let _ = out.send(Err(why)).await;
+                if let Some(why) = watch_changes(&coordinator, turn, how, tell, &out).await {
+                    let _ = out.send(Err(why)).await;
+                }
                 return;
             }
             let outcome = coordinator.sweep(turn, how, Arc::new(tell)).await;
@@ -124,17 +123,17 @@ impl OperatorService for Desk {
     }
 }
 
-/// Makes a pass and follows what changes until the listener leaves.
+/// Makes a pass and follows what changes until the listener leaves. Returns why it ended where it did not.
 async fn watch_changes(
     coordinator: &Coordinator,
     turn: Turn,
     how: How<'_>,
     tell: impl Fn(progress::Event) + Send + Sync + 'static,
     out: &mpsc::Sender<Result<pb::RunSweepResponse, Status>>,
-) -> Result<Ended, AppError> {
-    let (results, mut waiting) = mpsc::unbounded_channel();
+) -> Option<Status> {
+    let (mut hand_on, mut waiting, fell_behind) = results();
     let heard = move |heard: Heard<'_>| {
-        let event = match heard {
+        hand_on(match heard {
             Heard::Swept(report) => Event::Result(pb::SweepResult {
                 sweep_id: Vec::new(),
                 report: serde_json::to_string(report).expect("plain data"),
@@ -142,17 +141,52 @@ async fn watch_changes(
             Heard::Followed(burst) => {
                 Event::Followed(serde_json::to_string(burst).expect("plain data"))
             }
-        };
-        // A listener who left ends the sweep, below.
-        let _ = results.send(event);
+        });
     };
-    let watching = coordinator.watch(turn, how, Arc::new(tell), out.closed(), heard);
+    let mut is_behind = false;
+    let stop = async {
+        is_behind = tokio::select! {
+            () = out.closed() => false,
+            () = fell_behind => true,
+        };
+    };
+    let watching = coordinator.watch(turn, how, Arc::new(tell), stop, heard);
     let passing_on = async {
         while let Some(event) = waiting.recv().await {
             let _ = out.send(Ok(pb::RunSweepResponse { event: Some(event) })).await;
         }
     };
-    tokio::join!(watching, passing_on).0
+    match tokio::join!(watching, passing_on).0 {
+        Ok(Ended::Unwatched) => is_behind.then(too_slow),
+        Ok(Ended::MadeWay) => Some(made_way()),
+        Ok(Ended::GoingDown) => Some(to_status(CycleError::Stopped.into())),
+        Err(error) => Some(to_status(error)),
+    }
+}
+
+/// Returns how to hand a result on, those that wait to be sent, and what resolves once one more does than may.
+fn results<T>() -> (impl FnMut(T), mpsc::Receiver<T>, impl Future<Output = ()>) {
+    let (results, waiting) = mpsc::channel(RESULTS);
+    let (behind, is_behind) = oneshot::channel();
+    let mut behind = Some(behind);
+    let hand_on = move |result| {
+        // What comes after one that was left out is no whole story. A listener who left hears nothing.
+        if behind.is_some() && matches!(results.try_send(result), Err(TrySendError::Full(_))) {
+            let _ = behind.take().map(|behind| behind.send(()));
+        }
+    };
+    let fell_behind = async {
+        if is_behind.await.is_err() {
+            pending().await
+        }
+    };
+    (hand_on, waiting, fell_behind)
+}
+
+/// Tells whoever followed a sweep that it was closed because they did not read what it told.
+fn too_slow() -> Status {
+    let message = "this sweep was closed because what it told was not read";
+    refusal::status(Code::ResourceExhausted, "NOT_READ", message)
 }
 
 /// Tells whoever followed a sweep that it was closed for another one.
@@ -282,5 +316,34 @@ pub(super) fn to_status(error: AppError) -> Status {
             let message = "the coordinator could not do that; its log says why";
             refusal::status(Code::Internal, "COORDINATOR_FAILED", message)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_reads_too_slowly_is_known_and_whoever_reads_hears_everything() {
+        let (mut hand_on, mut waiting, fell_behind) = results();
+        let mut fell_behind = Box::pin(fell_behind);
+        for result in 0..10 * RESULTS {
+            hand_on(result);
+            assert_eq!(waiting.recv().await, Some(result));
+        }
+        (0..RESULTS).for_each(&mut hand_on);
+        assert_eq!((&mut fell_behind).now_or_never(), None);
+        hand_on(RESULTS);
+        fell_behind.await;
+        assert_eq!(waiting.recv().await, Some(0));
+        hand_on(RESULTS + 1);
+        drop(hand_on);
+        let mut rest = Vec::new();
+        while let Some(result) = waiting.recv().await {
+            rest.push(result);
+        }
+        assert_eq!(rest, (1..RESULTS).collect::<Vec<_>>(), "nothing comes after a gap");
     }
 }

@@ -2,7 +2,7 @@
 //! records of one that is away waits for it.
 
 use super::{Town, pair, *};
-use crate::link::clear::Clear;
+use crate::{cycle::taking::look_for_spelling, link::clear::Clear};
 
 const OUT: usize = 0;
 
@@ -118,9 +118,26 @@ fn a_dispute_that_a_node_cannot_keep_is_kept_once_it_can_and_leaves_no_more_mean
     }
 }
 
+#[test]
+fn whoever_spells_names_in_an_older_way_than_others_is_named() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let town = runtime.block_on(Town::new("A"));
+    let limits = SweepConfig::default();
+    let cycle = town.cycle(&limits);
+    let sweep = runtime.block_on(cycle.begin(town.as_at)).unwrap();
+    let Open { mut agencies, .. } = town.open(&cycle, sweep);
+    look_for_spelling(&mut agencies);
+    assert!(agencies.iter().all(|agency| agency.warnings.is_empty()));
+    agencies[1].opened.as_mut().unwrap().spelling += 1;
+    look_for_spelling(&mut agencies);
+    for (at, agency) in agencies.iter().enumerate() {
+        assert_eq!(agency.warnings.len(), usize::from(at != 1), "{:?}", agency.warnings);
+    }
+}
+
 impl Town {
     /// Sweeps day by day, twice at least, until somebody was told of something.
-    async fn until_something_is_said(&mut self) {
+    pub(super) async fn until_something_is_said(&mut self) {
         for day in 0..20 {
             self.as_at = self.as_at.plus(1);
             self.sweep().await.unwrap();
@@ -131,7 +148,7 @@ impl Town {
     }
 
     /// Returns a line of the newest open alert that rests on an agency of this kind alone, and which agency.
-    async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {
+    pub(super) async fn line_of(&self, kind: AgencyKind) -> (usize, usize) {
         let mut tx = self.courier.ledger.read().await.unwrap();
         let standing = standings::open(&mut tx).await.unwrap().pop().expect("an open alert");
         let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
@@ -143,7 +160,7 @@ impl Town {
         (line.expect("a line of theirs"), at)
     }
 
-    async fn is_unsettled(&self) -> bool {
+    pub(super) async fn is_unsettled(&self) -> bool {
         let mut tx = self.courier.ledger.begin().await.unwrap();
         !reviews::unsettled(&mut tx).await.unwrap().is_empty()
     }

@@ -67,18 +67,54 @@ fn who_joined_and_dropped_out_at_once_is_asked_again_and_who_brought_too_much_is
         let first = asked(&ears);
         ears.listen(&cycle, &open);
         assert_eq!(asked(&ears), first, "it is being asked");
-        // As one ends that has joined.
+        // As one ends that has joined, and that is not heard yet.
         let ended = tokio::spawn(async {});
         let task = ended.abort_handle();
         ended.await.unwrap();
         ears.tasks[0] = Some(Ear { joins: true, task });
         let joined = asked(&ears);
         ears.listen(&cycle, &open);
+        assert_eq!(asked(&ears), joined, "it has joined, and nobody knows");
+        ears.hear(&[joins(&town, &open, 0)]);
+        ears.listen(&cycle, &open);
         assert!(asked(&ears).is_some() && asked(&ears) != joined, "it is asked again");
         open.agencies[0].barred = true;
         ears.listen(&cycle, &open);
         assert_eq!(asked(&ears), None);
     });
+}
+
+/// News that the first agency joins, with so many people.
+fn joins(town: &Town, open: &Open<'_>, people: u8) -> News {
+    let joined = Joined {
+        opened: town.nodes.world().opened(&open.agencies[0].member.id),
+        handles: (0..people).map(|n| Handle::from_bytes([n; 16])).collect(),
+        flags: vec![PersonFlags(0); usize::from(people)],
+        columns: Vec::new(),
+    };
+    News::Joined(0, Box::new(joined))
+}
+
+#[test]
+fn who_is_in_does_not_join_a_second_time() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let town = runtime.block_on(Town::new("A"));
+    let limits = SweepConfig::default();
+    let cycle = town.cycle(&limits);
+    let sweep = runtime.block_on(cycle.begin(town.as_at)).unwrap();
+    let mut open = town.open(&cycle, sweep);
+    let mut changes = Changes::new(false);
+    let again = joins(&town, &open, 3);
+    changes.hear(&cycle, &mut open, again);
+    assert!(!changes.has_joined() && changes.resolve(&open).is_none());
+    open.agencies[0].problem = Some(Problem::Failed("it broke".into()));
+    let mut changes = Changes::new(false);
+    for _ in 0..2 {
+        let joined = joins(&town, &open, 3);
+        changes.hear(&cycle, &mut open, joined);
+    }
+    let resolved = changes.resolve(&open).unwrap();
+    assert_eq!(resolved.records.come.len(), 3);
 }
 
 #[test]
@@ -114,13 +150,8 @@ fn a_node_that_is_followed_brings_no_more_than_twice_what_it_may_open_with() {
     assert!(resolved.records.come.is_empty(), "what it brought goes with it");
 
     // Nor by joining again and again.
-    let joined = Joined {
-        opened: town.nodes.world().opened(&open.agencies[0].member.id),
-        handles: (0..room + 1).map(|n| Handle::from_bytes([n; 16])).collect(),
-        flags: vec![PersonFlags(0); usize::from(room) + 1],
-        columns: Vec::new(),
-    };
     let mut changes = Changes::new(false);
-    changes.hear(&cycle, &mut open, News::Joined(0, Box::new(joined)));
+    let joined = joins(&town, &open, room + 1);
+    changes.hear(&cycle, &mut open, joined);
     assert!(!open.agencies[0].is_in() && !changes.has_joined());
 }

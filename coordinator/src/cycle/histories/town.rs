@@ -57,6 +57,15 @@ impl Town {
         let report: report::AlertReport = serde_json::from_str(&told.explanation).unwrap();
         let line = line.map(|at| &report.lines[at % report.lines.len()].line);
         let line = line.map(|line| u128::from_str_radix(line, 16).unwrap().to_be_bytes());
+        drop(tx);
+        self.answer(line.map(LineId::from_bytes)).await;
+    }
+
+    /// A recipient answers the newest open alert, and names a line of it or none.
+    pub(super) async fn answer(&self, line: Option<LineId>) {
+        let mut tx = self.courier.ledger.begin().await.unwrap();
+        let standing = standings::open(&mut tx).await.unwrap().pop().expect("an open alert");
+        let told = alerts::find(&mut tx, standing.alert).await.unwrap().unwrap();
         let review = Review {
             id: ReviewId::from_bytes(surface::random_id().unwrap()),
             alert: told.id,
@@ -66,7 +75,7 @@ impl Town {
                 None => ReviewAction::NoFurtherAction,
             },
             reason: line.is_none().then_some(ReviewReason::BelowThreshold),
-            line: line.map(LineId::from_bytes),
+            line,
             day: self.as_at,
         };
         let agency = outbox::told(&mut tx, told.id).await.unwrap().remove(0);
@@ -144,6 +153,7 @@ impl Town {
             follows: false,
             reviewed: &self.reviewed,
             going: watch::channel(false).1,
+            untold: watch::Sender::new(false),
         }
     }
 

@@ -243,6 +243,7 @@ impl World {
             contact: None,
             no_contact: None,
             withheld: Vec::new(),
+            spelling: 1,
         }
     }
 

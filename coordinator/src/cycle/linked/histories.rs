@@ -189,7 +189,12 @@ impl Live {
             Some(learnt) => decide::decide_with(of, learnt),
             None => {
                 let looked_at: Vec<_> = pairs.iter().copied().zip(levels.iter().copied()).collect();
-                let weights = decide::learn(&records, &looked_at, 1.0, &Strangers::new());
+                let weights = decide::learn(
+                    &records,
+                    &looked_at,
+                    (1.0, records.possible_pairs(|_| true)),
+                    &Strangers::new(),
+                );
                 decide::decide(&records, &pairs, &levels, weights)
             }
         };
