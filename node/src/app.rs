@@ -21,7 +21,7 @@ use crate::{
     policy::current::Current,
     serve::{self, Node},
     source::Feed,
-    store::{Store, StoreError, claim::Claim, imports},
+    store::{Store, claim::Claim, imports},
     tokenise::{
         keyring::{Keyring, KeyringError},
         recipe::MatchKeys,
@@ -230,6 +230,7 @@ impl App {
         tasks.spawn(remind(node.store.clone()));
         tasks.spawn(read_policy(node.clone()));
         tasks.spawn(follow_keys(keys));
+        tasks.spawn(end_sweeps(node.clone()));
         tracing::info!(agency.id = %config.id, listen = ?address, "node is up");
         ready(address)?;
 
@@ -286,6 +287,20 @@ async fn follow_keys((store, keyring, feeds): (Store, Keyring, Vec<Feed>)) {
     }
 }
 
+/// How often to look whether the open sweep has been open for too long.
+const SWEEP_CHECK: Duration = Duration::from_secs(3600);
+
+/// Ends sweeps that are over although nobody closes them, and sees that their keys are erased.
+async fn end_sweeps(node: Node) {
+    loop {
+        if let Err(status) = node.end_what_is_over().await {
+            let problem = status.message();
+            tracing::error!(problem, "the key of a sweep that is over is not erased; tries again");
+        }
+        tokio::time::sleep(SWEEP_CHECK).await;
+    }
+}
+
 /// Reads the policy now and then, so that the log says what is wrong with it before somebody asks: when
 /// the file changes, and once a day.
 async fn read_policy(node: Node) {
@@ -325,14 +340,10 @@ const REMINDER: Duration = Duration::from_secs(6 * 3600);
 
 /// Says in the log how many alerts nobody has opened for a day, for whoever watches it.
 async fn remind(store: Store) {
-    /// Alerts looked at.
-    const NEWEST: u32 = 1000;
     loop {
         let unread = async {
             let mut conn = store.read().await?;
-            let shown = inbox::list(&mut conn, None, NEWEST).await?;
-            let days = |shown: &inbox::Shown| shown.unread_days(clock::now_ms());
-            Ok::<_, StoreError>(shown.iter().filter(|s| days(s).is_some_and(|d| d > 0)).count())
+            inbox::unopened(&mut conn, clock::now_ms()).await
         };
         match unread.await {
             Ok(0) => {}

@@ -50,6 +50,8 @@ pub struct Opened {
     pub no_contact: Option<WireError>,
     /// Codes of its own that policy does not release.
     pub withheld: Vec<SignalCode>,
+    /// How it spells names, dates and addresses before it hashes them.
+    pub spelling: u32,
 }
 
 /// How fresh one export is.
@@ -167,6 +169,7 @@ impl From<Opened> for pb::OpenSweepResponse {
             memos: opened.memos.into_iter().map(Into::into).collect(),
             contact: opened.contact.map(Into::into),
             withheld: opened.withheld.into_iter().map(SignalCode::to_wire).collect(),
+            spelling: opened.spelling,
         }
     }
 }
@@ -199,6 +202,7 @@ impl TryFrom<pb::OpenSweepResponse> for Opened {
                 .into_iter()
                 .map(SignalCode::from_wire)
                 .collect::<Result<_, _>>()?,
+            spelling: response.spelling,
         })
     }
 }
@@ -306,6 +310,7 @@ mod tests {
             contact: Some(Contact::default()),
             no_contact: None,
             withheld: vec!["NHS_LOW_MOOD_SEVERE".parse().unwrap()],
+            spelling: 8,
         };
         let wire = pb::OpenSweepResponse::from(opened.clone());
         assert_eq!(Opened::try_from(wire.clone()), Ok(opened));

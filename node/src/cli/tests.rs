@@ -1,12 +1,15 @@
 use std::{fs, path::Path};
 
+use causeway_proto::{alert::Alert, pb};
 use clap::CommandFactory;
+use prost::Message;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     clock,
-    store::Store,
+    inbox::an_alert,
+    store::{Store, alerts, audit},
     tokenise::{chain::EpochKey, keyring::Keyring},
 };
 
@@ -231,4 +234,49 @@ async fn the_whole_cause_of_a_refusal_is_kept() {
     assert!(failed.contains("could not read the file: Is a directory"), "{failed}");
     let freshness = desk.finding("freshness").await;
     assert!(freshness.contains("could not read the file: Is a directory"), "{freshness}");
+}
+
+async fn arrives(store: &Store, revision: u32) {
+    let alert = Alert { revision, ..an_alert() };
+    let body = pb::Alert::from(alert.clone()).encode_to_vec();
+    let mut conn = store.read().await.unwrap();
+    alerts::put(&mut conn, alert.id, revision, &body, &[], clock::now_ms()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_nobody_has_seen_is_not_answered() {
+    let desk = Desk::new();
+    let store = Store::open(&desk.path("node.db")).await.unwrap();
+    let id = an_alert().id.to_string();
+    let review = async |rest: &[&str]| {
+        let words = [&["inbox", "review", &id, "--action", "acting"], rest].concat();
+        desk.run(&words).await.1
+    };
+    arrives(&store, 1).await;
+    assert_eq!(review(&[]).await, "");
+    arrives(&store, 2).await;
+    for rest in [&[][..], &["--revision", "1"]] {
+        let failed = review(rest).await;
+        assert!(
+            failed.contains("revision 2 by now") && failed.contains("--revision 2"),
+            "{failed}"
+        );
+    }
+    assert_eq!(review(&["--revision", "2"]).await, "");
+    arrives(&store, 3).await;
+    assert_ne!(review(&[]).await, "");
+    let (letter, _) = desk.run(&["inbox", "show", &id]).await;
+    assert!(letter.contains("Revision 3."), "{letter}");
+    assert_eq!(review(&[]).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_lists_the_inbox_is_on_record() {
+    let desk = Desk::new();
+    let store = Store::open(&desk.path("node.db")).await.unwrap();
+    arrives(&store, 2).await;
+    let (listed, _) = desk.run(&["inbox", "list"]).await;
+    assert!(listed.contains("revision 2, unread"), "{listed}");
+    let mut conn = store.read().await.unwrap();
+    assert_eq!(audit::count(&mut conn, "ListAlerts").await.unwrap(), 1);
 }

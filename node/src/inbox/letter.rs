@@ -22,9 +22,10 @@ pub fn line(shown: &Shown, now_ms: u64) -> String {
     let received = Day::of_unix_ms(shown.received_ms.cast_signed());
     let (change, tier, duty) = (alert.change, alert.tier, duty(alert.duty));
     format!(
-        "{}  {tier}  {change:<6} {received}  {duty}: {} of your records, {}",
+        "{}  {tier}  {change:<6} {received}  {duty}: {} of your records, revision {}, {}",
         alert.id,
         shown.records.len(),
+        alert.revision,
         standing(shown, now_ms)
     ) + &not_taken(shown)
 }
@@ -164,7 +165,7 @@ fn write_letter(out: &mut String, alert: &Alert, ours: &[Ours]) -> std::fmt::Res
         AlertChange::Update => "Concern has changed",
         AlertChange::Cancel => "Withdrawn",
     };
-    writeln!(out, "{change}: {subject}. {}.", duty(alert.duty))?;
+    writeln!(out, "{change}: {subject}. {}. Revision {}.", duty(alert.duty), alert.revision)?;
     writeln!(out)?;
     for person in ours {
         let hidden = alert.hide_address && !person.address.is_empty();

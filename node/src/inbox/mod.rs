@@ -37,8 +37,8 @@ pub struct Shown {
     pub read_ms: Option<u64>,
     /// The latest answer given here.
     pub review: Option<KeptReview>,
-    /// The first day after the alert on which our own records show that somebody acts. Nobody had to
-    /// type it.
+    /// The first day after that of this revision on which our own records show that somebody acts. Nobody had
+    /// to type it.
     pub action_seen: Option<Day>,
 }
 
@@ -92,11 +92,24 @@ impl Shown {
 
     /// Returns for how many whole days nobody has opened it.
     pub fn unread_days(&self, now_ms: u64) -> Option<u64> {
-        /// Milliseconds in a day.
-        const DAY_MS: u64 = 86_400_000;
         let unread = self.standing() == Standing::Unread;
         unread.then(|| now_ms.saturating_sub(self.received_ms) / DAY_MS)
     }
+}
+
+/// Milliseconds in a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// Returns how many alerts, of the newest thousand, nobody has opened for a day or more.
+pub async fn unopened(conn: &mut SqliteConnection, now_ms: u64) -> Result<usize, StoreError> {
+    /// Alerts looked at.
+    const NEWEST: u32 = 1000;
+    let mut count = 0;
+    for kept in alerts::unopened(conn, now_ms.saturating_sub(DAY_MS), NEWEST).await? {
+        // It may have been answered by what the agency did, or taken back.
+        count += usize::from(show(conn, kept).await?.standing() == Standing::Unread);
+    }
+    Ok(count)
 }
 
 /// Returns the latest revision of every alert, newest first.
@@ -127,7 +140,7 @@ pub async fn after(
 
 /// Returns the latest revision of one alert.
 pub async fn get(conn: &mut SqliteConnection, id: AlertId) -> Result<Option<Shown>, StoreError> {
-    match alerts::revisions(conn, id).await?.into_iter().next() {
+    match alerts::newest(conn, id).await? {
         Some(kept) => show(conn, kept).await.map(Some),
         None => Ok(None),
     }
@@ -187,7 +200,7 @@ async fn show(conn: &mut SqliteConnection, kept: KeptAlert) -> Result<Shown, Sto
     let records = alerts::records(conn, kept.id).await?;
     let read_ms = alerts::read_ms(conn, kept.id, kept.revision).await?;
     let review = reviews::latest(conn, kept.id).await?;
-    let action_seen = action_seen(conn, kept.id, &records).await?;
+    let action_seen = action_seen(conn, alert.as_at, &records).await?;
     let (position, received_ms) = (kept.position, kept.received_ms);
     Ok(Shown { position, alert, records, received_ms, read_ms, review, action_seen })
 }
@@ -200,15 +213,13 @@ fn decode(kept: &KeptAlert) -> Result<Alert, StoreError> {
 /// How long after an alert our own records are taken for an answer to it.
 const ANSWER_DAYS: i32 = 365;
 
-/// Returns when our own records first show that somebody acts for the people of an alert.
+/// Returns when our own records first show that somebody acts for people of whom we were told on a day. What
+/// was done before is no answer to what a later revision says.
 async fn action_seen(
     conn: &mut SqliteConnection,
-    id: AlertId,
+    told: Day,
     records: &[(String, String)],
 ) -> Result<Option<Day>, StoreError> {
-    let revisions = alerts::revisions(conn, id).await?;
-    let Some(first) = revisions.last() else { return Ok(None) };
-    let told = decode(first)?.as_at;
     let mut persons = Vec::new();
     for (feed, key) in records {
         let found = records::by_key(conn, feed, &[key]).await?;
@@ -220,6 +231,9 @@ async fn action_seen(
     let acts = events.iter().filter(|event| event.code.shows_action() && event.start > told);
     Ok(acts.map(|event| event.start).min())
 }
+
+#[cfg(test)]
+mod tests;
 
 /// An alert of 25 February 2025 about nobody yet.
 #[cfg(test)]

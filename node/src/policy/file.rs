@@ -185,6 +185,9 @@ struct Kill {
     on_stale_feed_hours: Option<u64>,
 }
 
+/// How many days the longest month has.
+const LONGEST_MONTH: i32 = 31;
+
 fn two_years() -> i32 {
     730
 }
@@ -227,10 +230,12 @@ impl Policy {
             check_basis(*purpose, section, &file, kind)?;
         }
         let mut rules: Vec<Option<Rule>> = vec![None; SignalCode::COUNT];
+        // Also of rules that release nothing: one that did would undo them.
+        let mut ruled = BTreeSet::new();
         for section in &file.release.rule {
             for code in &section.code.0 {
                 let rule = rule_of(*code, section, &file, kind)?;
-                if rules[code.index()].is_some() {
+                if !ruled.insert(code.index()) {
                     return refuse(format!("{code} has two rules: join them into one"));
                 }
                 rules[code.index()] = rule;
@@ -363,6 +368,9 @@ fn rule_of(
         Some("code+day") => Detail::Day,
         Some(_) => return refuse("detail is \"code+month\" or \"code+day\"".into()),
     };
+    if detail == Detail::Month && section.max_age_days < LONGEST_MONTH {
+        tracing::warn!(signal = %code, "counts from the first of its month: late in it, nothing is told");
+    }
     match section.needs.as_deref() {
         None => {}
         Some("second_approver") => {

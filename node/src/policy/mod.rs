@@ -106,10 +106,18 @@ impl Policy {
         if event.start > as_at || event.deceased.is_some_and(|died| event.start > died) {
             return None;
         }
-        let end = event.end.filter(|end| *end <= as_at);
+        // A state ends with whoever was in it.
+        let is_state = event.code.spec().span == SignalSpan::State;
+        let died = event.deceased.filter(|_| is_state);
+        let end = event.end.into_iter().chain(died).min().filter(|end| *end <= as_at);
         let last = end.unwrap_or(event.start);
-        let open = end.is_none() && event.code.spec().span == SignalSpan::State;
-        if !open && as_at.since(last) > rule.most_days {
+        // Where months are told, what is told must not show in its last days which day of the month it was.
+        let oldest = match rule.detail {
+            Detail::Day => last,
+            Detail::Month => last.first_of_month(),
+        };
+        let open = end.is_none() && is_state;
+        if !open && as_at.since(oldest) > rule.most_days {
             return None;
         }
         // Suspects carry what is said of suspects, and nobody else does.
@@ -122,10 +130,6 @@ impl Policy {
                 let first = day.first_of_month();
                 Some(first.plus(14)).filter(|middle| *middle <= as_at).unwrap_or(first)
             }
-        };
-        let oldest = match rule.detail {
-            Detail::Day => last,
-            Detail::Month => last.first_of_month(),
         };
         let late = |arrived: &Day| *arrived > event.start && *arrived <= as_at;
         Some(Released {
@@ -158,6 +162,11 @@ impl Policy {
         let rule = self.rules[code.index()].as_ref()?;
         asked.iter().any(|purpose| rule.purposes.contains(purpose)).then_some(rule)
     }
+}
+
+/// Returns the age band of a living child: no family is alerted to one that it has lost.
+pub fn living_child_band(born: Day, died: Option<Day>, as_at: Day) -> Option<SignalCode> {
+    child_band(born, as_at).filter(|_| died.is_none_or(|died| as_at < died))
 }
 
 /// Returns the age band of somebody born on a day, if it is a child's.

@@ -18,12 +18,35 @@ use crate::tokenise::{
     strangers,
 };
 
+/// More pairs would make the estimate no better.
+pub(super) const MOST_PAIRS: usize = 300_000;
+
 /// Fields that are compared as a whole, each in one place of [`Wholes`].
 const WHOLE: [F; 8] =
     [F::Forename, F::Surname, F::Birth, F::Address, F::Town, F::OtherId, F::Email, F::Phone];
 
 /// By field of [`WHOLE`]: a number for the value, and the level that two with this value reach.
 type Wholes = [Option<(u64, usize)>; WHOLE.len()];
+
+/// How often people agree in a sample of pairs.
+pub(super) struct Agreement {
+    /// How many pairs were drawn.
+    pairs: usize,
+    fields: Vec<pb::FieldAgreement>,
+}
+
+impl Agreement {
+    /// Returns the counts as those of so many pairs, where the sample has more.
+    pub(super) fn in_proportion_to(&self, pairs: u32) -> Vec<pb::FieldAgreement> {
+        let share = (f64::from(pairs) / self.pairs.max(1) as f64).min(1.0);
+        let field = |of: &pb::FieldAgreement| pb::FieldAgreement {
+            field: of.field,
+            counts: of.counts.iter().map(|count| count * share).collect(),
+            compared: of.compared * share,
+        };
+        self.fields.iter().map(field).collect()
+    }
+}
 
 /// The people who are compared with each other.
 #[derive(Default)]
@@ -45,19 +68,20 @@ impl People {
     }
 
     /// Counts levels of agreement over random pairs, and over all pairs where they are the same.
-    pub(super) fn agreement(&self, pairs: u32, seed: [u8; 32]) -> Vec<pb::FieldAgreement> {
-        let counts = strangers::count(&self.comparisons, pairs as usize, seed);
+    pub(super) fn agreement(&self, pairs: usize, seed: [u8; 32]) -> Agreement {
+        let counts = strangers::count(&self.comparisons, pairs, seed);
         let told = |count: &u64| if *count < K_THRESHOLD { 0.0 } else { *count as f64 };
         let field = |field: &F| {
             let counts = &counts[*field as usize][..field.levels()];
-            let compared = counts.iter().sum::<u64>() as f64;
+            let compared = told(&counts.iter().sum());
             let mut counts: Vec<f64> = counts.iter().map(told).collect();
             for (level, share) in self.same(*field) {
                 counts[level] = compared * share;
             }
             pb::FieldAgreement { field: field.to_wire(), compared, counts }
         };
-        F::ALL.iter().map(field).collect()
+        let there_are = self.len() * self.len().saturating_sub(1) / 2;
+        Agreement { pairs: pairs.min(there_are), fields: F::ALL.iter().map(field).collect() }
     }
 
     /// The levels of a field at which two have the same value, and which share of all pairs does; where
@@ -133,12 +157,23 @@ mod tests {
             let mut comparer = Comparer::new(&cipher);
             people.push(comparer.compare(&[0; 16], n.into(), &sketch), &sketch);
         }
-        let told = people.agreement(40, [1; 32]);
+        let sample = people.agreement(40, [1; 32]);
+        let told = sample.in_proportion_to(40);
         let of = |field: F| told.iter().find(|told| told.field == field.to_wire()).unwrap();
         let birth = of(F::Birth);
         assert!((birth.compared - 40.0).abs() < 1e-9);
         assert!((birth.counts[5] / 40.0 - 100.0 / 19_900.0).abs() < 1e-9, "{:?}", birth.counts);
         let phone = of(F::Phone).counts[2] / 40.0;
         assert!((phone - 10.0 / 19_900.0).abs() < 1e-9, "{phone}");
+        // However many are asked for, it is the same sample.
+        assert_eq!(sample.in_proportion_to(u32::MAX), told);
+        let half = sample.in_proportion_to(20);
+        for (half, told) in half.iter().zip(&told) {
+            assert!((2.0 * half.compared - told.compared).abs() < 1e-9);
+            assert_eq!(half.counts.iter().map(|n| 2.0 * n).collect::<Vec<_>>(), told.counts);
+        }
+        // Nor does a field say that so few have it.
+        let few = people.agreement(9, [1; 32]).in_proportion_to(9);
+        assert!(few.iter().all(|field| field.compared == 0.0));
     }
 }

@@ -65,7 +65,10 @@ impl Node {
         let new = alerts::put(&mut tx, alert.id, alert.revision, &body, &concerned, now_ms)
             .await
             .map_err(status::store)?;
-        let kept = match new {
+        // One that was overtaken says nothing any more of what is kept.
+        let newest = alerts::newest(&mut tx, alert.id).await.map_err(status::store)?;
+        let counts = new && newest.is_some_and(|newest| newest.revision == alert.revision);
+        let kept = match counts {
             true => self.remember_alert(&mut tx, &alert, persons).await.map_err(status::store)?,
             false => true,
         };

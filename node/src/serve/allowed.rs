@@ -90,6 +90,9 @@ impl Node {
         session: &Session,
         asked: &Asked,
     ) -> Result<Policy, Status> {
+        if self.is_out_of_date(session.as_at()) {
+            self.end_out_of_date(&mut *self.session.lock().await).await?;
+        }
         if session.is_over() {
             return Err(status::sweep_closed());
         }

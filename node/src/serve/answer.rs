@@ -134,7 +134,7 @@ impl Node {
     }
 }
 
-fn too_large() -> Status {
+pub(super) fn too_large() -> Status {
     let message =
         "the node's answer would be larger than a message may be: ask for fewer at a time";
     refusal::status(Code::ResourceExhausted, "ASK_FOR_FEWER", message)

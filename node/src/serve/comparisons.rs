@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Node,
-    agreement::People,
+    agreement::{Agreement, MOST_PAIRS, People},
     answer::{Answer, Asked},
     crowds::{Crowds, Key, is_crowd},
     rows_of,
@@ -127,16 +127,23 @@ impl Node {
         Ok(kinds.into_iter().map(known).collect())
     }
 
-    /// Compares random pairs of our own people, unsalted and in this process only.
+    /// Says how often people agree in the one sample of the sweep, in proportion to the pairs that are asked for:
+    /// of two samples that differ by a pair, the difference would be about two people.
     async fn sampled(
         &self,
         request: pb::SampleAgreementRequest,
     ) -> Answer<pb::SampleAgreementResponse> {
-        /// More pairs would make the estimate no better.
-        const MOST_PAIRS: u32 = 300_000;
+        let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
+        let sample = session.agreement.get_or_try_init(|| self.sample(&session)).await?;
+        let fields = sample.in_proportion_to(request.pairs);
+        let people = session.rows();
+        Ok((people, pb::SampleAgreementResponse { fields, people }))
+    }
+
+    /// Compares random pairs of our own people, unsalted and in this process only.
+    async fn sample(&self, session: &Session) -> Result<Agreement, Status> {
         /// Rows to draw the pairs from: a few segments stand for all, as rows are in no order.
         const MOST_ROWS: usize = 32_768;
-        let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
         let mut comparer = Comparer::new(session.keys.comparing());
         let mut people = People::default();
@@ -150,16 +157,13 @@ impl Node {
             for (place, row) in rows.places.iter().zip(rows.rows()) {
                 let sketch = sketches.get(usize::from(*place)).and_then(|s| Sketch::read(s));
                 let Some(sketch) = sketch else { return Err(unknown_row()) };
-                people.push(comparer.compare(&[0; 16], noise(&session, row), &sketch), &sketch);
+                people.push(comparer.compare(&[0; 16], noise(session, row), &sketch), &sketch);
             }
         }
         drop(store);
-        let pairs = request.pairs.min(MOST_PAIRS);
         let seed = session.keys.own.order();
-        let fields = tokio::task::spawn_blocking(move || people.agreement(pairs, seed)).await;
-        let fields = fields.map_err(|_| Status::internal("the node could not count"))?;
-        let people = session.rows();
-        Ok((people, pb::SampleAgreementResponse { fields, people }))
+        let sample = tokio::task::spawn_blocking(move || people.agreement(MOST_PAIRS, seed)).await;
+        sample.map_err(|_| Status::internal("the node could not count"))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A coordinator that chose freely would find out by trial when a child's band changes, and so the day
 //! of birth; and what policy lets be told for two years, it would hear after ten. So the day is about
-//! today's, and never goes back.
+//! today's, and never goes back; and a sweep whose day is no longer about today's is over.
 
 use causeway_proto::{day::Day, refusal};
 use tonic::{Code, Status};
@@ -26,6 +26,11 @@ impl Node {
             true => Ok(()),
             false => check(as_at, self.today(), last),
         }
+    }
+
+    /// Returns whether a sweep as at a day has been open for too long.
+    pub(super) fn is_out_of_date(&self, as_at: Day) -> bool {
+        !self.any_day && self.today().since(as_at) > DAYS_BACK
     }
 
     /// Returns the day on which agreements have to be in force for a sweep.

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Node,
     answer::{Answer, Asked},
-    rows_of,
+    distinct_rows_of,
     session::Session,
     status,
 };
@@ -43,7 +43,7 @@ impl Node {
         request: pb::QueryDwellingsRequest,
     ) -> Answer<pb::QueryDwellingsResponse> {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
-        let rows = rows_of(&session, &request.handles)?;
+        let rows = distinct_rows_of(&session, &request.handles)?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
         let homes = Homes::load(&mut store, &session, &rows).await.map_err(status::store)?;
         let residence = |row: &u64| match session.is_spoken_of(*row) {

@@ -29,7 +29,7 @@ mod streams;
 mod sweeps;
 mod tokens;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use causeway_proto::{
     DESCRIPTORS,
@@ -145,6 +145,7 @@ impl Node {
     async fn any_session(&self, sweep: SweepId) -> Result<Arc<Session>, Status> {
         self.check_going()?;
         let mut current = self.0.session.lock().await;
+        self.end_out_of_date(&mut current).await?;
         let mut conn = self.0.store.snapshot().await.map_err(status::store)?;
         let known = store::sweeps::current(&mut conn).await.map_err(status::store)?;
         let is_it = |session: &mut Arc<Session>| session.id() == sweep;
@@ -205,6 +206,17 @@ fn rows_of(session: &Session, handles: &[u8]) -> Result<Vec<u64>, Status> {
         return Err(WireError::Invalid { field: "handles", rule: "at most 4096" }.into());
     }
     session.resolve(&handles).map_err(|_| unknown_handle())
+}
+
+/// The same for a question that asks about each of them once: one person's answer may be as large as a message,
+/// and so would each of its copies.
+fn distinct_rows_of(session: &Session, handles: &[u8]) -> Result<Vec<u64>, Status> {
+    let rows = rows_of(session, handles)?;
+    let distinct: HashSet<u64> = rows.iter().copied().collect();
+    match distinct.len() == rows.len() {
+        true => Ok(rows),
+        false => Err(WireError::Invalid { field: "handles", rule: "each of them once" }.into()),
+    }
 }
 
 fn unknown_handle() -> Status {

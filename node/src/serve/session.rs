@@ -18,9 +18,10 @@ use causeway_proto::{
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sqlx::SqliteConnection;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 use super::{
+    agreement::Agreement,
     crowds::Crowds,
     live::{self, Live},
     shelf::Shelf,
@@ -51,6 +52,8 @@ pub(super) struct Session {
     pub(super) streamed: Vec<Standing>,
     /// What the sweep says now, once somebody follows it.
     pub(super) live: Mutex<Option<Live>>,
+    /// How often its people agree, once somebody asked.
+    pub(super) agreement: OnceCell<Agreement>,
     /// Turns true when the sweep is closed, or another one is opened.
     pub(super) over: watch::Sender<bool>,
     /// By row: what the sweep said since, where that is something else.
@@ -104,7 +107,7 @@ impl Session {
         order.iter_mut().for_each(|segment| segment.places.shuffle(&mut random));
         let (live, over) = (Mutex::default(), watch::Sender::new(false));
         let (crowds, shelf) = (std::sync::Mutex::default(), Shelf::default());
-        let said = RwLock::default();
+        let (said, agreement) = (RwLock::default(), OnceCell::new());
         Self {
             sweep,
             keys,
@@ -113,6 +116,7 @@ impl Session {
             order,
             streamed,
             live,
+            agreement,
             over,
             said,
             crowds,

@@ -4,22 +4,24 @@ use std::collections::HashMap;
 
 use causeway_proto::{
     ids::SweepId,
+    limits::MESSAGE_BYTES,
     pb::{self, signal_service_server::SignalService},
     signal::{Disclosure, Signal},
 };
+use prost::Message;
 use sqlx::SqliteConnection;
 use tonic::{Request, Response, Status};
 
 use super::{
     Node,
-    answer::{Answer, Asked},
-    rows_of,
+    answer::{Answer, Asked, too_large},
+    distinct_rows_of,
     session::Session,
     status,
 };
 use crate::{
-    policy::{Policy, child_band},
-    store::{StoreError, events, persons, segments},
+    policy::{Policy, living_child_band},
+    store::{StoreError, events, persons, records, segments},
 };
 
 #[tonic::async_trait]
@@ -39,18 +41,23 @@ impl SignalService for Node {
 impl Node {
     async fn signals(&self, request: pb::QuerySignalsRequest) -> Answer<pb::QuerySignalsResponse> {
         let session = self.session(SweepId::from_wire("sweep_id", &request.sweep_id)?).await?;
-        let rows = rows_of(&session, &request.handles)?;
+        let rows = distinct_rows_of(&session, &request.handles)?;
         let mut store = self.store.snapshot().await.map_err(status::store)?;
         let policy = self.policy_for(session.as_at())?;
-        let released =
+        let mut released =
             released(&mut store, &policy, &session, &rows).await.map_err(status::store)?;
-        let subjects: Vec<pb::SubjectSignals> = rows
-            .iter()
-            .map(|row| released.get(row).cloned().unwrap_or_default())
-            .map(|signals| pb::SubjectSignals {
-                signals: signals.into_iter().map(Into::into).collect(),
-            })
-            .collect();
+        let mut subjects = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
+        for row in &rows {
+            let signals = released.remove(row).unwrap_or_default();
+            let signals = signals.into_iter().map(Into::into).collect();
+            let subject = pb::SubjectSignals { signals };
+            bytes += subject.encoded_len();
+            if bytes > MESSAGE_BYTES {
+                return Err(too_large());
+            }
+            subjects.push(subject);
+        }
         let response = pb::QuerySignalsResponse { subjects };
         Ok((rows.len() as u64, response))
     }
@@ -90,8 +97,10 @@ async fn released(
             told_until: told.until,
         });
     }
+    let died = records::died_of(conn, &rows).await?;
     for (row, born) in segments::born_of(conn, &rows).await? {
-        let Some(band) = child_band(born, session.as_at()) else { continue };
+        let died = died.get(&row).copied();
+        let Some(band) = living_child_band(born, died, session.as_at()) else { continue };
         if policy.releases(band, session.purposes()) {
             released.entry(row).or_default().push(Signal {
                 code: band,

@@ -6,11 +6,11 @@ use causeway_proto::{catalogue::SignalClass, day::Day, token::PersonFlags};
 use sqlx::SqliteConnection;
 
 use crate::{
-    policy::{Policy, Scope, child_band},
+    policy::{Policy, Scope, living_child_band},
     store::{
         StoreError,
         events::{self, PersonEvent},
-        persons,
+        persons, records,
         segments::{self, ALIVE},
         sweeps::Sweep,
     },
@@ -60,8 +60,9 @@ pub(super) async fn all(
             *said |= of_event(policy, sweep, &event);
         }
     }
-    for (said, born) in said.iter_mut().zip(segments::born(conn).await?) {
-        *said |= born.map_or(0, |born| of_birth(policy, sweep, born));
+    let died = records::died(conn).await?;
+    for ((row, said), born) in (0..).zip(&mut said).zip(segments::born(conn).await?) {
+        *said |= born.map_or(0, |born| of_birth(policy, sweep, born, died.get(&row).copied()));
     }
     let each = states.into_iter().zip(said);
     Ok(each.map(|(state, said)| Standing::of(state, said, policy.scope)).collect())
@@ -80,8 +81,9 @@ pub(super) async fn some(
     for event in events::of_persons(conn, &persons, sweep.as_at).await? {
         *said.entry(event.row).or_default() |= of_event(policy, sweep, &event);
     }
+    let died = records::died_of(conn, rows).await?;
     for (row, born) in segments::born_of(conn, rows).await? {
-        *said.entry(row).or_default() |= of_birth(policy, sweep, born);
+        *said.entry(row).or_default() |= of_birth(policy, sweep, born, died.get(&row).copied());
     }
     let states = segments::states_of(conn, rows).await?;
     let standing = |(row, state)| {
@@ -101,8 +103,8 @@ fn of_event(policy: &Policy, sweep: &Sweep, event: &PersonEvent) -> u8 {
     }
 }
 
-fn of_birth(policy: &Policy, sweep: &Sweep, born: Day) -> u8 {
-    let band = child_band(born, sweep.as_at);
+fn of_birth(policy: &Policy, sweep: &Sweep, born: Day, died: Option<Day>) -> u8 {
+    let band = living_child_band(born, died, sweep.as_at);
     let told = band.is_some_and(|band| policy.releases(band, &sweep.purposes));
     if told { PersonFlags::CONTEXT } else { 0 }
 }

@@ -6,7 +6,10 @@ use causeway_proto::refusal;
 use ring::rand::{SecureRandom, SystemRandom};
 use tonic::{Code, Status};
 
-use crate::{store::StoreError, tokenise::keyring::KeyringError};
+use crate::{
+    store::StoreError,
+    tokenise::{chain::ChainError, keyring::KeyringError},
+};
 
 /// Logs what went wrong in the store, and tells the caller only that something did. While a large export is
 /// written, nothing else can be: that passes.
@@ -21,11 +24,15 @@ pub(super) fn store(error: StoreError) -> Status {
     internal("the node could not read or write its store", &error)
 }
 
-/// Logs what went wrong with the keys. A sweep that is over is the caller's mistake and said so.
+/// Logs what went wrong with the keys. A sweep that is over, or too far ahead, is the caller's mistake and
+/// said so.
 pub(super) fn keyring(error: KeyringError) -> Status {
     match error {
         KeyringError::Chain(error) => {
-            let reason = "SWEEP_REPLAYED";
+            let reason = match error {
+                ChainError::Passed { .. } => "SWEEP_REPLAYED",
+                ChainError::TooFar { .. } => "SWEEP_TOO_FAR",
+            };
             refusal::status(Code::FailedPrecondition, reason, format!("the node: {error}"))
         }
         KeyringError::NoKey(_) => {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     store::{changes, keyed, memos, segments, sweeps, tidy::tidy},
-    tokenise::recipe::REVISION,
+    tokenise::{keyring::KeyringError, recipe::REVISION},
 };
 
 #[tonic::async_trait]
@@ -75,6 +75,7 @@ impl Node {
         let opening = Opening::try_from(request)?;
         let (policy, purposes) = self.allowed(&opening.purposes, opening.as_at)?;
         let mut current = self.session.lock().await;
+        self.end_out_of_date(&mut current).await?;
         let mut tx = self.store.begin().await.map_err(status::store)?;
         let known = sweeps::current(&mut tx).await.map_err(status::store)?;
         let known = known.filter(|known| known.id == opening.sweep);
@@ -161,6 +162,7 @@ impl Node {
             contact: self.contact.clone().filter(|_| policy.disclose_contact),
             no_contact: None,
             withheld: policy.withheld(self.kind, session.purposes()),
+            spelling: REVISION.into(),
         };
         let rest = pb::OpenSweepResponse::from(opened.clone()).encoded_len();
         let memos = handed_back(&mut conn, session, rest).await;
@@ -171,14 +173,64 @@ impl Node {
     async fn close(&self, sweep: &[u8]) -> Answer<pb::CloseSweepResponse> {
         let sweep = SweepId::from_wire("sweep_id", sweep)?;
         let mut current = self.session.lock().await;
+        self.end(&mut current, sweep).await?;
+        Ok((1, pb::CloseSweepResponse {}))
+    }
+
+    /// Ends a sweep and erases its key.
+    async fn end(&self, current: &mut Option<Arc<Session>>, sweep: SweepId) -> Result<(), Status> {
         if let Some(session) = current.take_if(|session| session.id() == sweep) {
             session.end();
         }
         let mut tx = self.store.begin().await.map_err(status::store)?;
+        let since = sweeps::opened_since(&mut tx, sweep).await.map_err(status::store)?;
         sweeps::close(&mut tx, sweep, (self.now_ms)()).await.map_err(status::store)?;
         tx.commit().await.map_err(|error| status::store(error.into()))?;
-        // Last, so that a sweep whose key is gone is never one that is still open.
-        self.keyring.close_sweep(&sweep).map_err(status::keyring)?;
-        Ok((1, pb::CloseSweepResponse {}))
+        // Last, so that a sweep whose key is gone is never one that is still open. One that was never opened
+        // here has no key, and must not cost the one of a sweep to come.
+        if since.is_some() {
+            self.keyring.close_sweep(&sweep).map_err(status::keyring)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the open sweep where it has been open for too long: what policy lets grow old, and the key that
+    /// is to be erased, would otherwise stay for as long as the coordinator likes.
+    pub(super) async fn end_out_of_date(
+        &self,
+        current: &mut Option<Arc<Session>>,
+    ) -> Result<(), Status> {
+        if current.as_ref().is_some_and(|session| !self.is_out_of_date(session.as_at())) {
+            return Ok(());
+        }
+        let mut conn = self.store.read().await.map_err(status::store)?;
+        let open = sweeps::current(&mut conn).await.map_err(status::store)?;
+        drop(conn);
+        let Some(open) = open.filter(|open| self.is_out_of_date(open.as_at)) else { return Ok(()) };
+        self.end(current, open.id).await?;
+        tracing::warn!(
+            sweep = open.id.counter(), as_at = %open.as_at,
+            "ended a sweep that was left open for too long"
+        );
+        Ok(())
+    }
+
+    /// Ends a sweep that has been open for too long, and erases the key of one that was closed when the
+    /// machine stopped.
+    ///
+    /// # Errors
+    /// Fails when the store or the key cannot be written; the caller tries again.
+    pub async fn end_what_is_over(&self) -> Result<(), Status> {
+        let mut current = self.session.lock().await;
+        self.end_out_of_date(&mut current).await?;
+        let mut conn = self.store.read().await.map_err(status::store)?;
+        let open = sweeps::current(&mut conn).await.map_err(status::store)?;
+        let last = sweeps::last(&mut conn).await.map_err(status::store)?;
+        drop(conn);
+        let (None, Some((last, _))) = (open, last) else { return Ok(()) };
+        match self.keyring.close_sweep(&last) {
+            Err(KeyringError::NoKey(_)) => Ok(()),
+            closed => closed.map_err(status::keyring),
+        }
     }
 }

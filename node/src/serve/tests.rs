@@ -79,6 +79,7 @@ const POLICY: &str = r#"
 mod alerts;
 mod changes;
 mod counts;
+mod deaths;
 mod ending;
 mod following;
 mod histories;

@@ -46,10 +46,11 @@ pub async fn put(
     }
     for (feed, key) in records {
         sqlx::query(
-            "insert into alert_record (alert_id, record_feed, record_key) values (?, ?, ?)
-             on conflict do nothing",
+            "insert into alert_record (alert_id, revision, record_feed, record_key)
+             values (?, ?, ?, ?) on conflict do nothing",
         )
         .bind(&id.as_bytes()[..])
+        .bind(revision)
         .bind(feed)
         .bind(key)
         .execute(&mut *conn)
@@ -96,28 +97,52 @@ pub async fn after(
     rows.into_iter().map(read).collect()
 }
 
-/// Returns every revision of one alert, newest first.
-pub async fn revisions(
+/// Returns the latest revision of those alerts that reached us before a time and whose latest revision nobody has
+/// opened, newest first, at most `limit`.
+pub async fn unopened(
     conn: &mut SqliteConnection,
-    id: AlertId,
+    before_ms: u64,
+    limit: u32,
 ) -> Result<Vec<KeptAlert>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select position, alert_id, revision, body, received_ms from alert
-         where alert_id = ? order by revision desc",
+        "select position, alert_id, revision, body, received_ms from alert as a
+         where received_ms <= ? and not exists
+         (select 1 from alert as b where b.alert_id = a.alert_id and b.revision > a.revision)
+         and not exists (select 1 from alert_reading as r
+         where r.alert_id = a.alert_id and r.revision = a.revision)
+         order by position desc limit ?",
     )
-    .bind(&id.as_bytes()[..])
+    .bind(signed(before_ms))
+    .bind(limit)
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(read).collect()
 }
 
-/// Returns the records of ours that an alert concerns, as feed and key.
+/// Returns the latest revision of one alert.
+pub async fn newest(
+    conn: &mut SqliteConnection,
+    id: AlertId,
+) -> Result<Option<KeptAlert>, StoreError> {
+    let row: Option<Row> = sqlx::query_as(
+        "select position, alert_id, revision, body, received_ms from alert
+         where alert_id = ? order by revision desc limit 1",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_optional(conn)
+    .await?;
+    row.map(read).transpose()
+}
+
+/// Returns the records of ours that the latest revision of an alert concerns, as feed and key. One that takes
+/// the alert back names nobody: it concerns those of the revision before.
 pub async fn records(
     conn: &mut SqliteConnection,
     id: AlertId,
 ) -> Result<Vec<(String, String)>, StoreError> {
     Ok(sqlx::query_as(
-        "select record_feed, record_key from alert_record where alert_id = ? order by 1, 2",
+        "select record_feed, record_key from alert_record where alert_id = ?1 and revision =
+         (select max(revision) from alert_record where alert_id = ?1) order by 1, 2",
     )
     .bind(&id.as_bytes()[..])
     .fetch_all(conn)
@@ -173,6 +198,10 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
+    fn names(kept: &[KeptAlert]) -> Vec<(AlertId, u32)> {
+        kept.iter().map(|alert| (alert.id, alert.revision)).collect()
+    }
+
     #[tokio::test]
     async fn a_revision_is_kept_once_and_the_latest_is_shown() {
         let store = Store::in_memory().await;
@@ -183,11 +212,45 @@ mod tests {
         assert!(!put(&mut conn, id, 1, b"one", &records, 6).await.unwrap());
         assert!(put(&mut conn, other, 1, b"other", &[], 7).await.unwrap());
         assert!(put(&mut conn, id, 2, b"two", &records, 8).await.unwrap());
+        assert!(put(&mut conn, id, 1, b"one", &[], 9).await.is_ok_and(|new| !new));
 
         let shown = latest(&mut conn, None, 10).await.unwrap();
-        let shown: Vec<_> = shown.iter().map(|alert| (alert.id, alert.revision)).collect();
-        assert_eq!(shown, [(id, 2), (other, 1)]);
+        assert_eq!(names(&shown), [(id, 2), (other, 1)]);
         assert_eq!(super::records(&mut conn, id).await.unwrap(), records);
-        assert_eq!(revisions(&mut conn, id).await.unwrap().len(), 2);
+        assert_eq!(newest(&mut conn, id).await.unwrap().unwrap().body, b"two");
+    }
+
+    #[tokio::test]
+    async fn whoever_an_update_leaves_out_is_concerned_no_more() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let id = AlertId::from_bytes([1; 16]);
+        let of = |keys: &[&str]| -> Vec<(String, String)> {
+            keys.iter().map(|key| ("nominals".to_owned(), (*key).to_owned())).collect()
+        };
+        let revisions = [(1, of(&["N-1", "N-2"])), (3, of(&["N-2"])), (4, vec![])];
+        for ((revision, records), shown) in
+            revisions.iter().zip([&["N-1", "N-2"][..], &["N-2"], &["N-2"]])
+        {
+            put(&mut conn, id, *revision, b"", records, 1).await.unwrap();
+            assert_eq!(super::records(&mut conn, id).await.unwrap(), of(shown));
+        }
+        put(&mut conn, id, 2, b"", &of(&["N-1"]), 1).await.unwrap();
+        assert_eq!(records(&mut conn, id).await.unwrap(), of(&["N-2"]), "it came too late");
+    }
+
+    #[tokio::test]
+    async fn an_alert_is_unopened_until_its_latest_revision_was_read() {
+        let store = Store::in_memory().await;
+        let mut conn = store.read().await.unwrap();
+        let (id, other) = (AlertId::from_bytes([1; 16]), AlertId::from_bytes([2; 16]));
+        put(&mut conn, id, 1, b"", &[], 5).await.unwrap();
+        put(&mut conn, other, 1, b"", &[], 9).await.unwrap();
+        assert_eq!(names(&unopened(&mut conn, 8, 9).await.unwrap()), [(id, 1)]);
+        assert_eq!(names(&unopened(&mut conn, 9, 9).await.unwrap()), [(other, 1), (id, 1)]);
+        mark_read(&mut conn, id, 1, 10).await.unwrap();
+        assert_eq!(names(&unopened(&mut conn, 20, 9).await.unwrap()), [(other, 1)]);
+        put(&mut conn, id, 2, b"", &[], 11).await.unwrap();
+        assert_eq!(names(&unopened(&mut conn, 20, 9).await.unwrap()), [(id, 2), (other, 1)]);
     }
 }

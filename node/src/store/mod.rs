@@ -212,6 +212,7 @@ fn migrator() -> Migrator {
         (71, "deceased", include_str!("../../migrations/0071_deceased.sql")),
         (72, "learnt", include_str!("../../migrations/0072_learnt.sql")),
         (73, "merged", include_str!("../../migrations/0073_merged.sql")),
+        (74, "alert_records", include_str!("../../migrations/0074_alert_records.sql")),
     ];
     Migrator::with_migrations(
         migrations
@@ -254,12 +255,38 @@ mod tests {
         assert_eq!(migrator().iter().count(), fs::read_dir(folder).unwrap().count());
     }
 
-    #[tokio::test]
-    async fn a_store_of_an_older_release_keeps_its_segments() {
+    /// A store of the release before a migration.
+    async fn before(version: i64) -> SqlitePool {
         let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None);
         let pool = pool.connect_with(SqliteConnectOptions::new().in_memory(true)).await.unwrap();
-        let older = migrator().iter().filter(|one| one.version < 40).cloned().collect();
+        let older = migrator().iter().filter(|one| one.version < version).cloned().collect();
         Migrator::with_migrations(older).run(&pool).await.unwrap();
+        pool
+    }
+
+    #[tokio::test]
+    async fn a_store_of_an_older_release_keeps_whom_its_alerts_concern() {
+        let pool = before(74).await;
+        sqlx::query(
+            "insert into alert (alert_id, revision, body, received_ms)
+             values (zeroblob(16), 1, x'', 1), (zeroblob(16), 2, x'', 2);
+             insert into alert_record values (zeroblob(16), 'nominals', 'N-1')",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        migrate(&pool).await.unwrap();
+        let mut conn = pool.acquire().await.unwrap();
+        let id = causeway_proto::ids::AlertId::from_bytes([0; 16]);
+        let kept = [("nominals".to_owned(), "N-1".to_owned())];
+        assert_eq!(alerts::records(&mut conn, id).await.unwrap(), kept);
+        alerts::put(&mut conn, id, 3, b"", &[], 3).await.unwrap();
+        assert_eq!(alerts::records(&mut conn, id).await.unwrap(), kept);
+    }
+
+    #[tokio::test]
+    async fn a_store_of_an_older_release_keeps_its_segments() {
+        let pool = before(40).await;
         sqlx::query("insert into segment values (7, 1, 2, x'c0ffee'), (7, 0, 2, x'8001')")
             .execute(&pool)
             .await

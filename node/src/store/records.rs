@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use causeway_proto::day::Day;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{StoreError, fixed, many, unsigned};
+use super::{StoreError, fixed, many, signed, unsigned};
 use crate::source::Restriction;
 
 /// A record as an export gives it.
@@ -247,6 +247,42 @@ pub async fn deceased(
             Ok((key, Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"))?))
         })
         .collect()
+}
+
+/// Returns the rows of everybody who has died, with the first day that a record of theirs gives.
+pub async fn died(conn: &mut SqliteConnection) -> Result<HashMap<u64, Day>, StoreError> {
+    let rows: Vec<(i64, i32)> = sqlx::query_as(
+        "select person.row, deceased from record indexed by record_deceased
+         join person on person.id = record.person where deceased is not null",
+    )
+    .fetch_all(conn)
+    .await?;
+    first_days(rows)
+}
+
+/// The same of those whose rows these are.
+pub async fn died_of(
+    conn: &mut SqliteConnection,
+    rows: &[u64],
+) -> Result<HashMap<u64, Day>, StoreError> {
+    let rows: Vec<i64> = rows.iter().map(|row| signed(*row)).collect();
+    let query = || {
+        QueryBuilder::new(
+            "select person.row, deceased from person join record on record.person = person.id
+             where deceased is not null and person.row in ",
+        )
+    };
+    first_days(many::fetch(conn, query, &rows).await?)
+}
+
+fn first_days(rows: Vec<(i64, i32)>) -> Result<HashMap<u64, Day>, StoreError> {
+    let mut first: HashMap<u64, Day> = HashMap::new();
+    for (row, day) in rows {
+        let day = Day::from_wire("day", day).map_err(|_| StoreError::Corrupt("day"))?;
+        let died = first.entry(unsigned("row", row)?).or_insert(day);
+        *died = day.min(*died);
+    }
+    Ok(first)
 }
 
 fn read_known(

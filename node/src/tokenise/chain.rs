@@ -168,8 +168,9 @@ impl Chain {
         if to - at > most {
             return Err(ChainError::TooFar { asked: to, at, most });
         }
+        let label = enc("causeway/v1/ratchet", &[]);
         while self.index < to {
-            self.chain_key = expand(&self.chain_key, &enc("causeway/v1/ratchet", &[]));
+            self.chain_key = expand(&self.chain_key, &label);
             self.index += 1;
         }
         Ok(())

@@ -7,8 +7,8 @@
 
 use std::{
     fmt,
-    fs::{self, File},
-    io::ErrorKind,
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -203,9 +203,9 @@ impl Keyring {
         let path = self.epoch_file();
         if let Some(current) = &current {
             if new.epoch == current.epoch() && new.commit() == current.commit() {
-                // Taken in before, and the machine stopped before the file was gone.
+                // Taken in before, and the file was not gone when the machine stopped, or cannot be removed.
                 erase(&path);
-                return self.newest_chain();
+                return Ok(current.clone());
             }
             if new.epoch <= current.epoch() {
                 let (found, current) = (new.epoch, current.epoch());
@@ -230,7 +230,7 @@ impl Keyring {
         let _lock = self.lock()?;
         let mut chain = self.newest_chain()?;
         let before = chain.index();
-        chain.advance(sweep.counter(), SWEEP_JUMP)?;
+        chain.advance(sweep.counter(), furthest_jump(&chain))?;
         if chain.index() != before {
             self.write_chain(&chain)?;
         }
@@ -238,12 +238,13 @@ impl Keyring {
         Ok((chain, keys))
     }
 
-    /// Moves the chain past a sweep, so that its keys are gone.
+    /// Moves the chain past a sweep that was opened, so that its keys are gone.
     pub fn close_sweep(&self, sweep: &SweepId) -> Result<(), KeyringError> {
         let _lock = self.lock()?;
         let mut chain = self.newest_chain()?;
-        if chain.index() <= sweep.counter() {
-            chain.advance(sweep.counter() + 1, SWEEP_JUMP + 1)?;
+        // Opening a sweep moves the chain to it: one further ahead was never opened with this key.
+        if chain.index() == sweep.counter() {
+            chain.advance(sweep.counter().saturating_add(1), 1)?;
             self.write_chain(&chain)?;
         }
         Ok(())
@@ -251,10 +252,14 @@ impl Keyring {
 
     fn read_epoch(&self) -> Result<Option<EpochKey>, KeyringError> {
         let path = self.epoch_file();
-        let Some(file) = read_toml::<EpochFile>(&path, EPOCH_FORMAT)? else {
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        if !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0) {
+            // Overwritten, and not removed.
+            erase(&path);
             return Ok(None);
-        };
+        }
         let problem = EPOCH_FORMAT;
+        let file: EpochFile = parsed(&path, &bytes, problem)?;
         let (Some(roster_hash), Some(key)) = (unhex(&file.roster_hash), unhex(&file.key)) else {
             return Err(KeyringError::Unreadable { path, problem });
         };
@@ -263,10 +268,9 @@ impl Keyring {
 
     fn read_chain(&self) -> Result<Option<Chain>, KeyringError> {
         let path = self.chain_file();
-        let Some(file) = read_toml::<ChainFile>(&path, "it is not as this node writes it")? else {
-            return Ok(None);
-        };
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
         let problem = "it is not as this node writes it";
+        let file: ChainFile = parsed(&path, &bytes, problem)?;
         let keys: Option<Vec<[u8; 32]>> = file.match_keys.iter().map(|key| unhex(key)).collect();
         match (unhex(&file.commit), unhex(&file.chain_key), keys) {
             (Some(commit), Some(chain_key), Some(keys))
@@ -292,33 +296,50 @@ impl Keyring {
     }
 }
 
-/// Reads a secret file, or `None` if there is none.
-fn read_toml<T: for<'a> Deserialize<'a>>(
-    path: &Path,
-    problem: &'static str,
-) -> Result<Option<T>, KeyringError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = read_secret(path)?;
-    // The parser's own message would quote the line, and so the key.
-    let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| toml::from_str(text).ok());
-    parsed.map(Some).ok_or_else(|| KeyringError::Unreadable { path: path.to_owned(), problem })
+/// A key that was never used takes in a federation at whatever sweep that is: to move on so far takes about a
+/// second.
+const FIRST_JUMP: u64 = 1_000_000;
+
+/// Returns how far ahead of the chain a sweep's counter may be.
+fn furthest_jump(chain: &Chain) -> u64 {
+    if chain.index() == 0 { FIRST_JUMP } else { SWEEP_JUMP }
 }
 
-/// Overwrites and removes a file. What a file system keeps of it is beyond us: the key's folder
+/// Reads a secret file, or `None` if there is none.
+fn read_if_there(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyringError> {
+    Ok(path.exists().then(|| read_secret(path)).transpose()?)
+}
+
+fn parsed<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    bytes: &[u8],
+    problem: &'static str,
+) -> Result<T, KeyringError> {
+    // The parser's own message would quote the line, and so the key.
+    let parsed = std::str::from_utf8(bytes).ok().and_then(|text| toml::from_str(text).ok());
+    parsed.ok_or_else(|| KeyringError::Unreadable { path: path.to_owned(), problem })
+}
+
+/// Removes a file and overwrites what it held. What a file system keeps of it is beyond us: the key's folder
 /// should be on an encrypted volume.
+///
+/// It is removed first: where it cannot be written, or the machine stops in between, it is gone all the same.
 fn erase(path: &Path) {
-    let length = fs::metadata(path).map_or(0, |meta| meta.len());
-    let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
-    let overwritten = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, &zeros)?;
+    let opened = OpenOptions::new().write(true).open(path);
+    let removed = fs::remove_file(path);
+    let overwritten = opened.and_then(|mut file| {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        file.write_all(&vec![0; length])?;
         file.sync_all()
     });
-    match overwritten.and_then(|()| fs::remove_file(path)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => tracing::warn!(
-            path = %path.display(), %error, "could not remove the epoch's key; remove it by hand"
-        ),
+    let path = path.display();
+    match (removed, overwritten) {
+        (Err(error), _) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(%path, %error, "could not remove the epoch's key; remove it by hand");
+        }
+        (Ok(()), Err(error)) => {
+            tracing::warn!(%path, %error, "removed the epoch's key and could not overwrite it");
+        }
         _ => {}
     }
 }

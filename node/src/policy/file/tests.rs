@@ -155,6 +155,25 @@ fn old_future_and_posthumous_events_and_wrong_roles_are_not_said() {
 }
 
 #[test]
+fn a_state_ends_with_whoever_was_in_it() {
+    let housing = "[node]\nid = \"housing\"\ncontroller = \"Council\"\nregime = \"part2\"\n\
+                   [purpose.adult_safeguarding]\nlawful_basis = \"6(1)(e)\"\n\
+                   [release]\ndefault = \"deny\"\n[[release.rule]]\ncode = \"HOU_NSP\"\n\
+                   purpose = [\"adult_safeguarding\"]\nmax_age_days = 30\ndetail = \"code+day\"\n";
+    let parsed = Policy::parse(housing, &"housing".parse().unwrap(), AgencyKind::Housing);
+    let policy = parsed.ok().unwrap();
+    let notice = event("HOU_NSP", "2024-06-01");
+    let died = PersonEvent { deceased: Some(day("2025-02-01")), ..notice.clone() };
+    let end = |event: &PersonEvent, on| policy.release(event, ADULTS, day(on)).map(|it| it.end);
+    assert_eq!(end(&notice, "2025-02-25"), Some(None));
+    assert_eq!(end(&died, "2025-01-31"), Some(None), "nobody knew then");
+    assert_eq!(end(&died, "2025-02-25"), Some(Some(day("2025-02-01"))));
+    assert_eq!(end(&died, "2025-03-04"), None, "and grows old from there");
+    let before = PersonEvent { end: Some(day("2025-01-20")), ..died };
+    assert_eq!(end(&before, "2025-02-01"), Some(Some(day("2025-01-20"))));
+}
+
+#[test]
 fn what_is_told_says_until_when_and_no_more_of_its_day_than_it_told() {
     let policy = parse(POLICE).unwrap();
     let told = |event: &PersonEvent| policy.release(event, ADULTS, day("2025-02-25"));
@@ -166,6 +185,11 @@ fn what_is_told_says_until_when_and_no_more_of_its_day_than_it_told() {
     let [early, late] = ["2024-02-02", "2024-02-28"].map(|on| event("POL_DRUG_WARRANT", on));
     assert_eq!(told(&early), told(&late), "the month only");
     assert_eq!(until(&early), Some(day("2024-02-01").plus(730)));
+    for event in [&early, &late] {
+        let told = |on: Day| policy.release(event, ADULTS, on).is_some();
+        let last = day("2024-02-01").plus(730);
+        assert!(told(last) && !told(last.plus(1)), "both vanish on one day");
+    }
 }
 
 #[test]
@@ -195,6 +219,11 @@ fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
         ),
         (r#"detail = "code+day""#, r#"detail = "everything""#, "detail is"),
         (r#""POL_DRUG_WARRANT"]"#, r#""POL_ASB_VICTIM"]"#, "two rules"),
+        (
+            "[kill]",
+            "[[release.rule]]\ncode = \"POL_MH_CALLOUT\"\npurpose = [\"asb_hate\"]\n[kill]",
+            "POL_MH_CALLOUT has two rules",
+        ),
     ];
     for (from, to, why) in cases {
         assert!(POLICE.contains(from), "{from}");
@@ -207,10 +236,14 @@ fn a_file_that_cannot_be_followed_is_refused_with_the_reason() {
 #[test]
 fn a_child_is_in_one_band() {
     let born = day("2024-11-02");
+    let died = Some(day("2030-05-01"));
     let band = |on: &str| super::super::child_band(born, day(on));
     assert_eq!(band("2025-11-01"), Some(SignalCode::CHILD_U1));
     assert_eq!(band("2025-11-02"), Some(SignalCode::CHILD_U5));
     assert_eq!(band("2029-11-02"), Some(SignalCode::CHILD_U18));
     assert_eq!(band("2042-11-02"), None);
     assert_eq!(band("2024-11-01"), None, "not born yet");
+    let band = |on: &str| super::super::living_child_band(born, died, day(on));
+    assert_eq!(band("2030-04-30"), Some(SignalCode::CHILD_U18));
+    assert_eq!(band("2030-05-01"), None, "not any more");
 }

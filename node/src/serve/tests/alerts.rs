@@ -1,7 +1,7 @@
 //! An alert that is delivered, and a worklist that hears of it.
 
 use causeway_proto::{
-    alert::Alert,
+    alert::{Alert, AlertChange},
     ids::AlertId,
     pb::{alert_service_server::AlertService, inbox_service_server::InboxService},
 };
@@ -38,6 +38,23 @@ async fn an_alert_is_kept_once_and_points_at_our_own_records() {
     let strange = Alert { handles: vec![Handle::from_bytes([1; 16])], ..alert };
     let refused = police.node.deliver_alert(deliver(&strange)).await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("UNKNOWN_HANDLE"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_was_overtaken_leaves_no_finding() {
+    let police = Police::new().await;
+    police.open(1).await.unwrap();
+    let (handles, _) = police.people().await;
+    let cancel = Alert { revision: 2, change: AlertChange::Cancel, ..an_alert() };
+    let late = Alert { handles, ..an_alert() };
+    for alert in [cancel, late] {
+        let request = pb::DeliverAlertRequest { alert: Some(alert.into()) };
+        police.node.deliver_alert(Request::new(request)).await.unwrap();
+    }
+    assert_eq!(police.open(2).await.unwrap().memos, []);
+    let list = pb::ListAlertsRequest { include_closed: true, ..Default::default() };
+    let listed = police.node.list_alerts(Request::new(list)).await.unwrap().into_inner();
+    assert_eq!(listed.entries[0].alert.as_ref().unwrap().revision, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

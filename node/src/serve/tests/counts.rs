@@ -1,4 +1,4 @@
-//! Counts of who was linked, by kinds of people.
+//! Counts: of who was linked, by kinds of people, and of how often two people agree.
 
 use super::*;
 
@@ -39,4 +39,25 @@ async fn a_policy_may_refuse_to_tell_counts() {
     police.open(1).await.unwrap();
     let refused = police.count(|at| at % 2 == 0).await.unwrap_err();
     assert_eq!(refusal::reason(&refused).as_deref(), Some("POLICY_REFUSES"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_pair_shows_nothing_of_two_people() {
+    let police = Police::new().await;
+    police.take_in_a_crowd().await;
+    police.open(1).await.unwrap();
+    let sample = async |police: &Police, pairs| {
+        let request = pb::SampleAgreementRequest { sweep_id: sweep(1), pairs };
+        let answer = police.node.sample_agreement(Request::new(request)).await.unwrap();
+        answer.into_inner().fields
+    };
+    let [few, more] = [sample(&police, 1000).await, sample(&police, 1001).await];
+    assert!(few.iter().any(|field| field.compared > 0.0));
+    for (few, more) in few.iter().zip(&more) {
+        let counts = few.counts.iter().zip(&more.counts);
+        for (few, more) in counts.chain([(&few.compared, &more.compared)]) {
+            assert!((few * 1.001 - more).abs() < 1e-9, "{few} and {more}");
+        }
+    }
+    assert_eq!(sample(&police.restarted().await, 1000).await, few);
 }

@@ -49,11 +49,13 @@ async fn a_sweep_speaks_of_about_today_and_its_day_never_goes_back() {
         assert_eq!(refusal::reason(&refused).as_deref(), Some("DAY_OUT_OF_RANGE"));
         assert!(refused.message().contains("any_day"), "{}", refused.message());
     }
-    // A refusal uses nothing up, and what was opened is opened again whatever day it is.
+    // A refusal uses nothing up, and what was opened is opened again for a month.
     agency.open_as_at(1, "2025-02-24").await.unwrap();
-    A_DAY.fetch_add(60 * DAY_MS, SeqCst);
+    A_DAY.fetch_add(30 * DAY_MS, SeqCst);
     agency.restart().await;
     agency.open_as_at(1, "2025-02-24").await.unwrap();
+    A_DAY.fetch_add(30 * DAY_MS, SeqCst);
+    assert_eq!(reason(agency.open_as_at(1, "2025-02-24").await), Some("SWEEP_REPLAYED".into()));
     agency.open_as_at(2, "2025-04-26").await.unwrap();
     assert_eq!(reason(agency.open_as_at(3, "2025-04-25").await), Some("DAY_OUT_OF_RANGE".into()));
     agency.open_as_at(3, "2025-04-26").await.unwrap();
@@ -298,6 +300,22 @@ async fn says_anything(agency: &Agency, of: Handle) -> bool {
     let signals = !signals.subjects[0].signals.is_empty();
     assert_eq!((home, signals), (compared, compared), "each answers alike");
     compared
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_about_twice_in_one_question() {
+    let agency = town_of_260(|| NOON_MS).await;
+    agency.open(1).await;
+    let two = handles(&agency, 1).await[..2].to_vec();
+    for (handles, answered) in [(two.clone(), true), ([&two[..], &two[..1]].concat(), false)] {
+        let handles = super::column(&handles);
+        let request = pb::QuerySignalsRequest { sweep_id: id(1), handles: handles.clone() };
+        let signals = agency.node.query_signals(Request::new(request)).await;
+        let request = pb::QueryDwellingsRequest { sweep_id: id(1), handles };
+        let homes = agency.node.query_dwellings(Request::new(request)).await;
+        let codes = [signals.err(), homes.err()].map(|refused| refused.map(|it| it.code()));
+        assert_eq!(codes, if answered { [None; 2] } else { [Some(Code::InvalidArgument); 2] });
+    }
 }
 
 static MONTH: AtomicU64 = AtomicU64::new(NOON_MS);

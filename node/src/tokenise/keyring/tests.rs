@@ -51,6 +51,44 @@ fn a_closed_sweeps_keys_are_gone_even_for_a_restarted_node() {
 }
 
 #[test]
+fn what_is_left_of_an_epochs_key_that_was_taken_in_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = ring(folder.path());
+    ring.put_epoch(&epoch(1)).unwrap();
+    ring.open_sweep(&SweepId::new(3, [7; 8])).unwrap();
+    // Nobody but root can overwrite it.
+    ring.put_epoch(&epoch(1)).unwrap();
+    fs::set_permissions(ring.epoch_file(), fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(ring.chain().unwrap().index(), 3);
+    assert!(!ring.epoch_file().exists());
+    // Overwritten, and the machine stopped.
+    write_secret(ring.epoch_file(), &[0; 90]).unwrap();
+    assert_eq!(ring.chain().unwrap().index(), 3);
+    assert!(!ring.epoch_file().exists());
+}
+
+#[test]
+fn a_node_that_is_new_or_has_a_new_key_joins_at_the_sweep_the_others_are_at() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [old, new] = folders.each_ref().map(|folder| ring(folder.path()));
+    let sweep = |counter| SweepId::new(counter, [7; 8]);
+    old.put_epoch(&epoch(1)).unwrap();
+    old.open_sweep(&sweep(1000)).unwrap();
+    old.open_sweep(&sweep(1500)).unwrap();
+    for ring in [&old, &new] {
+        ring.put_epoch(&epoch(2)).unwrap();
+    }
+    old.close_sweep(&sweep(1500)).unwrap();
+    assert_eq!(old.chain().unwrap().index(), 0, "that one had another key");
+    let keys = [&old, &new].map(|ring| ring.open_sweep(&sweep(2500)).unwrap().1);
+    assert_eq!(keys[0].event(&["POL7"]), keys[1].event(&["POL7"]));
+    let far = new.open_sweep(&sweep(3501)).err().unwrap().to_string();
+    assert!(far.starts_with("sweep 3501 is more than 1000 ahead of sweep 2500"), "{far}");
+    new.close_sweep(&sweep(u64::MAX)).unwrap();
+    assert_eq!(new.chain().unwrap().index(), 2500);
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_noticed_and_one_that_can_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let ring = ring(folder.path());
