@@ -73,6 +73,9 @@ pub enum AppError {
     /// Another sweep is running.
     #[error("a sweep is running already")]
     Running,
+    /// A sweep is running, and not here.
+    #[error("another coordinator on the same ledger is sweeping, and this one only delivers")]
+    Elsewhere,
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -118,6 +118,8 @@ Example:
     /// Number the next sweep above what nodes have seen, where the ledger was lost or restored
     ///
     /// A node opens no sweep whose number it has seen, or passed, and says in its refusal which that was.
+    /// Nor does it open one whose number is far above: a slip would keep every node out for good, so a ledger
+    /// that knows of earlier sweeps lets no more than 1000 numbers be left out at once.
     #[command(after_help = "\
 Example, after \"the node has opened sweep 412 before\":
   causeway-coordinator skip 412")]

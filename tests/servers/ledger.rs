@@ -247,3 +247,20 @@ async fn a_review_is_kept_once_and_waits_until_the_nodes_keep_what_follows() {
         tx.commit().await.unwrap();
     }
 }
+#[tokio::test]
+async fn of_several_coordinators_on_one_server_one_sweeps_at_a_time() {
+    let both = both().await;
+    let [file, shared] = &both.ledgers;
+    let is_claimed = async || {
+        let mut tx = shared.read().await.expect("a transaction");
+        sweeps::is_claimed(&mut tx).await.expect("an answer")
+    };
+    let mine = sweeps::claim(shared).await.expect("an answer").expect("nobody sweeps");
+    assert!(is_claimed().await);
+    assert!(sweeps::claim(shared).await.expect("an answer").is_none());
+    drop(mine);
+    // It is free as soon as it is given back.
+    let again = sweeps::claim(shared).await.expect("an answer");
+    assert!(again.is_some() && is_claimed().await);
+    assert!(sweeps::claim(file).await.expect("an answer").is_some(), "a file has one coordinator");
+}

@@ -18,12 +18,13 @@ use causeway_proto::{
 
 use crate::{
     route::{
-        Recipient,
+        Reason, Recipient,
         surfacing::{Told, Why},
     },
     score::{
         FiredRule, Line, Model, Scored,
         explain::{self, Dates},
+        model::Rule,
     },
 };
 
@@ -44,6 +45,8 @@ pub struct Case<'a> {
     pub holders: &'a [Holder],
     /// The kind of agency that should lead and holds no record.
     pub absent_lead: Option<AgencyKind>,
+    /// Whether that kind of agency may hold one: somebody of it could not be asked.
+    pub lead_is_away: bool,
     /// Who is missing, stale or withholding, one sentence each.
     pub unknowns: &'a [String],
     /// Records that belong to the household by their address only.
@@ -89,6 +92,9 @@ pub struct Envelope<'a> {
 const DOMESTIC_ABUSE: [&str; 4] =
     ["POL_DA_STD", "POL_DA_HIGH", "NHS_DA_DISCLOSURE", "PRB_DA_RELEASE"];
 
+/// What is said of a rule that rests on what may not be named.
+const ADDS_UP: &str = "What several services hold adds up to more than each part";
+
 /// What comes in more than so many days after it happened is late information. DOMAIN.md 5.3.
 pub const LATE_DAYS: i32 = 7;
 
@@ -118,13 +124,24 @@ impl Case<'_> {
             as_at: self.scored.as_at,
             model_version: self.scored.model.clone(),
             link_confidence: self.link_confidence(),
-            hide_address: self.scored.lines.iter().any(is_domestic_abuse),
+            hide_address: self.hides_address(),
         }
     }
 
     fn disclosure(&self, code: SignalCode) -> Disclosure {
         // What nobody released cannot be in a line; if it is, the strictest holds.
         self.disclosures.get(&code).copied().unwrap_or(Disclosure::Counted)
+    }
+
+    fn may_name(&self, code: SignalCode) -> bool {
+        self.disclosure(code) == Disclosure::Named
+    }
+
+    /// Addresses are hidden beside domestic abuse, and beside anything that may not be named: that an address
+    /// is hidden must not say what is not said.
+    fn hides_address(&self) -> bool {
+        let hides = |line: &Line| is_domestic_abuse(line) || !self.may_name(line.code);
+        self.scored.lines.iter().any(hides)
     }
 
     fn lines(&self) -> Vec<AlertLine> {
@@ -136,7 +153,7 @@ impl Case<'_> {
         let (sentence, count, latest_month) = match self.disclosure(line.code) {
             Disclosure::Named => (
                 explain::line_by_month(self.model, line),
-                u32::try_from(line.count).unwrap_or(u32::MAX),
+                u32::try_from(line.times).unwrap_or(u32::MAX),
                 Some(line.latest.first_of_month()),
             ),
             Disclosure::AgencyOnly => {
@@ -157,20 +174,18 @@ impl Case<'_> {
     }
 
     fn rule(&self, rule: &FiredRule) -> AlertRule {
-        let spec = self.model.rule(&rule.id).filter(|spec| {
-            let known = self.scored.counts.keys();
-            let mut used =
-                known.filter(|code| spec.when.mentions(**code, self.model.signal(**code).domain));
-            used.all(|code| self.disclosure(*code) == Disclosure::Named)
-        });
-        let sentence = match spec {
+        let may_name =
+            |spec: &&Rule| self.scored.behind(self.model, spec).all(|code| self.may_name(code));
+        let (id, sentence) = match self.model.rule(&rule.id).filter(may_name) {
             Some(spec) => {
                 let (signal, since) = (rule.signal, rule.since);
-                explain::fill(self.model, &spec.sentence, signal, since, Dates::Months)
+                let fill = explain::fill;
+                let sentence = fill(self.model, &spec.sentence, signal, since, Dates::Months);
+                (rule.id.clone(), sentence)
             }
-            None => "What several services hold adds up to more than each part".to_owned(),
+            None => (String::new(), ADDS_UP.to_owned()),
         };
-        AlertRule { id: rule.id.clone(), sentence, share: rule.share }
+        AlertRule { id, sentence, share: rule.share }
     }
 
     /// What is new: whatever happened since it was told, as far as it may be said.
@@ -181,12 +196,13 @@ impl Case<'_> {
                 Some("Some of what was told has fallen away: this is what is left")
             }
             (_, Why::Unanswered) => Some("Nobody has answered this yet"),
+            (_, Why::WasAway) => Some("Others were told of this when you could not be reached"),
             _ => None,
         };
         if let Some(fixed) = fixed {
             return vec![fixed.to_owned()];
         }
-        let named = |line: &&Line| self.disclosure(line.code) == Disclosure::Named;
+        let named = |line: &&Line| self.may_name(line.code);
         let is_new = |line: &&Line| {
             self.since.is_some_and(|told| {
                 let before = told.basis.counts.get(&line.code).copied().unwrap_or(0);
@@ -243,14 +259,23 @@ impl Case<'_> {
             .collect()
     }
 
+    /// The most pressing question that tells of nothing but what may be named.
     fn question(&self, recipient: &Recipient) -> String {
+        let may_ask = |reason: &&Reason| reason.rests_on.iter().all(|code| self.may_name(*code));
+        let mut asked = recipient.reasons.iter().filter(may_ask);
+        let question = asked.find_map(|reason| reason.question.as_ref());
+        let question = question.unwrap_or(&recipient.question);
         let absent = self.absent_lead.filter(|_| recipient.duty == Duty::Lead);
         match absent {
             Some(kind) => {
                 let kind = kind.in_words();
-                format!("{} Does {kind}, which holds no record here, know?", recipient.question)
+                let why = match self.lead_is_away {
+                    true => "could not be asked for this",
+                    false => "holds no record here",
+                };
+                format!("{question} Does {kind}, which {why}, know?")
             }
-            None => recipient.question.clone(),
+            None => question.clone(),
         }
     }
 

@@ -28,6 +28,19 @@ fn told(disclosures: &[(&str, Disclosure)]) -> Alert {
 }
 
 fn told_late(disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert {
+    told_to("police", disclosures, late)
+}
+
+fn told_to(agency: &str, disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert {
+    told_where(agency, disclosures, late, |_| ())
+}
+
+fn told_where(
+    agency: &str,
+    disclosures: &[(&str, Disclosure)],
+    late: &[(&str, &str)],
+    change: impl FnOnce(&mut Case<'_>),
+) -> Alert {
     let model = Model::builtin();
     let events = [
         event("POL_ASB_VICTIM", "police", "2025-01-11", 1),
@@ -48,7 +61,7 @@ fn told_late(disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert
     let disclosures = disclosures.iter().map(|(code, d)| (code.parse().unwrap(), *d)).collect();
     let late = late.iter().map(|(code, came)| (code.parse().unwrap(), day(came))).collect();
     let line_ids = vec![LineId::from_bytes([7; 16]); scored.lines.len()];
-    let case = Case {
+    let mut case = Case {
         model,
         scored: &scored,
         subject: AlertSubject::Household,
@@ -56,6 +69,7 @@ fn told_late(disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert
         late: &late,
         holders: &holders,
         absent_lead: routing.absent_lead,
+        lead_is_away: false,
         unknowns: &[],
         attached: 0,
         weakest_link: Some(12.0),
@@ -63,13 +77,14 @@ fn told_late(disclosures: &[(&str, Disclosure)], late: &[(&str, &str)]) -> Alert
         why: Why::Entered,
         since: None,
     };
-    let police = routing.recipients.iter().find(|r| &*r.agency == "police").unwrap();
+    change(&mut case);
+    let recipient = routing.recipients.iter().find(|r| &*r.agency == agency).unwrap();
     case.told(Envelope {
         id: AlertId::from_bytes([1; 16]),
         revision: 1,
         change: AlertChange::New,
         sweep: SweepId::new(1, [0; 8]),
-        recipient: police,
+        recipient,
         handles: vec![Handle::from_bytes([2; 16])],
     })
 }
@@ -116,11 +131,42 @@ fn what_may_only_count_is_not_mentioned_nor_named_by_a_rule() {
     let alert = told(&counted);
     let all = format!("{alert:?}");
     assert!(!all.to_lowercase().contains("suicid"), "{all}");
-    assert!(alert.rules.iter().any(|rule| rule.id == "X02" && rule.sentence.contains("adds up")));
-    assert!(alert.rules.iter().any(|rule| rule.sentence.contains("disabled")));
+    let ids: Vec<&str> = alert.rules.iter().map(|rule| &*rule.id).collect();
+    assert_eq!(ids, ["X01", "", "X13"], "the id would say what its sentence does not");
+    assert!(alert.rules[0].sentence.contains("disabled"));
+    assert!(alert.rules[1].sentence.contains("adds up"));
 
     let agency_only = [NAMED[0], ("ASC_SUICIDAL_DISCLOSURE", Disclosure::AgencyOnly), NAMED[2]];
     let alert = told(&agency_only);
     assert!(alert.lines.iter().any(|line| line.sentence.contains("adult social care; ask them")));
     assert!(!format!("{alert:?}").to_lowercase().contains("suicid"));
+}
+
+#[test]
+fn a_question_tells_of_nothing_but_what_may_be_named() {
+    let asks = |disclosures: &[(&str, Disclosure)]| told_to("adults", disclosures, &[]).question;
+    assert!(asks(&NAMED).contains("disability hate crime"));
+    let counted = [("POL_ASB_VICTIM", Disclosure::Counted), NAMED[1], NAMED[2]];
+    assert_eq!(asks(&counted), "Has anyone assessed how this person is since February 2025?");
+    let nothing = [];
+    assert_eq!(asks(&nothing), "Who else is involved here, and have you spoken with them?");
+}
+
+#[test]
+fn a_hidden_address_does_not_say_what_may_only_count() {
+    assert!(!told(&NAMED).hide_address);
+    let counted = [("POL_ASB_VICTIM", Disclosure::Counted), NAMED[1], NAMED[2]];
+    assert!(told(&counted).hide_address, "as it is beside domestic abuse");
+}
+
+#[test]
+fn who_could_not_be_asked_is_not_said_to_hold_no_record() {
+    let asks = |is_away| {
+        let alert = told_where("adults", &NAMED, &[], |case| {
+            (case.absent_lead, case.lead_is_away) = (Some(AgencyKind::Nhs), is_away);
+        });
+        alert.question
+    };
+    assert!(asks(false).ends_with("Does health, which holds no record here, know?"));
+    assert!(asks(true).ends_with("Does health, which could not be asked for this, know?"));
 }

@@ -12,7 +12,8 @@ use crate::{
     config::CoordinatorConfig,
     cycle::surface::capacity,
     ledger::{
-        Ledger, alerts, outbox,
+        Ledger, alerts,
+        outbox::{self, GivenUp},
         sweeps::{self, PastSweep},
     },
     route::surfacing::Capacity,
@@ -21,6 +22,9 @@ use crate::{
 
 /// How long a node may take to say whether it is there.
 const HEALTH: Duration = Duration::from_secs(3);
+
+/// For how long an operator is told of deliveries that were given up.
+const GIVEN_UP_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Why a sweep has no end.
 const BROKEN_OFF: &str = "the coordinator went down in it";
@@ -106,7 +110,10 @@ impl Status {
         let (deliveries_waiting, _) = outbox::waiting(&mut tx).await?;
         let as_at = last_sweep.as_ref().map_or_else(clock::today, |sweep| sweep.as_at);
         let capacity = capacity(&mut tx, model, as_at).await?;
+        let sweeps = sweeps || sweeps::is_claimed(&mut tx).await?;
         let broken_off = |sweep: &PastSweep| !sweeps && sweep.closed_ms.is_none();
+        let since_ms = clock::now_ms().saturating_sub(GIVEN_UP_MS);
+        let given_up = outbox::given_up(&mut tx, since_ms).await?;
         let failed = failed.or_else(|| {
             let last = last_sweep.as_ref()?;
             last.failed.clone().or_else(|| broken_off(last).then(|| BROKEN_OFF.to_owned()))
@@ -119,7 +126,7 @@ impl Status {
             alerts: alerts::count(&mut tx).await?,
             deliveries_waiting,
             capacity,
-            alarms: alarms(&capacity, failed.as_deref()),
+            alarms: alarms(&capacity, failed.as_deref(), &given_up),
             last_sweep_ms: last_sweep.as_ref().map(|sweep| sweep.opened_ms),
             last_sweep,
         })
@@ -127,12 +134,20 @@ impl Status {
 }
 
 /// Says in words what an operator should look at.
-fn alarms(capacity: &Capacity, failed: Option<&str>) -> Vec<String> {
+fn alarms(capacity: &Capacity, failed: Option<&str>, given_up: &[GivenUp]) -> Vec<String> {
     let Capacity { places, highest, ceiling, braked, .. } = capacity;
     let mut alarms = Vec::new();
     if let Some(why) = failed {
         alarms.push(format!("the last sweep failed, so nobody hears of anything new: {why}"));
     }
+    alarms.extend(given_up.iter().map(
+        |GivenUp { recipient, deliveries, problem }| match deliveries {
+            1 => format!("a delivery to {recipient} was given up this week: {problem}"),
+            several => {
+                format!("{several} deliveries to {recipient} were given up this week: {problem}")
+            }
+        },
+    ));
     if capacity.is_flooded() {
         alarms.push(format!(
             "{highest} households are in the highest tier this week and {ceiling} are plausible: look \
@@ -146,4 +161,26 @@ fn alarms(capacity: &Capacity, failed: Option<&str>) -> Vec<String> {
         ));
     }
     alarms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agency_will_never_get_is_told_with_the_reason() {
+        let capacity = Capacity::of(Model::builtin(), &[], &[]);
+        let given_up = |deliveries| GivenUp {
+            recipient: "police".parse().unwrap(),
+            deliveries,
+            problem: "it is not enrolled any more".into(),
+        };
+        assert_eq!(
+            alarms(&capacity, None, &[given_up(1), given_up(2)]),
+            [
+                "a delivery to police was given up this week: it is not enrolled any more",
+                "2 deliveries to police were given up this week: it is not enrolled any more"
+            ]
+        );
+    }
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use causeway_proto::{day::Day, ids::SweepId};
-use tokio::{sync::OwnedMutexGuard, time::sleep};
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    time::sleep,
+};
 
 use super::{AppError, Coordinator, Parts};
 use crate::{
@@ -19,11 +22,15 @@ use crate::{
         received::Received,
         report::SweepReport,
     },
+    ledger::sweeps::{self, Claim},
     score::Model,
 };
 
-/// The right to sweep: one at a time.
-pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+/// The right to sweep: one at a time, on one ledger.
+pub struct Turn(
+    #[expect(dead_code, reason = "held, not read")] Claim,
+    #[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>,
+);
 
 /// What is asked of a sweep.
 #[derive(Clone, Copy)]
@@ -71,17 +78,24 @@ impl Coordinator {
     /// Claims the right to sweep. A sweep that only follows changes is closed to make way.
     ///
     /// # Errors
-    /// Fails while another sweep makes its pass.
+    /// Fails while another sweep makes its pass, or while another coordinator on the same ledger sweeps.
     pub async fn turn(&self) -> Result<Turn, AppError> {
         let Parts { sweeping, following, .. } = &*self.0;
-        match sweeping.clone().try_lock_owned() {
-            Ok(turn) => Ok(Turn(turn)),
-            Err(_) if !following.now.load(Ordering::SeqCst) => Err(AppError::Running),
+        let mine = match sweeping.clone().try_lock_owned() {
+            Ok(mine) => mine,
+            Err(_) if !following.now.load(Ordering::SeqCst) => return Err(AppError::Running),
             Err(_) => {
                 following.make_way.send_modify(|asked| *asked += 1);
-                Ok(Turn(sweeping.clone().lock_owned().await))
+                sweeping.clone().lock_owned().await
             }
-        }
+        };
+        self.claim(mine).await
+    }
+
+    /// Claims the right among the coordinators on this ledger, where nobody else sweeps here.
+    async fn claim(&self, mine: OwnedMutexGuard<()>) -> Result<Turn, AppError> {
+        let claim = sweeps::claim(&self.0.ledger).await?.ok_or(AppError::Elsewhere)?;
+        Ok(Turn(claim, mine))
     }
 
     /// Makes one pass, and sees that its alerts are on their way. A shadow model is tried
@@ -194,6 +208,7 @@ impl Coordinator {
             follows,
             reviewed: &parts.reviewed,
             going: parts.going.subscribe(),
+            untold: watch::Sender::new(false),
         }
     }
 
@@ -205,50 +220,66 @@ impl Coordinator {
     }
 
     /// Keeps a sweep open for ever: a new one every day at the same time, and after every one that
-    /// was asked for.
+    /// was asked for. While another coordinator on the same ledger does so, it only delivers.
     pub(super) async fn keep_sweeping(self, schedule: ScheduleConfig) {
         let tell: Arc<dyn Fn(progress::Event) + Send + Sync> = Arc::new(|event| {
             if let Some(problem) = &event.problem {
                 tracing::warn!(step = event.step.as_str(), %problem, "a sweep goes on without a node");
             }
         });
+        let mut stands_by = false;
         loop {
-            let turn = Turn(self.0.sweeping.clone().lock_owned().await);
+            let mine = self.0.sweeping.clone().lock_owned().await;
             if *self.0.going.borrow() {
                 return;
             }
-            let stop = sleep(schedule.daily_at.from(clock::now_ms()));
-            let heard = |heard: Heard<'_>| match heard {
-                Heard::Swept(report) => tracing::info!(
-                    sweep = report.sweep,
-                    persons = report.persons,
-                    alerts = report.alerts.len(),
-                    "made a pass, and follows what changes"
-                ),
-                Heard::Followed(burst) => tracing::info!(
-                    came = burst.came,
-                    left = burst.left,
-                    facts = burst.facts,
-                    alerts = burst.alerts.len(),
-                    total_ms = (burst.seconds.total * 1000.0) as u64,
-                    "took in a change"
-                ),
-            };
-            let made = match self.shadow(None) {
-                Ok(shadow) => {
-                    let how = How { as_at: clock::today(), shadow: shadow.as_ref(), weakest: 0 };
-                    self.watch(turn, how, tell.clone(), stop, heard).await
+            match self.keep_open(mine, schedule, tell.clone()).await {
+                Ok(_) => stands_by = false,
+                Err(AppError::Elsewhere) => {
+                    if !std::mem::replace(&mut stands_by, true) {
+                        tracing::info!(
+                            "another coordinator on this ledger sweeps; this one delivers"
+                        );
+                    }
+                    self.remember::<()>(&Ok(()));
+                    sleep(self.0.config.sweep.rejoin()).await;
                 }
                 Err(error) => {
-                    let made = Err(error);
-                    self.remember(&made);
-                    made
+                    tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
+                    self.remember::<()>(&Err(error));
+                    sleep(self.0.config.sweep.rejoin()).await;
                 }
-            };
-            if let Err(error) = made {
-                tracing::error!(error = &error as &dyn std::error::Error, "a sweep failed");
-                sleep(self.0.config.sweep.rejoin()).await;
             }
         }
+    }
+
+    /// Keeps one sweep open until the next is due.
+    async fn keep_open(
+        &self,
+        mine: OwnedMutexGuard<()>,
+        schedule: ScheduleConfig,
+        tell: Arc<dyn Fn(progress::Event) + Send + Sync>,
+    ) -> Result<Ended, AppError> {
+        let turn = self.claim(mine).await?;
+        let shadow = self.shadow(None)?;
+        let how = How { as_at: clock::today(), shadow: shadow.as_ref(), weakest: 0 };
+        let stop = sleep(schedule.daily_at.from(clock::now_ms()));
+        let heard = |heard: Heard<'_>| match heard {
+            Heard::Swept(report) => tracing::info!(
+                sweep = report.sweep,
+                persons = report.persons,
+                alerts = report.alerts.len(),
+                "made a pass, and follows what changes"
+            ),
+            Heard::Followed(burst) => tracing::info!(
+                came = burst.came,
+                left = burst.left,
+                facts = burst.facts,
+                alerts = burst.alerts.len(),
+                total_ms = (burst.seconds.total * 1000.0) as u64,
+                "took in a change"
+            ),
+        };
+        self.watch(turn, how, tell, stop, heard).await
     }
 }

@@ -9,6 +9,7 @@ mod disputed;
 mod left;
 mod membership;
 mod nodes;
+mod recipients;
 mod room;
 mod town;
 mod world;

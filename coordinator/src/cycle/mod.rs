@@ -255,9 +255,9 @@ impl<'a> Cycle<'a> {
         let asked = (&agencies[..], linked);
         let subgroups = subgroups::count(self, sweep, as_at, asked, before).await;
         let shadow = self.shadow.map(|new| {
-            let fresh = scores::fresh(agencies);
-            let fresh = |kind| fresh.contains(&kind);
-            shadow::beside([self.model, new], &houses.worth, as_at, fresh)
+            let told = scores::told(agencies);
+            let is_told = |code| told.contains(&code);
+            shadow::beside([self.model, new], &houses.worth, as_at, is_told)
         });
         let Open { agencies, linked, .. } = &mut open;
         let weakest_links = weakest::explain(self, sweep, agencies, linked).await;

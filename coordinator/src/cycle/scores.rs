@@ -1,6 +1,6 @@
 //! What each household comes to in an open sweep, so that a change scores again only what it touches.
 //!
-//! A score is a function of a household's events, the day, the model, and whose exports are up to date.
+//! A score is a function of a household's events, the day, the model, and of what everything is told.
 //! The day and the model are the sweep's; where the rest is what it was, so is the score. Time alone
 //! moves scores from one sweep to the next, and every sweep begins with all of them.
 
@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use causeway_proto::{catalogue::AgencyKind, day::Day};
+use causeway_proto::{catalogue::SignalCode, day::Day};
 
 use super::{Taking, homes::House};
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
 /// The scores of a sweep's houses, as they were last.
 #[derive(Default)]
 pub struct Scores {
-    /// The kinds of agency whose exports were up to date.
-    fresh: BTreeSet<AgencyKind>,
+    /// The codes of which everything was told.
+    told: BTreeSet<SignalCode>,
     /// By the records of a house.
     of: HashMap<Vec<u32>, (Vec<Event>, Arc<Scoring>)>,
     /// How many were scored the last time.
@@ -35,21 +35,21 @@ impl Scores {
         model: &Model,
         houses: &[House],
         as_at: Day,
-        fresh: BTreeSet<AgencyKind>,
+        told: BTreeSet<SignalCode>,
     ) -> Vec<Arc<Scoring>> {
         let mut before = std::mem::take(&mut self.of);
-        if self.fresh != fresh {
+        if self.told != told {
             before.clear();
         }
-        (self.fresh, self.touched) = (fresh, 0);
+        (self.told, self.touched) = (told, 0);
         let mut all = Vec::with_capacity(houses.len());
         for house in houses {
             let records: Vec<u32> = house.household.members.iter().map(|m| m.record).collect();
             let known = before.remove(&records).filter(|(events, _)| *events == house.events);
             let scored = known.unwrap_or_else(|| {
                 self.touched += 1;
-                let fresh = |kind| self.fresh.contains(&kind);
-                let scoring = Scoring::of(model, &house.events, as_at, fresh);
+                let is_told = |code| self.told.contains(&code);
+                let scoring = Scoring::of(model, &house.events, as_at, is_told);
                 (house.events.clone(), Arc::new(scoring))
             });
             all.push(scored.1.clone());
@@ -64,13 +64,15 @@ impl Scores {
     }
 }
 
-/// Returns the kinds of agency of which everybody takes part with exports that are up to date.
-pub(super) fn fresh(agencies: &[Taking<'_>]) -> BTreeSet<AgencyKind> {
-    let is_fresh = |kind: &AgencyKind| {
-        let mut of_kind = agencies.iter().filter(|agency| agency.member.kind == *kind);
-        of_kind.all(|agency| agency.is_in() && !agency.is_stale())
+/// Returns the codes of which everything is told: whoever may record one takes part with exports that are up to
+/// date, and its policy does not withhold it.
+pub(super) fn told(agencies: &[Taking<'_>]) -> BTreeSet<SignalCode> {
+    let tells = |agency: &Taking<'_>, code: SignalCode| {
+        let is_of_kind = code.spec().owner == Some(agency.member.kind);
+        !is_of_kind || agency.is_in() && !agency.is_stale() && !agency.withholds(code)
     };
-    AgencyKind::ALL.iter().copied().filter(is_fresh).collect()
+    let is_told = |code: &SignalCode| agencies.iter().all(|agency| tells(agency, *code));
+    SignalCode::all().filter(is_told).collect()
 }
 
 #[cfg(test)]
@@ -104,28 +106,28 @@ mod tests {
         #[test]
         fn what_is_kept_is_what_scoring_again_would_give(
             seed in any::<u64>(),
-            bursts in proptest::collection::vec((0_u32..6, 0_u8..5, 0..AgencyKind::ALL.len()), 1..12),
+            bursts in proptest::collection::vec((0_u32..6, 0_u8..5, 0..72_usize), 1..12),
         ) {
             let (model, as_at) = (Model::builtin(), "2025-02-25".parse().unwrap());
             let mut made = Households::new(model, seed);
             let mut houses: Vec<House> = (0..6).map(|n| house(n, made.another(as_at))).collect();
-            let mut fresh: BTreeSet<AgencyKind> = AgencyKind::ALL.iter().copied().collect();
+            let mut told: BTreeSet<SignalCode> = SignalCode::all().collect();
             let mut scores = Scores::default();
-            scores.of(model, &houses, as_at, fresh.clone());
+            scores.of(model, &houses, as_at, told.clone());
             prop_assert_eq!(scores.touched(), 6);
-            for (record, what, kind) in bursts {
+            for (record, what, code) in bursts {
                 let at = houses.iter().position(|house| house.household.members[0].record == record);
-                let kind = AgencyKind::ALL[kind];
+                let code = SignalCode::all().nth(code).unwrap();
                 let most = match (what, at) {
                     (0, Some(at)) => { houses.remove(at); 0 }
                     (1, Some(at)) => { houses[at].events.pop(); 1 }
-                    (2, _) => { _ = fresh.remove(&kind) || fresh.insert(kind); houses.len() }
+                    (2, _) => { _ = told.remove(&code) || told.insert(code); houses.len() }
                     (3, None) => { houses.insert(0, house(record, made.another(as_at))); 1 }
                     _ => 0,
                 };
-                let kept = scores.of(model, &houses, as_at, fresh.clone());
+                let kept = scores.of(model, &houses, as_at, told.clone());
                 prop_assert!(scores.touched() <= most, "{} of {most}", scores.touched());
-                let anew = Scores::default().of(model, &houses, as_at, fresh.clone());
+                let anew = Scores::default().of(model, &houses, as_at, told.clone());
                 prop_assert_eq!(kept, anew);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, cmp::Reverse, collections::BTreeSet};
 
-use causeway_proto::{catalogue::AgencyKind, day::Day};
+use causeway_proto::{catalogue::SignalCode, day::Day};
 
 use super::homes::House;
 use crate::score::{
@@ -16,14 +16,14 @@ pub fn beside(
     [old, new]: [&Model; 2],
     houses: &[House],
     as_at: Day,
-    fresh: impl Fn(AgencyKind) -> bool,
+    is_told: impl Fn(SignalCode) -> bool,
 ) -> Comparison {
     let then: Vec<Cow<'_, [Event]>> = houses.iter().map(|house| under([old, new], house)).collect();
     let households = houses
         .iter()
         .zip(&then)
         .map(|(house, then)| (String::new(), [house.events.as_slice(), then.as_ref()]));
-    let mut comparison = compare([old, new], households, as_at, fresh);
+    let mut comparison = compare([old, new], households, as_at, is_told);
     // By what it would change most, so that a number says nothing of where a record stood.
     comparison.appear.sort_by_key(|change| Reverse(change.new.score));
     comparison.vanish.sort_by_key(|change| Reverse(change.old.score));

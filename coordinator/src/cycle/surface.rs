@@ -37,6 +37,7 @@ use super::{
     unknowns::unknowns,
 };
 use crate::{
+    household::Member,
     ledger::{
         LedgerError, Tx, alerts, reviews,
         standings::{self, Standing},
@@ -74,7 +75,7 @@ pub async fn surface(
 ) -> Result<Surfaced, CycleError> {
     let began = Instant::now();
     let all = houses.worth.len() as u64;
-    let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::fresh(agencies));
+    let scorings = scores.of(cycle.model, &houses.worth, as_at, scores::told(agencies));
     let houses = &houses.worth;
     let places = to_look_at(linked, houses, &scorings);
     second_look::look_for_telling(cycle, sweep, agencies, linked, &places).await;
@@ -202,6 +203,7 @@ impl Telling<'_> {
         for verdict in &mut verdicts {
             self.grow_older(&mut tx, verdict, continuity).await?;
             let scoring = &scorings[verdict.house];
+            surfaced.alerts.extend(self.tell_who_was_away(&mut tx, verdict, scoring).await?);
             surfaced.reminders += usize::from(self.attend(&mut tx, verdict, scoring).await?);
         }
         let (owed, settled) = self.owed(&mut tx, &verdicts, continuity).await?;
@@ -238,10 +240,32 @@ impl Telling<'_> {
 
     /// The agency and handle of each record of a house, where the agency takes part.
     fn members(&self, house: &House) -> impl Iterator<Item = (usize, Handle)> {
+        self.places(house.household.members.iter())
+    }
+
+    fn places<'b>(
+        &self,
+        members: impl Iterator<Item = &'b Member>,
+    ) -> impl Iterator<Item = (usize, Handle)> {
         let records = &self.linked.records;
-        let members = house.household.members.iter();
         let places = members.map(|m| (records.agency(m.record), records.handle(m.record)));
         places.filter(|(agency, _)| self.agencies[*agency].is_in())
+    }
+
+    /// The records of those who live in a house: an alert is about nobody who moved out.
+    fn there<'b>(&self, house: &'b House) -> impl Iterator<Item = &'b Member> {
+        let as_at = self.as_at;
+        house.household.members.iter().filter(move |member| member.is_there(as_at))
+    }
+
+    /// Returns whether somebody of a kind of agency does not take part.
+    fn is_away(&self, kind: AgencyKind) -> bool {
+        self.agencies.iter().any(|agency| agency.member.kind == kind && !agency.is_in())
+    }
+
+    /// How many people live in a house.
+    fn people(&self, house: &House) -> usize {
+        self.there(house).map(|member| member.person).collect::<BTreeSet<u32>>().len()
     }
 
     fn judge(
@@ -309,10 +333,10 @@ impl Telling<'_> {
         }
     }
 
-    /// The household's records at each agency, by the agency's place.
+    /// The records of those who live there at each agency, by the agency's place.
     fn handles(&self, house: usize) -> BTreeMap<usize, Vec<Handle>> {
         let mut handles: BTreeMap<usize, Vec<Handle>> = BTreeMap::new();
-        for (agency, handle) in self.members(&self.houses[house]) {
+        for (agency, handle) in self.places(self.there(&self.houses[house])) {
             handles.entry(agency).or_default().push(handle);
         }
         handles

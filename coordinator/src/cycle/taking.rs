@@ -1,6 +1,6 @@
 //! An agency in a sweep: whether it takes part, and why not.
 
-use causeway_proto::sweep::Opened;
+use causeway_proto::{catalogue::SignalCode, sweep::Opened};
 
 use super::progress::{Progress, Step};
 use crate::federation::{Member, Problem};
@@ -58,6 +58,11 @@ impl Taking<'_> {
     pub fn is_stale(&self) -> bool {
         let is_old = |opened: &Opened| opened.feeds.iter().any(|feed| feed.stale);
         self.silent.is_some() || self.opened.as_ref().is_some_and(is_old)
+    }
+
+    /// Returns whether its policy releases nothing of a code.
+    pub fn withholds(&self, code: SignalCode) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.withheld.contains(&code))
     }
 
     /// Returns why nothing new comes from it at present, if that is so.

@@ -60,6 +60,9 @@ pub enum Problem {
     /// It failed, and its own log says why.
     #[error("failed: {0}")]
     Failed(String),
+    /// It never made the handles that it was asked about, and never will have.
+    #[error("knows none of these records: {0}")]
+    Unknown(String),
     /// It said what the contract does not allow, or what cannot be.
     #[error("broke the contract: {0}")]
     Broke(String),
@@ -97,6 +100,11 @@ impl Problem {
             }
             Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {
                 Self::Refused(why())
+            }
+            Code::InvalidArgument
+                if refusal::reason(status).as_deref() == Some("UNKNOWN_HANDLE") =>
+            {
+                Self::Unknown(why())
             }
             Code::InvalidArgument | Code::OutOfRange | Code::DataLoss => Self::Broke(why()),
             _ => Self::Failed(format!("{call}: {}", why())),

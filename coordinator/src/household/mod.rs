@@ -63,6 +63,18 @@ pub struct Member {
     pub until: Option<Day>,
 }
 
+impl Member {
+    /// Returns whether they live there on a day. Whoever moves out does so at its end.
+    pub fn is_there(&self, as_at: Day) -> bool {
+        self.until.is_none_or(|left| left >= as_at)
+    }
+
+    /// The last day of the stay, as a number; of those who still live there, one that never comes.
+    fn last_day(&self) -> i64 {
+        last_day(self.until)
+    }
+}
+
 /// What is held for one household.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -87,9 +99,24 @@ impl Household {
         self.members.iter().map(|member| member.person).collect()
     }
 
-    /// Where it stands among others: larger ones come first.
-    fn place(&self) -> (Reverse<usize>, Option<u32>) {
-        (Reverse(self.members.len()), self.members.first().map(|member| member.record))
+    /// Where it stands among others: those where more live today come first, then larger ones, then those
+    /// where people stayed longer.
+    fn place(&self) -> impl Ord + Send + use<> {
+        let current = self.members.iter().filter(|member| member.until.is_none()).count();
+        let ends = self.members.iter().map(|member| (member.record, Reverse(member.last_day())));
+        (Reverse(current), Reverse(self.members.len()), ends.collect::<Vec<_>>())
+    }
+
+    /// Returns whether everybody in another one is in this one, and for as long: but for fewer days than make
+    /// a stay.
+    fn covers(&self, other: &Self, limits: Limits) -> bool {
+        let stays = |here: &Self| -> BTreeMap<u32, i64> {
+            here.members.iter().map(|member| (member.person, member.last_day())).collect()
+        };
+        let mine = stays(self);
+        stays(other).iter().all(|(person, theirs)| {
+            mine.get(person).is_some_and(|mine| theirs - mine < i64::from(limits.least_days))
+        })
     }
 
     /// Leaves out records that professionals found not to belong with one of the others, and returns
@@ -115,7 +142,13 @@ struct Stay {
     records: Vec<u32>,
 }
 
-/// Puts people together who share a dwelling; everybody else is a household of one. Larger ones come first.
+/// The last day of a stay, as a number; where it lasts, one that never comes.
+fn last_day(until: Option<Day>) -> i64 {
+    until.map_or(i64::MAX / 4, |day| day.number().into())
+}
+
+/// Puts people together who share a dwelling; everybody else, and whoever moved out and is nowhere now, is a
+/// household of one. Those where more live today come first.
 pub fn households(residents: &[Resident], limits: Limits) -> Vec<Household> {
     let mut found: Vec<Household> = connected(residents)
         .into_par_iter()
@@ -149,11 +182,11 @@ fn connected(residents: &[Resident]) -> Vec<Vec<&Resident>> {
     sets.map(|set| set.iter().map(|(_, resident)| *resident).collect()).collect()
 }
 
-/// The household of a resident with whom nobody shares anything, and who has one home at most.
+/// The household of a resident with whom nobody shares anything, and who has one home at most. Wherever they
+/// move, it is theirs.
 fn by_itself(resident: &Resident) -> Option<Household> {
-    let home = resident.homes().iter().find(|home| home.property.or(home.address).is_some());
     let (record, person) = (resident.record, resident.person);
-    let member = Member { record, person, attached: false, until: home.and_then(|home| home.to) };
+    let member = Member { record, person, attached: false, until: None };
     (!resident.thin).then(|| Household { members: vec![member] })
 }
 
@@ -184,7 +217,7 @@ fn among(residents: &[&Resident], limits: Limits) -> Vec<Household> {
         .map(|people| household(&people, &of_person))
         .collect();
     found.extend(alone(residents, &found));
-    without_subsets(found)
+    without_subsets(found, limits)
 }
 
 /// Names of dwellings: every key that means the same place has one number.
@@ -258,8 +291,7 @@ impl Stay {
     /// Returns how many days two stays overlap.
     fn overlap(&self, other: &Self) -> i64 {
         let start = |stay: &Self| stay.from.map_or(i64::MIN / 4, |day| day.number().into());
-        let end = |stay: &Self| stay.to.map_or(i64::MAX / 4, |day| day.number().into());
-        end(self).min(end(other)) - start(self).max(start(other))
+        last_day(self.to).min(last_day(other.to)) - start(self).max(start(other))
     }
 }
 
@@ -309,10 +341,12 @@ fn household(people: &BTreeMap<u32, Stay>, of_person: &HashMap<u32, Vec<&Residen
     Household { members }
 }
 
-/// Firm people whom no dwelling puts with anybody.
+/// Firm people whom no dwelling puts with anybody today: whoever moved out and is in no other household keeps
+/// what happens to them from then on.
 fn alone(residents: &[&Resident], found: &[Household]) -> Vec<Household> {
+    let members = found.iter().flat_map(|household| &household.members);
     let housed: BTreeSet<u32> =
-        found.iter().flat_map(|household| household.members.iter().map(|m| m.person)).collect();
+        members.filter(|member| member.until.is_none()).map(|member| member.person).collect();
     let mut by_person: BTreeMap<u32, Household> = BTreeMap::new();
     for resident in residents.iter().filter(|r| !r.thin && !housed.contains(&r.person)) {
         let (record, person) = (resident.record, resident.person);
@@ -322,9 +356,9 @@ fn alone(residents: &[&Resident], found: &[Household]) -> Vec<Household> {
     by_person.into_values().collect()
 }
 
-/// Leaves out households whose people all belong to a larger one: the same family at an address
-/// that one agency wrote without its flat.
-fn without_subsets(mut found: Vec<Household>) -> Vec<Household> {
+/// Leaves out households whose people all belong to another one that lasts as long: the same family at an
+/// address that one agency wrote without its flat, or at the one they left together.
+fn without_subsets(mut found: Vec<Household>, limits: Limits) -> Vec<Household> {
     found.sort_by_cached_key(Household::place);
     let mut kept: Vec<Household> = Vec::new();
     let mut by_person: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -332,11 +366,11 @@ fn without_subsets(mut found: Vec<Household>) -> Vec<Household> {
         let persons = household.persons();
         let first = persons.first().copied();
         let rivals = first.and_then(|person| by_person.get(&person)).cloned().unwrap_or_default();
-        if rivals.iter().any(|at| persons.is_subset(&kept[*at].persons())) {
+        if rivals.iter().any(|at| kept[*at].covers(&household, limits)) {
             continue;
         }
-        for person in &persons {
-            by_person.entry(*person).or_default().push(kept.len());
+        for person in persons {
+            by_person.entry(person).or_default().push(kept.len());
         }
         kept.push(household);
     }

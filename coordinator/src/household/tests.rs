@@ -111,10 +111,70 @@ fn who_moved_out_before_the_others_came_did_not_live_with_them() {
     ];
     let found = households(&residents, Limits::default());
     // The first lived with the last, so they are of one household, up to the day they left.
-    assert_eq!(persons(&found), [[0, 1, 2, 3]]);
+    assert_eq!(persons(&found), [vec![0], vec![0, 1, 2, 3], vec![3]]);
     assert_eq!(found[0].members[0].until, day("2025-01-10"));
     let found = households(&residents[..3], Limits::default());
     assert_eq!(persons(&found), [vec![0], vec![1, 2]]);
+}
+
+/// Where somebody lived until summer, and where they live now.
+fn moved(from: u8, to: u8) -> Vec<Dwelling> {
+    vec![Dwelling { to: day("2025-06-30"), ..at(from) }, at(to)]
+}
+
+/// By household: its people, each with the last day that it is theirs.
+fn stays(found: &[Household]) -> Vec<Vec<(u32, Option<Day>)>> {
+    let stays = |household: &Household| {
+        household.members.iter().map(|member| (member.person, member.until)).collect()
+    };
+    found.iter().map(stays).collect()
+}
+
+#[test]
+fn who_fled_together_is_a_household_of_its_own_from_then_on() {
+    let residents =
+        [resident(0, 0, moved(1, 2)), resident(1, 1, moved(1, 2)), resident(2, 2, vec![at(1)])];
+    let left = day("2025-06-30");
+    assert_eq!(
+        stays(&households(&residents, Limits::default())),
+        [vec![(0, None), (1, None)], vec![(0, left), (1, left), (2, None)]]
+    );
+}
+
+#[test]
+fn who_moved_house_lives_in_the_new_one_whatever_the_keys_of_both() {
+    for (from, to) in [(1, 2), (2, 1)] {
+        let family = [resident(0, 0, moved(from, to)), resident(1, 1, moved(from, to))];
+        let found = households(&family, Limits::default());
+        assert_eq!(stays(&found), [[(0, None), (1, None)]]);
+        let found = households(&family[..1], Limits::default());
+        assert_eq!(stays(&found), [[(0, None)]]);
+    }
+}
+
+#[test]
+fn who_was_put_out_and_is_nowhere_now_is_a_household_of_one() {
+    let home = Dwelling { to: day("2025-06-30"), ..at(1) };
+    let residents = [resident(0, 0, vec![home]), resident(1, 1, vec![at(1)])];
+    assert_eq!(
+        stays(&households(&residents, Limits::default())),
+        [vec![(0, day("2025-06-30")), (1, None)], vec![(0, None)]]
+    );
+    assert_eq!(stays(&households(&residents[..1], Limits::default())), [[(0, None)]]);
+}
+
+#[test]
+fn of_two_homes_that_were_left_the_one_that_lasted_longer_stands() {
+    let home = |address, to| Dwelling { to: day(to), ..at(address) };
+    for days in [["2025-03-31", "2025-06-30"], ["2025-06-30", "2025-03-31"]] {
+        let homes = vec![home(1, days[0]), home(2, days[1])];
+        let family = [resident(0, 0, homes.clone()), resident(1, 1, homes)];
+        let left = day("2025-06-30");
+        assert_eq!(
+            stays(&households(&family, Limits::default())),
+            [vec![(0, None)], vec![(1, None)], vec![(0, left), (1, left)]]
+        );
+    }
 }
 
 #[test]

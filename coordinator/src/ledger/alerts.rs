@@ -102,11 +102,11 @@ pub async fn revision(
 }
 
 /// Returns the tiers of what was pushed as news after one day and up to another. What was taken back
-/// or only said again is no news.
+/// or only said again, be it to somebody who was away, is no news.
 pub async fn pushed(tx: &mut Tx, after: Day, up_to: Day) -> Result<Vec<Tier>, LedgerError> {
     let select = "select tier from alert
          where as_at_day > $1 and as_at_day <= $2 and change <> 'cancel'
-         and reason not in ('withdrawn', 'unanswered')";
+         and reason not in ('withdrawn', 'unanswered', 'was_away')";
     let rows: Vec<(String,)> = on!(tx, |conn| sqlx::query_as(select)
         .bind(i64::from(after.number()))
         .bind(i64::from(up_to.number()))

@@ -17,6 +17,7 @@ pub mod sweeps;
 use std::{io, path::Path, time::Duration};
 
 use causeway_certs::files::make_secret_database;
+use causeway_proto::limits::SWEEP_JUMP;
 use sqlx::{
     Connection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -57,6 +58,17 @@ pub enum LedgerError {
     /// A statement failed.
     #[error("a ledger statement failed")]
     Statement(#[from] sqlx::Error),
+    /// Sweeps would be numbered so high that nodes open none any more.
+    #[error(
+        "the last sweep here was number {last}, and a node that knows of it refuses for good whatever is more than \
+         {SWEEP_JUMP} above: look whether the number is right, and where it is, skip to {furthest} first"
+    )]
+    Jump {
+        /// The highest number that was used.
+        last: u64,
+        /// The highest that may be left out.
+        furthest: u64,
+    },
     /// A row breaks a rule the schema should have kept.
     #[error("the ledger holds an impossible {0}")]
     Corrupt(&'static str),

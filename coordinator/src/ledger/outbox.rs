@@ -1,5 +1,8 @@
 //! The `outbox` table: deliveries that were decided, leased to whoever tries them, retried until
 //! the recipient has them on disk.
+//!
+//! A delivery that can never succeed is given up: it is settled like one that arrived, and keeps its
+//! problem.
 
 use causeway_proto::ids::{AgencyId, AlertId};
 
@@ -22,10 +25,21 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
+/// What an agency will never get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Who.
+    pub recipient: AgencyId,
+    /// How many deliveries.
+    pub deliveries: u64,
+    /// What one of them ran into.
+    pub problem: String,
+}
+
 /// How far an alert's deliveries have come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The agencies it goes to, in order.
+    /// The agencies it goes to or has reached, in order.
     pub recipients: Vec<AgencyId>,
     /// How many have it on disk.
     pub delivered: u32,
@@ -126,6 +140,42 @@ pub async fn retry(
     Ok(())
 }
 
+/// Records that a delivery can never succeed, and why, and forgets the handles.
+pub async fn give_up(
+    tx: &mut Tx,
+    number: i64,
+    now_ms: u64,
+    problem: &str,
+) -> Result<(), LedgerError> {
+    let empty: &[u8] = &[];
+    let update = "update outbox set delivered_ms = $1, body = $2, problem = $3 where id = $4";
+    on!(tx, |conn| sqlx::query(update)
+        .bind(signed(now_ms))
+        .bind(empty)
+        .bind(problem)
+        .bind(number)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Returns what was given up since some time, by recipient.
+pub async fn given_up(tx: &mut Tx, since_ms: u64) -> Result<Vec<GivenUp>, LedgerError> {
+    let select = "select recipient, count(*), max(problem) from outbox
+         where delivered_ms >= $1 and problem is not null group by recipient order by recipient";
+    let rows: Vec<(String, i64, String)> =
+        on!(tx, |conn| sqlx::query_as(select).bind(signed(since_ms)).fetch_all(conn).await)?;
+    let row = |(name, count, problem): (String, i64, String)| {
+        Ok(GivenUp {
+            recipient: name.parse().map_err(|_| LedgerError::Corrupt("recipient"))?,
+            deliveries: unsigned("count", count)?,
+            problem,
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
 /// Makes everything that waits due now, except what is on its way.
 pub async fn hurry(tx: &mut Tx, now_ms: u64) -> Result<(), LedgerError> {
     let update = "update outbox set next_try_ms = $1
@@ -155,7 +205,8 @@ pub async fn waiting(tx: &mut Tx) -> Result<(u64, Option<u64>), LedgerError> {
 /// Returns how far one revision's deliveries have come.
 pub async fn reached(tx: &mut Tx, alert: AlertId, revision: u32) -> Result<Reached, LedgerError> {
     let select = "select recipient, delivered_ms from outbox
-         where alert_id = $1 and revision = $2 order by recipient";
+         where alert_id = $1 and revision = $2 and (delivered_ms is null or problem is null)
+         order by recipient";
     let rows: Vec<(String, Option<i64>)> = on!(tx, |conn| sqlx::query_as(select)
         .bind(&alert.as_bytes()[..])
         .bind(i64::from(revision))
@@ -169,9 +220,10 @@ pub async fn reached(tx: &mut Tx, alert: AlertId, revision: u32) -> Result<Reach
     Ok(Reached { recipients, delivered: u32::try_from(delivered).unwrap_or(u32::MAX) })
 }
 
-/// Returns every agency that was ever told of an alert, in order.
+/// Returns every agency that was ever told of an alert, or will be, in order.
 pub async fn told(tx: &mut Tx, alert: AlertId) -> Result<Vec<AgencyId>, LedgerError> {
-    let select = "select distinct recipient from outbox where alert_id = $1 order by recipient";
+    let select = "select distinct recipient from outbox
+         where alert_id = $1 and (delivered_ms is null or problem is null) order by recipient";
     let rows: Vec<(String,)> =
         on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_all(conn).await)?;
     let name = |(name,): (String,)| name.parse().map_err(|_| LedgerError::Corrupt("recipient"));
@@ -186,4 +238,34 @@ pub async fn on_its_way_to(tx: &mut Tx, alert: AlertId) -> Result<Vec<AgencyId>,
         on!(tx, |conn| sqlx::query_as(select).bind(&alert.as_bytes()[..]).fetch_all(conn).await)?;
     let name = |(name,): (String,)| name.parse().map_err(|_| LedgerError::Corrupt("recipient"));
     rows.into_iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[tokio::test]
+    async fn what_was_given_up_waits_no_more_told_nobody_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open_file(&folder.path().join("ledger.db")).await.unwrap();
+        let mut tx = ledger.begin().await.unwrap();
+        let id = AlertId::from_bytes([1; 16]);
+        let [police, housing] = ["police", "housing"].map(|name| name.parse().unwrap());
+        for recipient in [&police, &housing] {
+            put(&mut tx, id, 1, recipient, b"body", 0).await.unwrap();
+        }
+        let leased = lease(&mut tx, 0, 30, 9).await.unwrap();
+        give_up(&mut tx, leased[0].id, 10, "it is not enrolled any more").await.unwrap();
+        assert_eq!(waiting(&mut tx).await.unwrap().0, 1);
+        let others = vec![housing];
+        assert_eq!(on_its_way_to(&mut tx, id).await.unwrap(), others);
+        assert_eq!(told(&mut tx, id).await.unwrap(), others);
+        let reached = reached(&mut tx, id, 1).await.unwrap();
+        assert_eq!(reached, Reached { recipients: others, delivered: 0 });
+        let problem = "it is not enrolled any more".to_owned();
+        let expected = GivenUp { recipient: police, deliveries: 1, problem };
+        assert_eq!(given_up(&mut tx, 10).await.unwrap(), [expected]);
+        assert_eq!(given_up(&mut tx, 11).await.unwrap(), []);
+    }
 }

@@ -1,9 +1,10 @@
 //! The `sweep` table: which sweeps there were. A counter is never used twice.
 
-use causeway_proto::{day::Day, ids::SweepId};
+use causeway_proto::{day::Day, ids::SweepId, limits::SWEEP_JUMP};
 use serde::Deserialize;
+use sqlx::PgConnection;
 
-use super::{LedgerError, Tx, id, on, signed, unsigned};
+use super::{Ledger, LedgerError, Tx, id, on, signed, unsigned};
 
 /// A sweep as the ledger remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +25,43 @@ pub struct PastSweep {
     pub failed: Option<String>,
 }
 
+/// The right to sweep, among all coordinators on one ledger. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Claim(#[expect(dead_code, reason = "held, not read")] Option<PgConnection>);
+
 /// Why a sweep was given up, as its report says it.
 #[derive(Deserialize)]
 struct Ending {
     failed: Option<String>,
+}
+
+/// Claims the right to sweep; `None` while another coordinator has it. Whoever has a file has it alone.
+///
+/// The right is bound to a connection, so that it is free when its holder dies. A moment is waited for one
+/// that was just given back: the server has to see the connection go.
+pub async fn claim(ledger: &Ledger) -> Result<Option<Claim>, LedgerError> {
+    let Ledger::Postgres(pool) = ledger else { return Ok(Some(Claim(None))) };
+    let mut conn = pool.acquire().await?.detach();
+    // A machine that lost its power says no goodbye.
+    let patience = "set lock_timeout = '2s'; set tcp_keepalives_idle = 30;
+         set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
+    sqlx::raw_sql(patience).execute(&mut conn).await?;
+    let lock = "select pg_advisory_lock(1128353619, 1)";
+    match sqlx::query(lock).execute(&mut conn).await {
+        Ok(_) => Ok(Some(Claim(Some(conn)))),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether some coordinator has the right to sweep.
+pub async fn is_claimed(tx: &mut Tx) -> Result<bool, LedgerError> {
+    let Tx::Postgres(tx) = tx else { return Ok(false) };
+    let select = "select count(*) from pg_locks
+         where locktype = 'advisory' and classid = 1128353619 and objid = 1 and objsubid = 2 and granted
+         and database = (select oid from pg_database where datname = current_database())";
+    let (held,): (i64,) = sqlx::query_as(select).fetch_one(&mut **tx).await?;
+    Ok(held > 0)
 }
 
 /// Records a new sweep and returns its id, with a counter above every earlier one.
@@ -62,10 +96,16 @@ async fn last_counter(tx: &mut Tx) -> Result<u64, LedgerError> {
 }
 
 /// Leaves out the counters up to `through`, which another ledger used. Returns the next sweep's.
+///
+/// # Errors
+/// Fails where nodes that know of this ledger's last sweep would refuse the next one, and all after it.
 pub async fn skip(tx: &mut Tx, through: u64, as_at: Day, now_ms: u64) -> Result<u64, LedgerError> {
     let last = last_counter(tx).await?;
     if through <= last {
         return Ok(last + 1);
+    }
+    if last > 0 && through - last >= SWEEP_JUMP {
+        return Err(LedgerError::Jump { last, furthest: last + SWEEP_JUMP - 1 });
     }
     let insert =
         "insert into sweep (id, counter, as_at_day, model, model_sha256, opened_ms, closed_ms)
@@ -144,7 +184,6 @@ pub async fn last_report(tx: &mut Tx) -> Result<Option<String>, LedgerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Ledger;
 
     #[tokio::test]
     async fn a_sweep_that_was_given_up_says_why_and_hides_no_earlier_result() {
@@ -178,5 +217,18 @@ mod tests {
         assert_eq!(skip(&mut tx, 16, day, 2).await.unwrap(), 18);
         let next = open(&mut tx, [1; 8], day, ("m", ""), 3).await.unwrap();
         assert_eq!(next.counter(), 18);
+    }
+
+    #[tokio::test]
+    async fn no_slip_numbers_a_sweep_that_every_node_would_refuse() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open_file(&folder.path().join("ledger.db")).await.unwrap();
+        let mut tx = ledger.begin().await.unwrap();
+        let day = Day::new(2025, 2, 25).unwrap();
+        // A ledger that knows of no sweep has nothing to measure it by.
+        assert_eq!(skip(&mut tx, 412, day, 1).await.unwrap(), 413);
+        let slip = skip(&mut tx, 412 + SWEEP_JUMP, day, 2).await.unwrap_err();
+        assert!(matches!(slip, LedgerError::Jump { last: 412, furthest: 1411 }), "{slip}");
+        assert_eq!(skip(&mut tx, 1411, day, 3).await.unwrap(), 412 + SWEEP_JUMP);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A delivery is leased before it is tried, so that two coordinators don't both send it; a lease
 //! that its holder did not settle runs out, and whoever tries again is recognised by the recipient.
-//! Sent at least once and stored once comes to delivered once.
+//! Sent at least once and stored once comes to delivered once. What can never be delivered is given up, and
+//! the operator is told so: nothing else has to wait for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,6 +36,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const CATCH_UP: Duration = LEASE.saturating_add(CALL);
 /// How long to sleep when nothing is due, at most: another coordinator may have died with a lease.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What became of one try.
+enum Outcome {
+    /// The recipient has it on disk.
+    Delivered {
+        /// It had it before.
+        duplicate: bool,
+    },
+    /// Another try may pass.
+    Later(Problem),
+    /// No other try will.
+    Never(String),
+}
 
 /// Delivers from the ledger to the federation.
 #[derive(Clone)]
@@ -127,42 +141,52 @@ impl Courier {
             deliveries.push(self.deliver(delivery));
         }
         let outcomes = join_all(deliveries).await;
+        let mut erased = false;
         for (delivery, outcome) in leased.iter().zip(outcomes) {
-            self.settle(delivery, outcome).await?;
+            erased |= self.settle(delivery, outcome).await?;
         }
-        if tried > 0 && self.waiting().await? == 0 {
+        if erased {
             self.ledger.forget().await?;
         }
         Ok(tried)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<bool, Problem> {
+    async fn deliver(&self, delivery: &Delivery) -> Outcome {
         let Some(member) = self.federation.member(&delivery.recipient) else {
-            return Err(Problem::Refused("it is not enrolled any more".into()));
+            return Outcome::Never("it is not enrolled any more".into());
         };
         let alert = pb::Alert::decode(&*delivery.body).ok().and_then(|a| Alert::try_from(a).ok());
         let Some(alert) = alert else {
-            return Err(Problem::Failed("the outbox holds something that is no alert".into()));
+            return Outcome::Never("the outbox holds something that is no alert".into());
         };
-        member.client(CALL).deliver(alert).await
+        match member.client(CALL).deliver(alert).await {
+            Ok(duplicate) => Outcome::Delivered { duplicate },
+            Err(problem @ Problem::Unknown(_)) => Outcome::Never(problem.to_string()),
+            Err(problem) => Outcome::Later(problem),
+        }
     }
 
-    async fn settle(
-        &self,
-        delivery: &Delivery,
-        outcome: Result<bool, Problem>,
-    ) -> Result<(), LedgerError> {
+    /// Writes down what became of a delivery. Returns whether its handles were forgotten.
+    async fn settle(&self, delivery: &Delivery, outcome: Outcome) -> Result<bool, LedgerError> {
         let now_ms = (self.now_ms)();
         let mut tx = self.ledger.begin().await?;
+        let erased = !matches!(outcome, Outcome::Later(_));
         match outcome {
-            Ok(duplicate) => {
+            Outcome::Delivered { duplicate } => {
                 tracing::info!(
                     alert.id = %delivery.alert, revision = delivery.revision,
                     agency.id = %delivery.recipient, duplicate, "delivered"
                 );
                 outbox::delivered(&mut tx, delivery.id, now_ms).await?;
             }
-            Err(problem) => {
+            Outcome::Never(problem) => {
+                tracing::error!(
+                    alert.id = %delivery.alert, revision = delivery.revision,
+                    agency.id = %delivery.recipient, %problem, "can never deliver; gives up"
+                );
+                outbox::give_up(&mut tx, delivery.id, now_ms, &problem).await?;
+            }
+            Outcome::Later(problem) => {
                 let pause = pause_after(delivery.attempts, delivery.id);
                 tracing::warn!(
                     alert.id = %delivery.alert, agency.id = %delivery.recipient, %problem,
@@ -171,7 +195,8 @@ impl Courier {
                 outbox::retry(&mut tx, delivery.id, now_ms + pause, &problem.to_string()).await?;
             }
         }
-        tx.commit().await
+        tx.commit().await?;
+        Ok(erased)
     }
 
     async fn waiting(&self) -> Result<u64, LedgerError> {
@@ -204,7 +229,37 @@ fn pause_after(attempts: u32, delivery: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use causeway_proto::ids::AlertId;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_enrolled_any_more_holds_nobody_up_and_nothing_of_it_stays_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let ledger = Ledger::open_file(&path).await.unwrap();
+        let alert = AlertId::from_bytes([1; 16]);
+        let mut tx = ledger.begin().await.unwrap();
+        let (gone, later) = ("police".parse().unwrap(), "housing".parse().unwrap());
+        outbox::put(&mut tx, alert, 1, &gone, b"the handles", 0).await.unwrap();
+        outbox::put(&mut tx, alert, 1, &later, b"not due yet", u64::MAX / 4).await.unwrap();
+        tx.commit().await.unwrap();
+        let (federation, bell) = (Arc::new(Federation::of(Vec::new())), Arc::default());
+        let courier = Courier { ledger: ledger.clone(), federation, bell, now_ms: || 1 };
+        assert_eq!(courier.round().await.unwrap(), 1);
+
+        let mut tx = ledger.read().await.unwrap();
+        assert_eq!(outbox::on_its_way_to(&mut tx, alert).await.unwrap(), [later]);
+        let given_up = outbox::given_up(&mut tx, 0).await.unwrap();
+        assert_eq!(given_up[0].recipient, gone);
+        drop(tx);
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(11).any(|part| part == b"the handles"));
+        }
+    }
 
     #[test]
     fn pauses_double_end_at_ten_minutes_and_differ_from_delivery_to_delivery() {

@@ -42,9 +42,12 @@ pub struct Recipient {
     pub duty: Duty,
     /// Why it is told, the most pressing first.
     pub reasons: Vec<Reason>,
-    /// What to ask next.
+    /// What to ask where none of the reasons suggests anything that may be said.
     pub question: String,
 }
+
+/// Says nothing of what is known.
+const OPEN_QUESTION: &str = "Who else is involved here, and have you spoken with them?";
 
 /// One reason for telling a kind of agency.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +61,9 @@ pub struct Reason {
     /// In plain words.
     pub words: String,
     /// What it suggests asking, if anything.
-    question: Option<String>,
+    pub question: Option<String>,
+    /// The signals behind it: whoever is told of the reason is told of these.
+    pub rests_on: Vec<SignalCode>,
 }
 
 /// Where a duty comes from.
@@ -101,7 +106,7 @@ pub fn route(model: &Model, scored: &Scored, holders: &[(Arc<str>, AgencyKind)])
             agency: agency.clone(),
             kind: *kind,
             duty: if at == 0 { Duty::Lead } else { Duty::Inform },
-            question: reasons.iter().find_map(|r| r.question.clone()).unwrap_or_default(),
+            question: OPEN_QUESTION.to_owned(),
             reasons,
         }
     };
@@ -165,6 +170,7 @@ fn claims(model: &Model, scored: &Scored) -> BTreeMap<AgencyKind, Vec<Reason>> {
                 points: Tenths::whole(fired.points),
                 words: fired.sentence.clone(),
                 question: Some(ask(&rule.question, fired.signal, fired.since)),
+                rests_on: scored.behind(model, rule).collect(),
             },
         );
     }
@@ -186,6 +192,7 @@ fn claims(model: &Model, scored: &Scored) -> BTreeMap<AgencyKind, Vec<Reason>> {
                 points: Tenths::round(points),
                 words: format!("Signs of {}", spec.name),
                 question: spec.question.as_ref().map(ask),
+                rests_on: lines().map(|line| line.code).collect(),
             },
         );
     }
@@ -199,6 +206,7 @@ fn claims(model: &Model, scored: &Scored) -> BTreeMap<AgencyKind, Vec<Reason>> {
                 points: line.points,
                 words: line.sentence.clone(),
                 question: None,
+                rests_on: vec![line.code],
             },
         );
     }

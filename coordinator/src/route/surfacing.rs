@@ -42,11 +42,11 @@ impl Scoring {
         model: &Model,
         events: &[Event],
         as_at: Day,
-        fresh: impl Fn(AgencyKind) -> bool,
+        is_told: impl Fn(SignalCode) -> bool,
     ) -> Self {
         Self {
-            scored: crate::score::score(model, events, as_at, &fresh).by_month(model),
-            alone: crate::score::alone(model, events, as_at, &fresh),
+            scored: crate::score::score(model, events, as_at, &is_told).by_month(model),
+            alone: crate::score::alone(model, events, as_at, &is_told),
             severe: Severe::of(model, events, as_at),
         }
     }
@@ -122,6 +122,9 @@ pub struct Told {
     /// Agencies that were away when facts they had been told of were withdrawn, and are still to hear so.
     #[serde(default)]
     pub unheard: BTreeSet<String>,
+    /// Agencies that were away when the others were told.
+    #[serde(default)]
+    pub away: BTreeSet<String>,
     /// The latest review, if there was any.
     #[serde(skip)]
     pub review: Option<Reviewed>,
@@ -238,6 +241,8 @@ pub enum Why {
     Gone,
     /// Nobody has answered.
     Unanswered,
+    /// An agency with a duty is back.
+    WasAway,
 }
 
 impl Why {
@@ -252,6 +257,7 @@ impl Why {
             Self::Withdrawn => "withdrawn",
             Self::Gone => "gone",
             Self::Unanswered => "unanswered",
+            Self::WasAway => "was_away",
         }
     }
 
@@ -266,6 +272,7 @@ impl Why {
             Self::Withdrawn => "facts that were told of were withdrawn, corrected or disputed",
             Self::Gone => "nothing is left of what was told",
             Self::Unanswered => "nobody has answered",
+            Self::WasAway => "an agency with a duty was away when the others were told",
         }
     }
 }

@@ -42,8 +42,8 @@ fn larkrise_goes_to_adult_care_to_lead_and_to_police_and_housing() {
 fn a_missing_follow_up_sets_the_question() {
     let routing = routed("A", "2025-03-12", EVERYBODY);
     assert_eq!(
-        routing.recipients[0].question,
-        "Has anyone assessed this person's state of mind since February 2025?"
+        routing.recipients[0].reasons[0].question.as_deref(),
+        Some("Has anyone assessed this person's state of mind since February 2025?")
     );
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use causeway_proto::{alert::Tier, catalogue::AgencyKind, day::Day};
+use causeway_proto::{alert::Tier, catalogue::SignalCode, day::Day};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Model, Tenths, alone, score, surface::eligible};
@@ -67,7 +67,7 @@ pub fn compare<'a>(
     [old, new]: [&Model; 2],
     households: impl IntoIterator<Item = (String, [&'a [Event]; 2])>,
     as_at: Day,
-    fresh: impl Fn(AgencyKind) -> bool,
+    is_told: impl Fn(SignalCode) -> bool,
 ) -> Comparison {
     let mut comparison = Comparison {
         old: old.version.clone(),
@@ -84,8 +84,8 @@ pub fn compare<'a>(
     for (household, [now, then]) in households {
         let change = Change {
             household,
-            old: Standing::of(old, now, as_at, &fresh),
-            new: Standing::of(new, then, as_at, &fresh),
+            old: Standing::of(old, now, as_at, &is_told),
+            new: Standing::of(new, then, as_at, &is_told),
         };
         comparison.households += 1;
         comparison.surface_old += usize::from(change.old.surfaces);
@@ -108,9 +108,14 @@ impl Comparison {
 }
 
 impl Standing {
-    fn of(model: &Model, events: &[Event], as_at: Day, fresh: &dyn Fn(AgencyKind) -> bool) -> Self {
-        let scored = score(model, events, as_at, fresh);
-        let alone = alone(model, events, as_at, fresh);
+    fn of(
+        model: &Model,
+        events: &[Event],
+        as_at: Day,
+        is_told: &dyn Fn(SignalCode) -> bool,
+    ) -> Self {
+        let scored = score(model, events, as_at, is_told);
+        let alone = alone(model, events, as_at, is_told);
         Self {
             surfaces: eligible(model, &scored, &alone, true).is_ok(),
             score: scored.score,

@@ -21,23 +21,29 @@ use super::{
 pub(super) fn line(model: &Model, code: SignalCode, events: &[&Event], as_at: Day) -> String {
     let says = &model.signal(code).says;
     let by = owner(code).map_or("derived", |kind| kind.in_words());
-    match when(model, code, events, as_at) {
+    match when(code, &still_counted(model, events, as_at), as_at) {
         Some(when) => format!("{says}{when} ({by})"),
         None => format!("{says} ({by})"),
     }
 }
 
-/// Writes how often and when, from the space or comma on.
-fn when(model: &Model, code: SignalCode, events: &[&Event], as_at: Day) -> Option<String> {
+/// Returns the events inside the model's window.
+pub(super) fn still_counted<'a>(model: &Model, events: &[&'a Event], as_at: Day) -> Vec<&'a Event> {
     let counts = |event: &&&Event| event.faded_days(as_at) <= model.scale.window_days;
-    let counted: Vec<_> = events.iter().filter(counts).collect();
+    events.iter().filter(counts).copied().collect()
+}
+
+/// Writes how often and when, from the space or comma on.
+fn when(code: SignalCode, counted: &[&Event], as_at: Day) -> Option<String> {
     let first = counted.iter().map(|event| event.start).min()?;
     let latest = counted.iter().map(|event| event.start).max()?;
 
     let lasts = code.spec().span == SignalSpan::State;
-    Some(match counted.as_slice() {
+    Some(match counted {
         [one] if lasts => match one.end.filter(|_| !one.is_open(as_at)) {
-            Some(end) => format!(" from {} to {}", before(first, end), end.in_words()),
+            Some(end) => {
+                format!(" from {} to {}", before(first, end, Day::in_words), end.in_words())
+            }
             None => format!(" since {}", first.in_words()),
         },
         [_] => format!(" on {}", first.in_words()),
@@ -47,7 +53,8 @@ fn when(model: &Model, code: SignalCode, events: &[&Event], as_at: Day) -> Optio
             if first == latest {
                 format!("{recorded}{often} on {}", first.in_words())
             } else {
-                let (first, latest) = (before(first, latest), latest.in_words());
+                let first = before(first, latest, Day::in_words);
+                let latest = latest.in_words();
                 format!("{recorded}{often} since {first}, most recent {latest}")
             }
         }
@@ -83,12 +90,21 @@ pub(crate) fn fill(
     template.replace("{signal}", signal).replace("{since}", &since).replace("{when}", &when)
 }
 
-/// Writes the sentence of a line for an alert: how often, and the latest month.
+/// Writes the sentence of a line for an alert: how often, and the latest month. Of a state that is over, until
+/// when it lasted.
 pub(crate) fn line_by_month(model: &Model, line: &Line) -> String {
     let says = &model.signal(line.code).says;
     let (month, by) = (line.latest.month_in_words(), line.kind.in_words());
-    match (line.code.spec().span, line.count) {
-        (SignalSpan::State, 0..=1) => format!("{says}, since {month} ({by})"),
+    match (line.code.spec().span, line.times) {
+        (SignalSpan::State, 0..=1) => match line.ended.map(Day::first_of_month) {
+            None => format!("{says}, since {month} ({by})"),
+            Some(end) if end > line.latest => {
+                let (from, to) =
+                    (before(line.latest, end, Day::month_in_words), end.month_in_words());
+                format!("{says} from {from} to {to} ({by})")
+            }
+            Some(_) => format!("{says} in {month} ({by})"),
+        },
         (_, 0..=1) => format!("{says} in {month} ({by})"),
         (_, times) => format!("{says} {}, most recently in {month} ({by})", so_often(times)),
     }
@@ -98,11 +114,11 @@ fn so_often(times: usize) -> String {
     if times == 2 { "twice".to_owned() } else { format!("{times} times") }
 }
 
-/// Writes a day that stands before another in the same sentence: the year is said once.
-fn before(day: Day, later: Day) -> String {
-    let words = day.in_words();
+/// Writes a day or month that stands before another in the same sentence: the year is said once.
+fn before(day: Day, later: Day, in_words: fn(Day) -> String) -> String {
+    let words = in_words(day);
     if day.ymd().0 == later.ymd().0 {
-        words.rsplit_once(' ').map_or(words.clone(), |(day_and_month, _)| day_and_month.to_owned())
+        words.rsplit_once(' ').map_or(words.clone(), |(without_year, _)| without_year.to_owned())
     } else {
         words
     }
@@ -111,7 +127,10 @@ fn before(day: Day, later: Day) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::fixture::{day, event};
+    use crate::score::{
+        fixture::{day, event},
+        score,
+    };
 
     fn sentence(events: &[Event]) -> String {
         let events: Vec<_> = events.iter().collect();
@@ -160,12 +179,45 @@ mod tests {
         );
     }
 
+    /// What an alert says of some events of one code.
+    fn by_month(events: &[Event]) -> String {
+        let model = Model::builtin();
+        let scored = score(model, events, day("2025-08-01"), |_| true);
+        line_by_month(model, &scored.lines[0])
+    }
+
+    #[test]
+    fn a_state_that_is_over_is_not_told_as_one_that_lasts() {
+        let absence = event("EDU_PERSIST_ABS", "2025-03-31", 1);
+        let until = |end| [Event { end: Some(day(end)), ..absence.clone() }];
+        let says = "Absence from 10% or more of school sessions";
+        let lasts = format!("{says}, since March 2025 (schools)");
+        assert_eq!(by_month(std::slice::from_ref(&absence)), lasts);
+        assert_eq!(by_month(&until("2025-08-20")), lasts, "it is not over yet");
+        let over = format!("{says} from March to July 2025 (schools)");
+        assert_eq!(by_month(&until("2025-07-18")), over);
+        assert_eq!(by_month(&until("2025-03-31")), format!("{says} in March 2025 (schools)"));
+        let long = [Event { start: day("2024-12-10"), ..until("2025-07-01")[0].clone() }];
+        let over = format!("{says} from December 2024 to July 2025 (schools)");
+        assert_eq!(by_month(&long), over);
+    }
+
     #[test]
     fn what_is_past_the_window_is_not_spoken_of() {
-        let asb = |start| event("POL_ASB_VICTIM", start, 1);
+        let asb = |start, key| event("POL_ASB_VICTIM", start, key);
+        let reports = [asb("2019-01-11", 1), asb("2025-02-02", 2)];
         assert_eq!(
-            sentence(&[asb("2019-01-11"), asb("2025-02-02")]),
+            sentence(&reports),
             "Anti-social behaviour reported on 2 February 2025 (police)"
+        );
+        assert_eq!(by_month(&reports), "Anti-social behaviour reported in February 2025 (police)");
+        // The one that began last ended long ago, and the other one lasts.
+        let plan = event("CSC_CP_PLAN", "2021-01-11", 1);
+        let over = event("CSC_CP_PLAN", "2022-01-11", 2);
+        let over = Event { end: Some(day("2022-06-30")), ..over };
+        assert_eq!(
+            by_month(&[plan, over]),
+            "A child protection plan, since January 2021 (children's social care)"
         );
     }
 

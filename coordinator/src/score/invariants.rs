@@ -237,12 +237,12 @@ proptest! {
             None => knows_children,
         };
         let known: Vec<_> = events.iter().filter(reported).cloned().collect();
-        let ScoreRange { lo, hi } = range(Model::builtin(), &known, as_at(), &missing);
+        let ScoreRange { lo, hi } = range(Model::builtin(), &known, as_at(), &missing, |_| true);
         prop_assert!(lo <= full && full <= hi, "{full} is not in {lo} to {hi}");
 
         let empty = at(&known, as_at()).score;
         prop_assert!(lo <= empty && empty <= hi, "{empty} is not in {lo} to {hi}");
-        let stale = range(Model::builtin(), &events, as_at(), &missing);
+        let stale = range(Model::builtin(), &events, as_at(), &missing, |_| true);
         prop_assert!(stale.lo <= full && full <= stale.hi);
     }
 
@@ -279,10 +279,10 @@ proptest! {
         let (full, now) = (with(changed), with(&attached_now));
         let heard = |event: &&Event| owner(event.code).is_none_or(|kind| stale || !is_missing(kind));
         let known: Vec<Event> = now.iter().filter(heard).cloned().collect();
-        let ScoreRange { lo, hi } = range(model, &known, as_at(), &missing);
+        let ScoreRange { lo, hi } = range(model, &known, as_at(), &missing, |_| true);
         let full = at(&full, as_at()).score;
         prop_assert!(lo <= full && full <= hi, "{full} is not in {lo} to {hi}");
-        let shown = score(model, &known, as_at(), |kind| !is_missing(kind)).score;
+        let shown = score(model, &known, as_at(), |code| !owner(code).is_some_and(is_missing)).score;
         prop_assert!(lo <= shown && shown <= hi, "{shown} is shown and not in {lo} to {hi}");
     }
 }
@@ -310,11 +310,11 @@ fn how_wide_ranges_are() {
                 let events = events.iter().filter(|event| owner(event.code) != Some(*kind));
                 let events: Vec<Event> =
                     events.map(|event| Event { shared, ..event.clone() }).collect();
-                let ScoreRange { lo, hi } = range(model, &events, as_at, &[*kind]);
+                let ScoreRange { lo, hi } = range(model, &events, as_at, &[*kind], |_| true);
                 widths.push((hi - lo).count());
                 below.push((at(&events, as_at).score - lo).count());
                 // If somebody could join of whom every agency may know anything.
-                anybody.push(range(model, &events, as_at, AgencyKind::ALL).hi.count());
+                anybody.push(range(model, &events, as_at, AgencyKind::ALL, |_| true).hi.count());
             }
             anybody.sort_unstable();
             widths.sort_unstable();

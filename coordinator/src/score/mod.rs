@@ -107,8 +107,12 @@ pub struct Line {
     pub share: Share,
     /// How many source events, of any age.
     pub count: usize,
-    /// When the latest happened or began.
+    /// How many of them still count: people are told of no others.
+    pub times: usize,
+    /// When the latest that still counts happened or began.
     pub latest: Day,
+    /// When the last of those that still count ended, where none lasts.
+    pub ended: Option<Day>,
     /// In plain words.
     pub sentence: String,
 }
@@ -133,17 +137,17 @@ pub struct FiredRule {
 /// Scores a household as at a day.
 ///
 /// Events that begin later are left out, and of several with one key one stays: see [`Event`].
-/// `fresh` says whether the feeds of a kind of agency are fresh: a missing follow-up means nothing
-/// while they are not.
+/// `is_told` says whether all that is recorded under a code is told: while it is withheld, or a feed is not
+/// fresh, a missing follow-up means nothing.
 pub fn score(
     model: &Model,
     events: &[Event],
     as_at: Day,
-    fresh: impl Fn(AgencyKind) -> bool,
+    is_told: impl Fn(SignalCode) -> bool,
 ) -> Scored {
     let pool = Pool::new(model, events, as_at);
     let weights = Weights::of(model, &pool);
-    let facts = exactly(model, &pool, &weights, &fresh);
+    let facts = exactly(model, &pool, &weights, &is_told);
     let sum = Sum::of(&facts);
 
     let mut scored = Scored {
@@ -172,7 +176,7 @@ pub fn alone(
     model: &Model,
     events: &[Event],
     as_at: Day,
-    fresh: impl Fn(AgencyKind) -> bool,
+    is_told: impl Fn(SignalCode) -> bool,
 ) -> BTreeMap<AgencyKind, Tenths> {
     let begun = events.iter().filter(|event| event.start <= as_at);
     let mut of_each: BTreeMap<AgencyKind, Vec<&Event>> = BTreeMap::new();
@@ -181,7 +185,7 @@ pub fn alone(
             of_each.entry(kind).or_default().push(event);
         }
     }
-    let only = |(kind, events)| (kind, just_the_score(model, events, as_at, &fresh));
+    let only = |(kind, events)| (kind, just_the_score(model, events, as_at, &is_told));
     of_each.into_iter().map(only).collect()
 }
 
@@ -190,13 +194,13 @@ pub fn persons(
     model: &Model,
     events: &[Event],
     as_at: Day,
-    fresh: impl Fn(AgencyKind) -> bool,
+    is_told: impl Fn(SignalCode) -> bool,
 ) -> BTreeMap<u32, Tenths> {
     let mut of_each: BTreeMap<u32, Vec<&Event>> = BTreeMap::new();
     for event in events {
         of_each.entry(event.person).or_default().push(event);
     }
-    let only = |(person, events)| (person, just_the_score(model, events, as_at, &fresh));
+    let only = |(person, events)| (person, just_the_score(model, events, as_at, &is_told));
     of_each.into_iter().map(only).collect()
 }
 
@@ -242,23 +246,33 @@ fn exactly<'a>(
     model: &'a Model,
     pool: &'a Pool<'a>,
     weights: &'a Weights,
-    fresh: &'a dyn Fn(AgencyKind) -> bool,
+    is_told: &'a dyn Fn(SignalCode) -> bool,
 ) -> Facts<'a> {
-    Facts { model, pool, weights, fresh, may_have_more: &|_| false }
+    Facts { model, pool, weights, is_told, may_have_more: &|_| false }
 }
 
 fn just_the_score<'a>(
     model: &Model,
     events: impl IntoIterator<Item = &'a Event>,
     as_at: Day,
-    fresh: &dyn Fn(AgencyKind) -> bool,
+    is_told: &dyn Fn(SignalCode) -> bool,
 ) -> Tenths {
     let pool = Pool::new(model, events, as_at);
     let weights = Weights::of(model, &pool);
-    Tenths::round(Sum::of(&exactly(model, &pool, &weights, fresh)).score)
+    Tenths::round(Sum::of(&exactly(model, &pool, &weights, is_told)).score)
 }
 
 impl Scored {
+    /// Returns what a rule rests on, or could, of the signals that there are.
+    pub fn behind<'a>(
+        &'a self,
+        model: &'a Model,
+        rule: &'a Rule,
+    ) -> impl Iterator<Item = SignalCode> + 'a {
+        let mentions = |code: &SignalCode| rule.when.mentions(*code, model.signal(*code).domain);
+        self.counts.keys().copied().filter(mentions)
+    }
+
     /// Tells only the month of everything. Of events that came from nodes, most days stand for a month,
     /// and nobody should take them for the day on which something happened.
     #[must_use]
@@ -279,7 +293,9 @@ impl Scored {
 fn lines(facts: &Facts<'_>, events: &[Event], raw: f64) -> Vec<Line> {
     let (model, as_at) = (facts.model, facts.pool.as_at);
     let line = |&(code, points): &(SignalCode, f64)| {
-        let counted = facts.pool.of(code);
+        let all = facts.pool.of(code);
+        let counted = explain::still_counted(model, all, as_at);
+        let lasts = counted.iter().any(|event| event.is_open(as_at));
         let exact = facts.weights.line(model, code, points, 0.0);
         let begun = events.iter().filter(|event| event.code == code && event.start <= as_at);
         let mut reporters: Vec<_> = begun.map(|event| event.agency.clone()).collect();
@@ -293,9 +309,11 @@ fn lines(facts: &Facts<'_>, events: &[Event], raw: f64) -> Vec<Line> {
             points: Tenths::default(),
             exact,
             share: model.share(exact, raw),
-            count: counted.len(),
+            count: all.len(),
+            times: counted.len(),
             latest: counted.last()?.start,
-            sentence: explain::line(model, code, counted, as_at),
+            ended: counted.iter().filter_map(|event| event.end).max().filter(|_| !lasts),
+            sentence: explain::line(model, code, all, as_at),
         })
     };
     let mut lines: Vec<_> = facts.weights.signals.iter().filter_map(line).collect();

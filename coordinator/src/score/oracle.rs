@@ -292,7 +292,9 @@ fn no_single_signal_surfaces_anybody() {
 fn silence_of_a_stale_feed_is_no_missing_follow_up() {
     let events = fixture::scenario("A");
     let at = |stale: Option<AgencyKind>| {
-        let scored = score(Model::builtin(), &events, day("2025-03-12"), |k| Some(k) != stale);
+        let scored = score(Model::builtin(), &events, day("2025-03-12"), |code| {
+            stale.is_none() || code.spec().owner != stale
+        });
         scored.rules.iter().any(|rule| rule.id == "X14")
     };
     assert!(at(None));
@@ -301,10 +303,24 @@ fn silence_of_a_stale_feed_is_no_missing_follow_up() {
 }
 
 #[test]
+fn silence_of_a_policy_is_no_missing_follow_up() {
+    let events = fixture::scenario("A");
+    let at = |withheld: &str| {
+        let is_told = |code: SignalCode| code.as_str() != withheld;
+        let scored = score(Model::builtin(), &events, day("2025-03-12"), is_told);
+        scored.rules.iter().any(|rule| rule.id == "X14")
+    };
+    assert!(at("ASC_CARE_REFUSED"));
+    assert!(!at("ASC_FOLLOWED_UP"));
+}
+
+#[test]
 fn larkrise_without_adult_care_says_how_far_it_could_reach() {
     let events = fixture::scenario("A");
     let scores =
-        range(Model::builtin(), &events, day("2025-02-25"), &[AgencyKind::AdultSocialCare]);
+        range(Model::builtin(), &events, day("2025-02-25"), &[AgencyKind::AdultSocialCare], |_| {
+            true
+        });
     assert!(scores.lo < Tenths::whole(65), "{scores:?}");
     assert!(scores.hi > Tenths::whole(80), "{scores:?}");
 }

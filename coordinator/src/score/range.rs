@@ -46,7 +46,16 @@ pub struct ScoreRange {
 /// somebody in whom the others know elsewhere, let somebody stay who moved out, or show that the place
 /// is no household at all. It could be anybody, of whom anything may be known: an upper end that held
 /// that would be 99.8 for every household, and say nothing.
-pub fn range(model: &Model, events: &[Event], as_at: Day, missing: &[AgencyKind]) -> ScoreRange {
+///
+/// `is_told` says whether all that is recorded under a code is told, whoever is missing: what a policy
+/// withholds is withheld from the full score as well.
+pub fn range(
+    model: &Model,
+    events: &[Event],
+    as_at: Day,
+    missing: &[AgencyKind],
+    is_told: impl Fn(SignalCode) -> bool,
+) -> ScoreRange {
     let Bounds { least, most } = Bounds::of(model, events, as_at, missing);
     let (least, most) = (Pool::new(model, &least, as_at), Pool::new(model, &most, as_at));
     let (few, all) = (Weights::of(model, &least), Weights::of(model, &most));
@@ -55,9 +64,9 @@ pub fn range(model: &Model, events: &[Event], as_at: Day, missing: &[AgencyKind]
         None => !missing.is_empty(),
     };
     let may_stay = |code| may_come(code) || least.of(code).len() < most.of(code).len();
-    let (fresh, with): (&dyn Fn(AgencyKind) -> bool, _) = (&|_| true, &may_stay);
-    let low = Facts { model, pool: &least, weights: &few, fresh, may_have_more: with };
-    let high = Facts { model, pool: &most, weights: &all, fresh, may_have_more: &may_come };
+    let (is_told, with): (&dyn Fn(SignalCode) -> bool, _) = (&is_told, &may_stay);
+    let low = Facts { model, pool: &least, weights: &few, is_told, may_have_more: with };
+    let high = Facts { model, pool: &most, weights: &all, is_told, may_have_more: &may_come };
 
     let unseen = |domain| saturated(model, domain, missing);
     let certain = |rule: &Rule| low.judge(&rule.when).certain;
@@ -208,15 +217,28 @@ mod tests {
         let model = Model::builtin();
         let events = asb(&["2025-01-11", "2025-02-02", "2025-02-19"]);
         let exact = score(model, &events, day("2025-02-20"), |_| true).score;
-        let range = range(model, &events, day("2025-02-20"), &[]);
+        let range = range(model, &events, day("2025-02-20"), &[], |_| true);
         assert_eq!(range, ScoreRange { lo: exact, hi: exact });
+    }
+
+    #[test]
+    fn what_a_policy_withholds_is_in_neither_end_of_the_range() {
+        let model = Model::builtin();
+        let told = [event("ASC_SUICIDAL_DISCLOSURE", "2025-02-01", 1)];
+        let as_at = day("2025-03-01");
+        let withheld = |code: SignalCode| code.as_str() != "ASC_FOLLOWED_UP";
+        let shown = score(model, &told, as_at, withheld).score;
+        assert!(shown < score(model, &told, as_at, |_| true).score);
+        let range = range(model, &told, as_at, &[], withheld);
+        assert_eq!(range, ScoreRange { lo: shown, hi: shown });
     }
 
     #[test]
     fn a_missing_agency_could_complete_a_rule() {
         let model = Model::builtin();
         let events = asb(&["2025-01-11", "2025-02-02", "2025-02-19"]);
-        let range = range(model, &events, day("2025-02-20"), &[AgencyKind::AdultSocialCare]);
+        let range =
+            range(model, &events, day("2025-02-20"), &[AgencyKind::AdultSocialCare], |_| true);
         // Whoever is missing could show that a link is weaker than it looks.
         let mut weak = events.clone();
         weak.iter_mut().for_each(|event| event.confidence = 0.6);
@@ -228,7 +250,7 @@ mod tests {
     fn a_missing_agency_that_only_knows_of_money_changes_little() {
         let model = Model::builtin();
         let events = asb(&["2025-01-11", "2025-02-02"]);
-        let range = range(model, &events, day("2025-02-20"), &[AgencyKind::Revenues]);
+        let range = range(model, &events, day("2025-02-20"), &[AgencyKind::Revenues], |_| true);
         assert!(range.hi - range.lo <= Tenths::whole(14), "{range:?}");
     }
 
@@ -251,7 +273,7 @@ mod tests {
         assert_eq!((without.breadth, with.breadth), (4, 0));
         assert!(with.score < without.score);
 
-        let range = range(model, &known[..2], as_at, &[AgencyKind::Fire]);
+        let range = range(model, &known[..2], as_at, &[AgencyKind::Fire], |_| true);
         assert!(range.lo <= with.score && with.score <= range.hi, "{range:?}");
     }
 }

@@ -4,10 +4,7 @@
 //! there may be, and could it hold. When nothing is missing the two have one answer, and that is
 //! the score; when an agency is missing they bound it.
 
-use causeway_proto::{
-    catalogue::{AgencyKind, SignalCode},
-    day::Day,
-};
+use causeway_proto::{catalogue::SignalCode, day::Day};
 
 use super::{
     event::{Event, Pool, owner},
@@ -20,8 +17,8 @@ pub(super) struct Facts<'a> {
     pub(super) model: &'a Model,
     pub(super) pool: &'a Pool<'a>,
     pub(super) weights: &'a Weights,
-    /// Whether the feeds of a kind of agency are fresh.
-    pub(super) fresh: &'a dyn Fn(AgencyKind) -> bool,
+    /// Whether all that is recorded under a code is told.
+    pub(super) is_told: &'a dyn Fn(SignalCode) -> bool,
     /// Whether there may be signals of a code beyond those in the pool.
     pub(super) may_have_more: &'a dyn Fn(SignalCode) -> bool,
 }
@@ -183,11 +180,11 @@ impl Facts<'_> {
     /// A follow-up that is not known would end it, so it is certain only where the follow-ups are
     /// known.
     fn is_unfollowed(&self, rule: &Unfollowed) -> Outlook {
-        let fresh = !rule.needs_fresh || owner(rule.by).is_none_or(self.fresh);
+        let is_told = !rule.needs_fresh || (self.is_told)(rule.by);
         let known = self.unfollowed(rule).next().is_some();
         Outlook {
-            certain: fresh && known && !(self.may_have_more)(rule.by),
-            possible: fresh && (known || (self.may_have_more)(rule.of)),
+            certain: is_told && known && !(self.may_have_more)(rule.by),
+            possible: is_told && (known || (self.may_have_more)(rule.of)),
         }
     }
 

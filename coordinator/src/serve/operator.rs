@@ -292,6 +292,9 @@ pub(super) fn to_status(error: AppError) -> Status {
             let message = "the coordinator is sweeping already: wait until it is done";
             refusal::status(Code::FailedPrecondition, "SWEEP_RUNNING", message)
         }
+        error @ AppError::Elsewhere => {
+            refusal::status(Code::FailedPrecondition, "SWEEP_RUNNING", error.to_string())
+        }
         // What the file says stays here; which signature is missing may be told.
         AppError::Shadow(error) => {
             refusal::status(Code::FailedPrecondition, "MODEL_REFUSED", error.to_string())

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use causeway_proto::catalogue::AgencyKind;
+use causeway_proto::catalogue::{AgencyKind, SignalCode};
 use proptest::{collection::vec, prelude::*};
 
 use super::{
@@ -119,8 +119,8 @@ fn scores(
     let model = Model::builtin();
     let world = town.nodes.world();
     let missing: Vec<AgencyKind> = away.iter().map(|at| world.agencies[*at].kind).collect();
-    let bounds = range(model, &known.events, town.as_at, &missing);
-    let is_there = |kind: AgencyKind| !missing.contains(&kind);
+    let bounds = range(model, &known.events, town.as_at, &missing, |_| true);
+    let is_there = |code: SignalCode| code.spec().owner.is_none_or(|kind| !missing.contains(&kind));
     let now = score(model, &known.events, town.as_at, is_there).score;
     (bounds.lo, now, score(model, &full.events, town.as_at, |_| true).score, bounds.hi)
 }

@@ -12,13 +12,14 @@ use causeway_proto::{
         signal_service_server::{SignalService, SignalServiceServer},
         sweep_service_server::{SweepService, SweepServiceServer},
     },
+    refusal,
     sweep::{Memo, MemoKind},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{io::duplex, sync::mpsc};
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 use tonic::{
-    Request, Response, Status,
+    Code, Request, Response, Status,
     transport::{Endpoint, Server},
 };
 
@@ -155,6 +156,10 @@ impl AlertService for Node {
         request: Request<pb::DeliverAlertRequest>,
     ) -> Result<Response<pb::DeliverAlertResponse>, Status> {
         let mut world = self.world()?;
+        if world.agencies[self.at].forgetful {
+            let message = "the node never made one of the alert's handles";
+            return Err(refusal::status(Code::InvalidArgument, "UNKNOWN_HANDLE", message));
+        }
         let alert = request.into_inner().alert.unwrap_or_default();
         let alert = Alert::try_from(alert)?;
         for handle in alert.handles {

@@ -74,6 +74,8 @@ pub(super) struct Agency {
     pub(super) missing: bool,
     /// Whether its node can keep no finding.
     pub(super) full: bool,
+    /// Whether its node knows none of the handles that it made.
+    pub(super) forgetful: bool,
     stale: bool,
 }
 
@@ -82,9 +84,18 @@ struct Record {
     agency: usize,
     person: u32,
     away: bool,
+    /// When they moved out, if they did.
+    left: Option<Day>,
     linked: bool,
     gone: bool,
     memos: Vec<Memo>,
+}
+
+impl Record {
+    fn of(agency: usize, person: u32) -> Self {
+        let (away, left, linked, gone, memos) = (false, None, true, false, Vec::new());
+        Self { agency, person, away, left, linked, gone, memos }
+    }
 }
 
 /// One event of a record: as it is at the agency, and as its node has it.
@@ -125,13 +136,13 @@ impl World {
                     kind: *kind,
                     missing: false,
                     full: false,
+                    forgetful: false,
                     stale: false,
                 });
             }
             *number = all.len();
             let (agency, person) = (agencies.len() - 1, *person);
-            let (away, linked, gone, memos) = (false, true, false, Vec::new());
-            all.push(Record { agency, person, away, linked, gone, memos });
+            all.push(Record::of(agency, person));
         }
         let fact = |event: &Event| Fact {
             record: records[&(kind(event), event.person)],
@@ -197,8 +208,20 @@ impl World {
             let (record, ever) = (self.records.len(), Vec::new());
             self.facts.push(Fact { record, event, there: true, told: None, ever });
         }
-        let (away, linked, gone, memos) = (false, true, false, Vec::new());
-        self.records.push(Record { agency, person, away, linked, gone, memos });
+        self.records.push(Record::of(agency, person));
+    }
+
+    /// An agency knows nobody any more but one who left on a day, with what it says of them.
+    pub(super) fn know_only_who_left(&mut self, agency: usize, known: &[(usize, i32)], left: Day) {
+        let mine = self.records.iter_mut().filter(|record| record.agency == agency);
+        mine.for_each(|record| record.gone = true);
+        self.arrive(agency, known);
+        self.records.last_mut().expect("they came").left = Some(left);
+    }
+
+    /// Every agency retracts everything.
+    pub(super) fn retract_all(&mut self) {
+        self.facts.iter_mut().for_each(|fact| fact.there = false);
     }
 
     /// Leaves out the records of some agencies.
@@ -304,6 +327,7 @@ impl World {
         };
         Residence::Known(vec![Dwelling {
             address: Some(key),
+            to: self.records[record].left,
             surname_tags: vec![[1, 1]],
             adult: true,
             ..Dwelling::default()

@@ -9,7 +9,7 @@ use causeway_proto::{
 
 use super::{Revision, Telling, Verdict, random_id};
 use crate::{
-    cycle::{CycleError, report::AlertReport},
+    cycle::{CycleError, homes::House, report::AlertReport},
     ledger::{
         Tx, alerts, outbox,
         standings::{self, Standing, State},
@@ -115,6 +115,7 @@ impl Telling<'_> {
             severe: scoring.severe.clone(),
             basis,
             unheard: self.unheard(&ever, revision, since),
+            away: self.away(),
             review: since.and_then(|told| told.review),
         };
         let before = verdict.standing.clone();
@@ -127,12 +128,61 @@ impl Telling<'_> {
                 Some(before) if revision.why != Why::Withdrawn => before.told.and(told),
                 _ => told,
             },
-            holders: handles.keys().map(|at| self.agencies[*at].member.id.clone()).collect(),
+            holders: self.holders(house),
             reminded: revision.why == Why::Unanswered,
             action_seen,
         };
         standings::put(tx, &standing).await?;
         Ok((report, standing))
+    }
+
+    /// Tells those with a duty who were away when the others were told. Nobody else hears of it, and what is news
+    /// to the others stays what it was.
+    pub(super) async fn tell_who_was_away(
+        &self,
+        tx: &mut Tx,
+        verdict: &mut Verdict,
+        scoring: &Scoring,
+    ) -> Result<Option<AlertReport>, CycleError> {
+        let Some(standing) = verdict.standing.clone().filter(|s| !s.told.away.is_empty()) else {
+            return Ok(None);
+        };
+        let ever = outbox::told(tx, standing.alert).await?;
+        let mut routing = verdict.routing.clone();
+        routing.recipients.retain(|recipient| {
+            standing.told.away.contains(&*recipient.agency)
+                && ever.iter().all(|id| *id.as_str() != *recipient.agency)
+        });
+        if routing.recipients.is_empty() {
+            return Ok(None);
+        }
+        let back: BTreeSet<String> =
+            routing.recipients.iter().map(|recipient| recipient.agency.to_string()).collect();
+        let (house, decision) = (verdict.house, verdict.decision);
+        let few = Verdict { house, standing: verdict.standing.clone(), routing, decision };
+        let revision = self.next(tx, standing.alert, Why::WasAway).await?;
+        let (report, now) = self.tell(tx, &few, scoring, revision).await?;
+        let told = Told {
+            basis: now.told.basis.clone(),
+            away: standing.told.away.difference(&back).cloned().collect(),
+            ..standing.told
+        };
+        let standing = Standing { told, reminded: standing.reminded, ..now };
+        standings::put(tx, &standing).await?;
+        verdict.standing = Some(standing);
+        Ok(Some(report))
+    }
+
+    /// Who is away, and cannot be told of anything.
+    fn away(&self) -> BTreeSet<String> {
+        let away = self.agencies.iter().filter(|agency| !agency.is_in());
+        away.map(|agency| agency.member.id.as_str().to_owned()).collect()
+    }
+
+    /// Who holds a record in a house, also of somebody who moved out: what they say of before still counts.
+    fn holders(&self, house: &House) -> Vec<AgencyId> {
+        let holders: BTreeSet<usize> = self.members(house).map(|(agency, _)| agency).collect();
+        holders.into_iter().map(|at| self.agencies[at].member.id.clone()).collect()
     }
 
     /// Who is still to hear of what was withdrawn.

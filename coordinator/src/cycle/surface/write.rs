@@ -12,8 +12,9 @@ use crate::{
     alert::Case, alert::Envelope, alert::Holder, alert::size, cycle::CycleError, cycle::continuity,
     cycle::continuity::Continuity, cycle::continuity::Owed, cycle::homes::House, cycle::report,
     cycle::report::AlertReport, cycle::report::RecipientReport, ledger::LedgerError, ledger::Tx,
-    ledger::alerts, ledger::alerts::Decided, ledger::outbox, ledger::reviews, route::Routing,
-    route::surfacing::Scoring, route::surfacing::Told, score,
+    ledger::alerts, ledger::alerts::Decided, ledger::outbox, ledger::reviews, ledger::standings,
+    ledger::standings::State, route::Routing, route::surfacing::Scoring, route::surfacing::Told,
+    score,
 };
 
 /// Nodes forget what is kept for an alert after 400 days, unless it is renewed.
@@ -30,7 +31,8 @@ impl Telling<'_> {
     ) -> AlertReport {
         let Scoring { scored, alone, .. } = scoring;
         let (model, missing) = (self.cycle.model, self.missing());
-        let range = score::range(model, &house.events, self.as_at, &missing);
+        let is_told = |code| !self.agencies.iter().any(|agency| agency.withholds(code));
+        let range = score::range(model, &house.events, self.as_at, &missing, is_told);
         let best = score::best_alone(alone).map_or(0.0, |(_, score)| report::number(score));
         let recipients = routing.recipients.iter().map(|recipient| {
             let held = handles
@@ -42,7 +44,7 @@ impl Telling<'_> {
                 records: held.map_or(0, |(_, handles)| handles.len()),
             }
         });
-        let people = house.household.persons().len();
+        let people = self.people(house);
         AlertReport {
             alert_id: revision.id.to_string(),
             revision: revision.number,
@@ -121,11 +123,12 @@ impl Telling<'_> {
         let case = Case {
             model: self.cycle.model,
             scored: &scoring.scored,
-            subject: subject(house.household.persons().len()),
+            subject: subject(self.people(house)),
             disclosures: &house.disclosures,
             late: &house.late,
             holders: &holders,
             absent_lead: routing.absent_lead,
+            lead_is_away: routing.absent_lead.is_some_and(|kind| self.is_away(kind)),
             unknowns: self.unknowns,
             attached: house.household.members.iter().filter(|m| m.attached).count(),
             weakest_link: weakest,
@@ -171,14 +174,26 @@ impl Telling<'_> {
     ) -> Result<(Owed, Vec<reviews::Received>), CycleError> {
         let unsettled = reviews::unsettled(tx).await?;
         let (mut owed, mut settled) = (Owed::new(), Vec::new());
+        for received in unsettled.iter().filter(|received| is_answer(received)) {
+            let standing = standings::find(tx, received.review.alert).await?;
+            if standing.is_none_or(|standing| standing.state != State::Open) {
+                // Nothing follows from it any more.
+                reviews::settle(tx, received.review.id).await?;
+            }
+        }
         for verdict in verdicts {
             let Some(standing) = &verdict.standing else { continue };
             let last = alerts::find(tx, standing.alert).await?.map_or(0, |last| last.revision);
             let told = outbox::reached(tx, standing.alert, last).await?.recipients;
+            let pointed_at = self.handles(verdict.house);
+            let keeps_it = |agency: usize, handle: Handle| {
+                let own = pointed_at.get(&agency).is_some_and(|own| own.contains(&handle));
+                own && told.contains(&self.agencies[agency].member.id)
+            };
             let mine: Vec<_> = unsettled
                 .iter()
                 .filter(|received| received.review.alert == standing.alert)
-                .filter(|received| received.review.action != ReviewAction::WrongRecord)
+                .filter(|received| is_answer(received))
                 .collect();
             settled.extend(mine.iter().map(|received| (*received).clone()));
             for (agency, handle) in self.members(&self.houses[verdict.house]) {
@@ -191,9 +206,7 @@ impl Telling<'_> {
                     made: standing.told.day,
                 };
                 match continuity.kept_days((agency, handle), standing.alert, self.as_at) {
-                    None if told.contains(&self.agencies[agency].member.id) => {
-                        continuity.note(agency, alert);
-                    }
+                    None if keeps_it(agency, handle) => continuity.note(agency, alert),
                     None => owed.entry(agency).or_default().push(alert),
                     Some(RENEWED_DAYS..) => {
                         owed.entry(agency).or_default().push(Memo { made: self.as_at, ..alert });
@@ -230,6 +243,11 @@ impl Telling<'_> {
         }
         Ok(tx.commit().await?)
     }
+}
+
+/// Returns whether a review is no dispute: those are settled elsewhere, whatever becomes of the alert.
+fn is_answer(received: &reviews::Received) -> bool {
+    received.review.action != ReviewAction::WrongRecord
 }
 
 fn subject(people: usize) -> AlertSubject {

@@ -58,6 +58,7 @@ impl Memory {
             severe: now.severe.clone(),
             basis,
             unheard: BTreeSet::new(),
+            away: BTreeSet::new(),
             review: None,
         };
         self.told = Some(match self.told.take() {

@@ -224,7 +224,7 @@ impl Model {
             model: self,
             pool: &pool,
             weights: &Weights::of(self, &pool),
-            fresh: &|_| true,
+            is_told: &|_| true,
             may_have_more: &|code| !code.is_harm() || POVERTY.contains(&self.signal(code).domain),
         };
         for rule in &self.rules {

@@ -89,8 +89,8 @@ pub struct Unfollowed {
     pub after_days: i32,
     /// After how long it is no longer asked about.
     pub within_days: i32,
-    /// Whether it applies only while the feed that would show the follow-up is fresh: silence of
-    /// a stale feed says nothing.
+    /// Whether it applies only while the feed that would show the follow-up is fresh and tells of it: silence
+    /// of a stale feed says nothing, nor does that of a policy.
     pub needs_fresh: bool,
 }
 

@@ -101,7 +101,7 @@ impl Serialize for ByName {
     }
 }
 
-/// Scores every household of a file as at a day. All feeds count as fresh.
+/// Scores every household of a file as at a day. Everything that was recorded counts as told.
 pub fn replay(model: &Model, file: impl io::Read, as_at: Day) -> Result<Report, ReplayError> {
     let households = read(file)?.iter().map(|household| report(model, household, as_at)).collect();
     let (model, model_sha256) = (model.version.clone(), model.sha256.clone());
@@ -109,10 +109,10 @@ pub fn replay(model: &Model, file: impl io::Read, as_at: Day) -> Result<Report, 
 }
 
 fn report(model: &Model, household: &Household, as_at: Day) -> HouseholdReport {
-    let fresh = |_| true;
-    let scored = score(model, &household.events, as_at, fresh);
-    let alone = alone(model, &household.events, as_at, fresh);
-    let of_person = persons(model, &household.events, as_at, fresh);
+    let is_told = |_| true;
+    let scored = score(model, &household.events, as_at, is_told);
+    let alone = alone(model, &household.events, as_at, is_told);
+    let of_person = persons(model, &household.events, as_at, is_told);
 
     let names = household.persons.iter().zip(0..);
     HouseholdReport {
