@@ -76,6 +76,14 @@ const MOST_DOUBLES: usize = 400;
 /// than there are twins.
 const LEARN_FROM_SHARE: f64 = 0.1;
 
+/// Where fewer relatives than matches show, so large a share is enough: then there is hardly anybody else whose
+/// likeness could be learnt for one person's.
+const LEARN_ALONE_FROM_SHARE: f64 = 0.02;
+
+/// What was learnt and finds so many times as many matches as were supposed has taken people of like names for
+/// one. Where it is right it finds up to half as many again.
+const RUN_AWAY: f64 = 2.0;
+
 /// Of somebody who is on record more often, so many of each record's doubles count when it comes to how one
 /// person agrees: otherwise the few who are written down hundreds of times would teach everything.
 const DOUBLES_COUNTED: f64 = 5.0;
@@ -282,10 +290,19 @@ fn learn(
     let supposed = Weights::suppose(&patterns, &strangers, all);
     // Most agencies hold few people twice, and would learn how relatives agree; a handful of records
     // would learn from itself that they are one person.
-    if supposed.matches_among(&patterns) < ENOUGH_MATCHES.max(LEARN_FROM_SHARE * all) {
+    let matches = supposed.matches_among(&patterns);
+    let share = match supposed.relatives_among(&patterns) < matches {
+        true => LEARN_ALONE_FROM_SHARE,
+        false => LEARN_FROM_SHARE,
+    };
+    if matches < ENOUGH_MATCHES.max(share * all) {
         return supposed;
     }
-    Weights::estimate(&patterns, &strangers, total_pairs, Among::OneAgency)
+    let learnt = Weights::estimate(&patterns, &strangers, total_pairs, Among::OneAgency);
+    match learnt.matches_among(&patterns) > RUN_AWAY * matches {
+        true => supposed,
+        false => learnt,
+    }
 }
 
 /// Counts for each record the others that share a key with it that hardly anybody but one person holds, and

@@ -348,6 +348,8 @@ mod histories;
 #[cfg(test)]
 mod housing;
 #[cfg(test)]
+mod learning;
+#[cfg(test)]
 mod quality_problems;
 #[cfg(test)]
 mod rekeyed;

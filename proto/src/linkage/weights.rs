@@ -196,7 +196,17 @@ impl Weights {
 
     /// Returns how many pairs are one person, as far as these weights tell.
     pub fn matches_among(&self, patterns: &[Pattern]) -> f64 {
-        patterns.iter().map(|pattern| pattern.pairs * self.posteriors(pattern.levels)[0]).sum()
+        self.among(patterns, 0)
+    }
+
+    /// Returns how many pairs are two of one household.
+    pub fn relatives_among(&self, patterns: &[Pattern]) -> f64 {
+        self.among(patterns, 1)
+    }
+
+    fn among(&self, patterns: &[Pattern], class: usize) -> f64 {
+        let of = |pattern: &Pattern| pattern.pairs * self.posteriors(pattern.levels)[class];
+        patterns.iter().map(of).sum()
     }
 
     /// Returns what one field's level says, in bits: positive speaks for one person.
