@@ -1,6 +1,6 @@
 //! From which records an agency learns how two of one person agree.
 
-use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::{source::Feed, store::persons};
