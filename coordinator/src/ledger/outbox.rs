@@ -109,16 +109,7 @@ pub async fn lease(
 
 /// Records that the recipient has it on disk, and forgets the handles.
 pub async fn delivered(tx: &mut Tx, number: i64, now_ms: u64) -> Result<(), LedgerError> {
-    let empty: &[u8] = &[];
-    let update = "update outbox set delivered_ms = $1, body = $2, problem = null where id = $3";
-    on!(tx, |conn| sqlx::query(update)
-        .bind(signed(now_ms))
-        .bind(empty)
-        .bind(number)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-    Ok(())
+    settle(tx, number, now_ms, None).await
 }
 
 /// Gives a delivery back that did not succeed, to be tried again later.
@@ -146,6 +137,16 @@ pub async fn give_up(
     number: i64,
     now_ms: u64,
     problem: &str,
+) -> Result<(), LedgerError> {
+    settle(tx, number, now_ms, Some(problem)).await
+}
+
+/// Ends a delivery, and forgets the handles.
+async fn settle(
+    tx: &mut Tx,
+    number: i64,
+    now_ms: u64,
+    problem: Option<&str>,
 ) -> Result<(), LedgerError> {
     let empty: &[u8] = &[];
     let update = "update outbox set delivered_ms = $1, body = $2, problem = $3 where id = $4";

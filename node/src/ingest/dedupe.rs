@@ -159,14 +159,13 @@ pub fn group(pieces: &[Piece], known: Option<&Weights>) -> (Vec<u32>, Weights) {
         *bits = bits.filter(|_| !are_twins(*a, *b, *ids));
     }
     let are_two = |x: u32, y: u32| {
-        let ids = strong_ids(pieces[x as usize], pieces[y as usize]);
-        if are_twins(x, y, ids) {
-            return true;
-        }
         let pair = (x.min(y), x.max(y));
         match pairs.binary_search_by_key(&pair, |(a, b, _)| (*a, *b)) {
             Ok(at) => guards::are_two(verdicts[at], bits[at]),
-            Err(_) => ids.conflicting > 0,
+            Err(_) => {
+                let ids = strong_ids(pieces[x as usize], pieces[y as usize]);
+                ids.conflicting > 0 || are_twins(x, y, ids)
+            }
         }
     };
     let weighed = || pairs.iter().zip(&bits).map(|((a, b, _), bits)| (*a, *b, *bits));
